@@ -1,0 +1,18 @@
+//! The vocabulary and the pure decisions: no I/O, no clock, no randomness.
+
+pub mod call;
+pub mod connection;
+pub mod event;
+pub mod id;
+pub mod item;
+pub mod line;
+pub mod phone;
+pub mod rate;
+pub mod record;
+pub mod report;
+pub mod request;
+pub mod retry;
+pub mod rule;
+pub mod schedule;
+pub mod time;
+pub mod write_back;

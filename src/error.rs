@@ -1,0 +1,206 @@
+//! Every error code of callbridge in one table: its class, the HTTP status it answers with, what it means and what to do.
+//!
+//! `docs/errors.md` is generated from this table. Lower layers know codes, never HTTP.
+
+use std::fmt;
+
+/// What a failure leads to. Five classes, five actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The input is wrong; asking again with the same input will fail again.
+    Reject,
+    /// A person has to change a setting before this can work.
+    Misconfigured,
+    /// It surely did not happen; it may be tried again.
+    Retry,
+    /// It may have happened; do not blindly try again.
+    Unknown,
+    /// callbridge itself is wrong.
+    Bug,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// Stable, snake_case, public.
+    pub code: &'static str,
+    pub class: Class,
+    /// HTTP status where this code is an answer of ours.
+    pub status: u16,
+    pub en: &'static str,
+    pub vi: &'static str,
+    /// What the person who sees it can do (English, then Vietnamese).
+    pub advice_en: &'static str,
+    pub advice_vi: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $code:literal $class:ident $status:literal: $en:literal, $vi:literal; $advice_en:literal, $advice_vi:literal)*) => {
+        /// A code of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum Code { $(#[serde(rename = $code)] $name),* }
+
+        /// All codes, in the order of the table.
+        pub const ALL: &[Code] = &[$(Code::$name),*];
+
+        impl Code {
+            /// The row of this code.
+            pub fn entry(self) -> &'static Entry {
+                match self { $(Code::$name => &Entry { code: $code, class: Class::$class, status: $status, en: $en, vi: $vi, advice_en: $advice_en, advice_vi: $advice_vi }),* }
+            }
+        }
+    };
+}
+
+impl Code {
+    /// The stable name, as in `docs/errors.md`.
+    pub fn as_str(self) -> &'static str {
+        self.entry().code
+    }
+
+    /// The sentence in `language` (`vi`, else English).
+    pub fn sentence(self, language: &str) -> &'static str {
+        if language == "vi" { self.entry().vi } else { self.entry().en }
+    }
+
+    /// What the person who sees it can do, in `language` (`vi`, else English).
+    pub fn advice(self, language: &str) -> &'static str {
+        if language == "vi" { self.entry().advice_vi } else { self.entry().advice_en }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+codes! {
+    BadJson "bad_json" Reject 422: "the body is not readable JSON", "nội dung không phải JSON hợp lệ";
+        "Send one JSON document in UTF-8 as the body.", "Hãy gửi nội dung là một tài liệu JSON mã hóa UTF-8."
+    BadForm "bad_form" Reject 422: "the body is not a readable form", "nội dung không phải biểu mẫu hợp lệ";
+        "Send application/x-www-form-urlencoded text in UTF-8.", "Hãy gửi application/x-www-form-urlencoded mã hóa UTF-8."
+    BadEncoding "bad_encoding" Reject 422: "the body is not UTF-8", "nội dung không phải UTF-8";
+        "Send the body encoded as UTF-8.", "Hãy gửi nội dung mã hóa UTF-8."
+    TooDeep "too_deep" Reject 422: "the body is nested too deeply", "nội dung lồng nhau quá sâu";
+        "Send a flatter document (at most 64 levels).", "Hãy gửi tài liệu ít tầng hơn (tối đa 64 tầng)."
+    WrongContentType "wrong_content_type" Reject 415: "this content type is not read here", "kiểu nội dung này không được hỗ trợ";
+        "Send the content type the plugin's set-up page names.", "Hãy dùng đúng kiểu nội dung nêu trong hướng dẫn cài đặt."
+    TooLarge "too_large" Reject 413: "the body is larger than allowed", "nội dung lớn hơn mức cho phép";
+        "Send at most 1 MiB.", "Hãy gửi tối đa 1 MiB."
+    TooSlow "too_slow" Reject 408: "the body did not arrive in time", "nội dung không đến kịp thời gian";
+        "Check the sender's network and try again.", "Kiểm tra mạng của bên gửi rồi thử lại."
+    TooManyItems "too_many_items" Reject 422: "the batch holds more records than allowed", "lô chứa nhiều bản ghi hơn mức cho phép";
+        "Send at most 500 records in one delivery.", "Hãy gửi tối đa 500 bản ghi mỗi lần."
+    NoVariant "no_variant" Reject 422: "no receive variant of the plugin fits this delivery", "không có cách nhận nào của plugin phù hợp";
+        "Compare method, address and body with the plugin's set-up page.", "So sánh phương thức, địa chỉ và nội dung với hướng dẫn của plugin."
+    MethodNotAllowed "method_not_allowed" Reject 405: "this method is not taken here", "phương thức này không được hỗ trợ";
+        "Use the method the plugin's set-up page names.", "Hãy dùng phương thức nêu trong hướng dẫn của plugin."
+    BadSignature "bad_signature" Reject 401: "the signature does not match", "chữ ký không khớp";
+        "Compare the secret in the CRM with the one in this connection.", "So sánh mã bí mật trong CRM với mã trong kết nối này."
+    MissingSignature "missing_signature" Reject 401: "the delivery carries no signature", "yêu cầu không có chữ ký";
+        "Switch signing on in the CRM, or give the right secret.", "Hãy bật ký trong CRM hoặc nhập đúng mã bí mật."
+    StaleSignature "stale_signature" Reject 401: "the signature is valid but too old or from the future", "chữ ký đúng nhưng đã quá cũ hoặc ở tương lai";
+        "Check the clocks of the CRM and of this server.", "Kiểm tra đồng hồ của CRM và của máy chủ này."
+    UnknownHook "unknown_hook" Reject 404: "there is no such webhook address", "không có địa chỉ webhook này";
+        "Copy the address again from the connection's page.", "Hãy sao chép lại địa chỉ từ trang kết nối."
+    ConnectionOff "connection_off" Reject 404: "this connection is switched off", "kết nối này đang tắt";
+        "Switch the connection on.", "Hãy bật kết nối."
+    OverLimit "over_limit" Retry 429: "too many requests for this key", "quá nhiều yêu cầu với khóa này";
+        "Wait for the time in Retry-After, or raise inbound_rate.", "Chờ theo Retry-After, hoặc tăng inbound_rate."
+    CannotStore "cannot_store" Retry 503: "it cannot be stored now", "hiện không thể lưu";
+        "Try again after Retry-After; check free disk space.", "Thử lại sau Retry-After; kiểm tra dung lượng đĩa."
+    MissingPhone "missing_phone" Reject 422: "the record has no phone number", "bản ghi không có số điện thoại";
+        "Fill in the phone number in the CRM, or map the right field.", "Hãy điền số điện thoại trong CRM hoặc chọn đúng trường."
+    BadPhone "bad_phone" Reject 422: "this is not a phone number that can be dialled", "đây không phải số điện thoại gọi được";
+        "Correct the number in the CRM.", "Hãy sửa số trong CRM."
+    ForeignPhone "foreign_phone" Reject 422: "the number is not Vietnamese", "không phải số Việt Nam";
+        "Only Vietnamese numbers are dialled.", "Chỉ gọi được số Việt Nam."
+    ServiceNumber "service_number" Reject 422: "service, emergency and short numbers are never dialled", "không gọi số dịch vụ, khẩn cấp và số ngắn";
+        "Give a subscriber's number.", "Hãy nhập số thuê bao."
+    DuplicateCall "duplicate_call" Reject 409: "the same record and number were asked for a moment ago", "cùng bản ghi và số vừa được yêu cầu gọi";
+        "Wait for the duplicate window, or call by hand.", "Chờ hết khoảng chống trùng, hoặc gọi thủ công."
+    DoNotCall "do_not_call" Reject 409: "the number is on the do-not-call list", "số nằm trong danh sách không gọi";
+        "Do not call; remove it from the list only if the customer asked.", "Không gọi; chỉ gỡ khỏi danh sách nếu khách yêu cầu."
+    MissingConsent "missing_consent" Reject 409: "there is no consent for an advertising call", "chưa có đồng ý nhận cuộc gọi quảng cáo";
+        "Ask for consent and map its field.", "Hãy xin đồng ý và chọn trường tương ứng."
+    LookupFailed "lookup_failed" Misconfigured 502: "the record could not be read from the CRM", "không đọc được bản ghi từ CRM";
+        "See the attempt's answer; check token and rights.", "Xem phản hồi; kiểm tra mã truy cập và quyền."
+    LookupMissing "lookup_missing" Reject 404: "the record is not in the CRM", "không tìm thấy bản ghi trong CRM";
+        "Nothing to do if it was deleted.", "Không cần làm gì nếu bản ghi đã bị xóa."
+    MapFailed "map_failed" Misconfigured 500: "the plugin could not map this delivery", "plugin không ánh xạ được yêu cầu này";
+        "See the message; correct the plugin.", "Xem thông báo; sửa plugin."
+    PluginMissing "plugin_missing" Misconfigured 500: "the connection's plugin is not loaded", "plugin của kết nối chưa được nạp";
+        "Run callbridge plugin check.", "Chạy callbridge plugin check."
+    NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào";
+        "Name an existing line in the connection.", "Hãy chọn máy gọi có thật cho kết nối."
+    Expired "expired" Reject 409: "the call waited longer than allowed", "cuộc gọi chờ quá lâu";
+        "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
+    Cancelled "cancelled" Reject 409: "a person cancelled the call", "cuộc gọi đã bị hủy";
+        "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
+    Lost "lost" Unknown 409: "the phone never reported how the call went", "điện thoại không báo kết quả cuộc gọi";
+        "Check the phone's network, then look at its call list.", "Kiểm tra mạng của điện thoại và nhật ký cuộc gọi."
+    HoldRate "hold_rate" Retry 409: "waits for the line's rate", "chờ theo tốc độ của máy";
+        "Nothing to do.", "Không cần làm gì."
+    HoldBusy "hold_busy" Retry 409: "waits until the phone is free", "chờ máy rảnh";
+        "Nothing to do.", "Không cần làm gì."
+    HoldPaused "hold_paused" Retry 409: "the line is paused", "máy đang tạm dừng";
+        "See the reason on the line, then resume it.", "Xem lý do ở máy rồi cho chạy lại."
+    HoldSilent "hold_silent" Retry 409: "the phone has gone silent", "điện thoại không phản hồi";
+        "Check that the phone is on and online.", "Kiểm tra điện thoại có bật và có mạng."
+    HoldStopped "hold_stopped" Retry 409: "all calling is stopped", "đã dừng toàn bộ cuộc gọi";
+        "Press resume when calling may go on.", "Bấm tiếp tục khi được phép gọi."
+    HoldDialer "hold_dialer" Retry 409: "waits for the dialer's service", "chờ dịch vụ gọi";
+        "Nothing to do; see the alarm if it lasts.", "Không cần làm gì; xem cảnh báo nếu kéo dài."
+    HoldBrake "hold_brake" Retry 409: "more new calls than allowed: waiting for a person", "nhiều cuộc gọi mới hơn mức cho phép: chờ người duyệt";
+        "Let them go, let some go, or cancel them.", "Cho gọi, cho gọi một phần, hoặc hủy."
+    HoldQuota "hold_quota" Retry 409: "the line's month quota is used up", "máy đã dùng hết số lượt của tháng";
+        "Wait for next month or raise the quota.", "Chờ sang tháng hoặc tăng hạn mức."
+    HoldBackoff "hold_backoff" Retry 409: "waits before it is tried again", "chờ trước khi thử lại";
+        "Nothing to do.", "Không cần làm gì."
+    HoldWindow "hold_window" Retry 409: "waits for the calling hours", "chờ đến giờ gọi";
+        "Nothing to do.", "Không cần làm gì."
+    HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
+        "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
+    Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";
+        "Check the number on the record.", "Kiểm tra số điện thoại trên bản ghi."
+    Dialer2112 "dialer_2112" Misconfigured 409: "the dialer says the line's secret key is wrong (2112)", "Secret Key không đúng (2112)";
+        "In the Auto Call app open Cấu hình gọi điện qua API, press LẤY and copy the new key here.", "Trong ứng dụng Auto Call mở Cấu hình gọi điện qua API, bấm LẤY và chép Secret Key mới vào đây."
+    Dialer2113 "dialer_2113" Misconfigured 409: "the dialer does not find the account (2113)", "không tìm thấy tài khoản (2113)";
+        "Ask the vendor's support about the account.", "Liên hệ hỗ trợ của nhà cung cấp về tài khoản."
+    Dialer2114 "dialer_2114" Misconfigured 409: "the account is not activated (2114)", "tài khoản chưa được kích hoạt (2114)";
+        "Activate the licence in the Auto Call app.", "Kích hoạt bản quyền trong ứng dụng Auto Call."
+    Dialer2115 "dialer_2115" Misconfigured 409: "the account may not call through the API (2115)", "tài khoản không được phép gọi điện qua API (2115)";
+        "Ask the vendor to allow calling through the API.", "Đề nghị nhà cung cấp mở quyền gọi qua API."
+    Dialer2116 "dialer_2116" Misconfigured 409: "calling through the API is switched off in the app (2116)", "tính năng gọi điện qua API đang TẮT (2116)";
+        "Switch it on again in the app: menu, Cấu hình gọi điện qua API.", "Bật lại trong ứng dụng: menu, Cấu hình gọi điện qua API."
+    Dialer2117 "dialer_2117" Misconfigured 409: "the line's secret key has expired (2117)", "Secret Key đã hết hạn (2117)";
+        "Press LẤY in Cấu hình gọi điện qua API and copy the new key here.", "Bấm LẤY trong Cấu hình gọi điện qua API và chép Secret Key mới vào đây."
+    Dialer2118 "dialer_2118" Retry 409: "the month's API requests are used up (2118)", "đã dùng hết số lượng API requests của tháng (2118)";
+        "Wait for next month or buy a larger plan.", "Chờ sang tháng hoặc nâng gói."
+    Dialer2222 "dialer_2222" Retry 409: "the dialer reports a system error (2222)", "dịch vụ báo lỗi hệ thống (2222)";
+        "Nothing to do; it is tried again at most twice.", "Không cần làm gì; sẽ thử lại tối đa hai lần."
+    DialerUnknownCode "dialer_unknown_code" Misconfigured 409: "the dialer answered with a code that is not documented", "dịch vụ trả về mã lỗi chưa được công bố";
+        "See the raw answer on the line; ask the vendor.", "Xem phản hồi gốc ở máy; hỏi nhà cung cấp."
+    DialerUnreachable "dialer_unreachable" Retry 409: "the dialer cannot be reached", "không kết nối được dịch vụ gọi";
+        "Check this server's network.", "Kiểm tra mạng của máy chủ."
+    DialerBusy "dialer_busy" Retry 409: "the dialer asks to slow down (429)", "dịch vụ yêu cầu chậm lại (429)";
+        "Nothing to do.", "Không cần làm gì."
+    DialerMisconfigured "dialer_misconfigured" Misconfigured 409: "the dialer's address answers like something else", "địa chỉ dịch vụ gọi không đúng";
+        "Check dialer.url (with its slash at the end).", "Kiểm tra dialer.url (có dấu / ở cuối)."
+    DialerUnclear "dialer_unclear" Unknown 409: "nobody knows whether the dialer took the call", "không rõ dịch vụ đã nhận cuộc gọi chưa";
+        "Wait for the report; redial only if the phone shows no call.", "Chờ báo cáo; chỉ gọi lại nếu điện thoại không có cuộc gọi."
+    OutboundBlocked "outbound_blocked" Misconfigured 409: "the address is not one callbridge may connect to", "địa chỉ này không được phép kết nối";
+        "Allow the network in outbound.allow_networks if it is really yours.", "Cho phép mạng trong outbound.allow_networks nếu đúng là của bạn."
+    Unauthorized "unauthorized" Reject 401: "the API key is missing or wrong", "thiếu hoặc sai khóa API";
+        "Send Authorization: Bearer <api key>.", "Gửi Authorization: Bearer <khóa API>."
+    NotFound "not_found" Reject 404: "there is no such thing", "không tìm thấy";
+        "Check the id or address.", "Kiểm tra mã hoặc địa chỉ."
+    Conflict "conflict" Reject 409: "that is not possible in the present state", "không thể thực hiện ở trạng thái hiện tại";
+        "See the state and the reason.", "Xem trạng thái và lý do."
+    BadRequest "bad_request" Reject 400: "the request is not understood", "không hiểu yêu cầu";
+        "See the detail.", "Xem chi tiết."
+    Internal "internal" Bug 500: "callbridge failed inside", "lỗi bên trong callbridge";
+        "Look in the log for this request's id and report it.", "Xem nhật ký theo mã yêu cầu và báo lỗi."
+}
