@@ -12,6 +12,17 @@ pub fn hit(name: &str) {
     let _ = name;
 }
 
+/// Passes the point `<step>.<side>` without making the name when nothing is armed.
+#[inline]
+pub fn hit_step(step: &str, side: &str) {
+    #[cfg(debug_assertions)]
+    if armed::is_armed() {
+        armed::hit(&format!("{step}.{side}"));
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = (step, side);
+}
+
 /// Arms one point from text like `accept.after:3`. Ignored in release builds and when it does not parse.
 pub fn arm(text: &str) {
     #[cfg(debug_assertions)]
@@ -31,6 +42,10 @@ mod armed {
         let (name, n) = text.rsplit_once(':').unwrap_or((text, "1"));
         let n: i64 = n.parse().unwrap_or(1);
         let _ = ARMED.set((name.to_owned(), AtomicI64::new(n)));
+    }
+
+    pub fn is_armed() -> bool {
+        ARMED.get().is_some()
     }
 
     pub fn hit(name: &str) {

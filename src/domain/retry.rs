@@ -1,1 +1,66 @@
-//! retry
+//! Retry policies as pure values: how long to wait before try number n.
+
+use std::time::Duration;
+
+/// Exponential back-off with full jitter, bounded in number and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Tries in all, the first included.
+    pub tries: u32,
+    pub first: Duration,
+    pub longest: Duration,
+    /// No try later than this after the first.
+    pub within: Duration,
+}
+
+/// Write-backs: 12 tries over 72 hours.
+pub const WRITE_BACK: Policy =
+    Policy { tries: 12, first: Duration::from_secs(5), longest: Duration::from_secs(16 * 3600), within: Duration::from_secs(72 * 3600) };
+
+/// Lookups of a record that is not there yet: the sender may not have committed.
+pub const NOT_THERE_YET: Policy = Policy { tries: 6, first: Duration::from_millis(500), longest: Duration::from_secs(30), within: Duration::from_secs(120) };
+
+/// Lookups that fail for another reason.
+pub const LOOKUP: Policy = Policy { tries: 8, first: Duration::from_secs(2), longest: Duration::from_secs(600), within: Duration::from_secs(3600) };
+
+/// Reports forwarded to drop-in callers.
+pub const FORWARD: Policy = Policy { tries: 10, first: Duration::from_secs(5), longest: Duration::from_secs(3600), within: Duration::from_secs(24 * 3600) };
+
+impl Policy {
+    /// The pause after `tried` tries; `None` when there is none left. `dice` is uniform in 0..=u32::MAX.
+    ///
+    /// Full jitter between half the step and the step: a lower bound keeps a small number from becoming a hammer.
+    pub fn pause(&self, tried: u32, elapsed: Duration, asked: Option<Duration>, dice: u32) -> Option<Duration> {
+        if tried >= self.tries {
+            return None;
+        }
+        let factor = 3u32.saturating_pow(tried.saturating_sub(1));
+        let step = self.first.saturating_mul(factor).min(self.longest);
+        let jittered = step / 2 + (step / 2).mul_f64(f64::from(dice) / f64::from(u32::MAX));
+        let pause = jittered.max(asked.unwrap_or_default());
+        (elapsed + pause <= self.within).then_some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_backs_try_twelve_times_within_three_days() {
+        let mut elapsed = Duration::ZERO;
+        let mut tries = 1;
+        while let Some(pause) = WRITE_BACK.pause(tries, elapsed, None, u32::MAX / 2) {
+            elapsed += pause;
+            tries += 1;
+        }
+        assert_eq!(tries, 12);
+        assert!(elapsed > Duration::from_secs(40 * 3600) && elapsed <= WRITE_BACK.within, "{elapsed:?}");
+    }
+
+    #[test]
+    fn a_longer_pause_that_was_asked_for_is_kept() {
+        let asked = Some(Duration::from_secs(900));
+        assert_eq!(WRITE_BACK.pause(1, Duration::ZERO, asked, 0), asked);
+    }
+}

@@ -1,1 +1,222 @@
-//! schedule
+//! May this call go now on this line, else until when? One pure function, used by the store's claim and by `preview`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{CallId, LineId, WorkspaceId};
+use super::rate::Gcra;
+use super::time::Time;
+use crate::error::Code;
+
+/// How long a silent line waits between two probes.
+pub const PROBE_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// What the configuration says about a line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinePolicy {
+    pub id: LineId,
+    pub workspace: WorkspaceId,
+    /// `None`: no rate.
+    pub rate: Option<Gcra>,
+    pub max_in_flight: u32,
+    pub monthly_quota: Option<u64>,
+    /// Paused in the file: the admin's own word, without a reason of ours.
+    pub paused: bool,
+}
+
+/// Why a line is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub code: Code,
+    pub since: Time,
+    /// When a probe may try again; `None`: a person must resume it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Who paused it; empty: callbridge did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// What the dialer answered, redacted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What is stored about a line: everything that limits it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LineState {
+    /// GCRA's theoretical arrival time, nanoseconds since 1970.
+    pub arrival_ns: i64,
+    /// Slots taken: which call holds one, and until when at the latest. A set, never a number that can drift.
+    pub in_flight: BTreeMap<CallId, Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Requests that may have reached the vendor, by month of Asia/Ho_Chi_Minh as `2026-11`.
+    pub month: String,
+    pub month_used: u64,
+    /// Since when the phone has not reported after a slot timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_placing: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_report: Option<Time>,
+}
+
+/// What stops every line at once.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Brakes {
+    /// Who pressed stop-all and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+    /// The dialer as a whole asks for a pause, or cannot be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialer: Option<DialerHold>,
+}
+
+/// The stop-all button.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub by: String,
+    pub since: Time,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A hold of the dialer as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialerHold {
+    pub code: Code,
+    pub since: Time,
+    pub until: Time,
+    /// How many times in a row; sets the back-off.
+    pub times: u32,
+}
+
+/// Not now, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotNow {
+    pub code: Code,
+    /// `None`: nobody knows; an event will tell.
+    pub until: Option<Time>,
+}
+
+impl LineState {
+    /// Slots that are really taken at `now`.
+    pub fn taken(&self, now: Time) -> usize {
+        self.in_flight.values().filter(|until| **until > now).count()
+    }
+}
+
+/// May a call be placed on this line now? `also_taken`: claims under way that are not in the state yet.
+pub fn may_place(policy: &LinePolicy, state: &LineState, brakes: &Brakes, interactive: bool, also_taken: usize, now: Time) -> Result<(), NotNow> {
+    let not = |code, until| Err(NotNow { code, until });
+    if brakes.stopped.is_some() {
+        return not(Code::HoldStopped, None);
+    }
+    if let Some(hold) = brakes.dialer.as_ref().filter(|h| h.until > now) {
+        return not(Code::HoldDialer, Some(hold.until));
+    }
+    if policy.paused {
+        return not(Code::HoldPaused, None);
+    }
+    match &state.pause {
+        Some(Pause { until: Some(until), .. }) if *until > now => return not(Code::HoldPaused, Some(*until)),
+        Some(Pause { until: None, .. }) => return not(Code::HoldPaused, None),
+        _ => {}
+    }
+    if policy.monthly_quota.is_some_and(|quota| state.month == month_of(now) && state.month_used >= quota) {
+        return not(Code::HoldQuota, Some(next_month(now)));
+    }
+    let taken = state.taken(now) + also_taken;
+    // A paused line whose time is over, or a silent one, gets one call at a time until it is known to be well.
+    let probing = state.pause.is_some() || state.silent_since.is_some();
+    let slots = if probing { 1 } else { policy.max_in_flight as usize };
+    if taken >= slots {
+        let until = state.in_flight.values().filter(|u| **u > now).min().copied();
+        return not(Code::HoldBusy, if also_taken > 0 { None } else { until });
+    }
+    if state.silent_since.is_some() && !interactive {
+        let probe_at = state.last_placing.map_or(now, |t| t.plus(PROBE_EVERY));
+        if probe_at > now {
+            return not(Code::HoldSilent, Some(probe_at));
+        }
+    }
+    if let Some(rate) = &policy.rate
+        && let Err(until_ns) = rate.check(state.arrival_ns, now.0.saturating_mul(1_000_000))
+    {
+        return not(Code::HoldRate, Some(Time(until_ns.saturating_add(999_999) / 1_000_000)));
+    }
+    Ok(())
+}
+
+/// The month that quotas count in.
+pub fn month_of(now: Time) -> String {
+    saigon(now).strftime("%Y-%m").to_string()
+}
+
+fn next_month(now: Time) -> Time {
+    saigon(now)
+        .date()
+        .first_of_month()
+        .checked_add(jiff::Span::new().months(1))
+        .ok()
+        .and_then(|date| date.to_zoned(offset()).ok())
+        .map_or(now.plus(Duration::from_secs(86_400)), |z| Time(z.timestamp().as_millisecond()))
+}
+
+fn saigon(now: Time) -> jiff::Zoned {
+    now.timestamp().to_zoned(offset())
+}
+
+/// Asia/Ho_Chi_Minh has had no other offset since 1975.
+fn offset() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::fixed(jiff::tz::offset(7))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> LinePolicy {
+        LinePolicy { id: "a".into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: 1, monthly_quota: None, paused: false }
+    }
+
+    const NOW: Time = Time(1_795_338_022_000);
+
+    fn code(state: &LineState, interactive: bool) -> Option<Code> {
+        may_place(&policy(), state, &Brakes::default(), interactive, 0, NOW).err().map(|n| n.code)
+    }
+
+    #[test]
+    fn a_slot_is_taken_until_its_time_is_over() {
+        let mut state = LineState::default();
+        state.in_flight.insert(CallId([1; 16]), NOW.plus(Duration::from_secs(1)));
+        assert_eq!(code(&state, true), Some(Code::HoldBusy));
+        state.in_flight.insert(CallId([1; 16]), NOW);
+        assert_eq!(code(&state, true), None);
+    }
+
+    #[test]
+    fn a_silent_line_takes_a_click_or_a_probe_but_no_automation() {
+        let state = LineState { silent_since: Some(NOW), last_placing: Some(NOW), ..LineState::default() };
+        assert_eq!(code(&state, true), None);
+        assert_eq!(code(&state, false), Some(Code::HoldSilent));
+    }
+
+    #[test]
+    fn a_used_up_quota_holds_until_the_first_of_next_month_in_vietnam() {
+        let policy = LinePolicy { monthly_quota: Some(5), ..policy() };
+        let state = LineState { month: month_of(NOW), month_used: 5, ..LineState::default() };
+        let not = may_place(&policy, &state, &Brakes::default(), true, 0, NOW).unwrap_err();
+        assert_eq!(not.until.unwrap().rfc3339(), "2026-11-30T17:00:00Z");
+    }
+
+    #[test]
+    fn stop_all_comes_before_everything() {
+        let brakes = Brakes { stopped: Some(Stopped { by: "lan".into(), since: NOW, reason: String::new() }), dialer: None };
+        assert_eq!(may_place(&policy(), &LineState::default(), &brakes, true, 0, NOW).unwrap_err().code, Code::HoldStopped);
+    }
+}

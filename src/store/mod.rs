@@ -1,1 +1,14 @@
-//! store
+//! What is kept, durably: a dozen verbs, each one atomic business step.
+//!
+//! [`Store`] is the contract; [`SledStore`] keeps it on one node. Only this module knows sled. Every verb takes `now` (no
+//! store reads a clock), a wrong state is a value and not an error, and no verb hands out an iterator, a guard or a closure.
+
+pub mod codec;
+pub mod sled;
+pub mod task;
+pub mod verbs;
+
+pub use self::sled::SledStore;
+pub use codec::BadRecord;
+pub use task::{Subject, Task, TaskKind};
+pub use verbs::*;

@@ -1,0 +1,249 @@
+//! The committer: one thread that applies waiting steps in groups, syncs once, then answers each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use sled::Transactional;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::open::{self, Options, Trees};
+use super::schedule::{Effect, Index};
+use super::tx::{Overlay, Tx};
+use crate::failpoint;
+use crate::store::verbs::StoreError;
+
+/// At most this many steps in one transaction; groups of this size came through every power cut that was tried.
+const GROUP_STEPS: usize = 64;
+/// At most about this many bytes in one transaction.
+const GROUP_BYTES: usize = 256 * 1024;
+/// Steps that may wait; one more is answered with `Full`.
+const QUEUE: usize = 8192;
+
+/// A step that waits for its turn.
+trait Job: Send {
+    fn name(&self) -> &'static str;
+    /// Runs the step; `true` keeps its writes.
+    fn apply(&mut self, tx: &mut Tx<'_>) -> bool;
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+struct Work<T, F> {
+    name: &'static str,
+    step: Option<F>,
+    out: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn apply(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(step) = self.step.take() else { return false };
+        let out = catch_unwind(AssertUnwindSafe(|| step(tx))).unwrap_or_else(|_| Err(StoreError::Record(format!("the step {} panicked", self.name))));
+        let keep = out.is_ok();
+        self.out = Some(out);
+        keep
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let result = match (self.out, failed) {
+            (Some(Ok(_)), Some(error)) => Err(error),
+            (Some(out), _) => out,
+            (None, error) => Err(error.unwrap_or(StoreError::Shut)),
+        };
+        // Nobody waits any more: the step stands all the same.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// What the committer shares with readers.
+pub struct Shared {
+    pub options: Options,
+    /// `None` while the store is reopened after a write error.
+    pub trees: ArcSwapOption<Trees>,
+    pub index: Mutex<Index>,
+    pub wake: Notify,
+    pub trouble: Mutex<Option<String>>,
+    /// While a snapshot copies: keys written since it began.
+    pub dirty: Mutex<Option<Vec<(u8, Vec<u8>)>>>,
+}
+
+impl Shared {
+    pub fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// The sending side: cheap to clone; the thread ends when the last one is gone.
+#[derive(Clone)]
+pub struct Committer {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Committer {
+    /// Starts the thread.
+    pub fn start(shared: Arc<Shared>) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name("committer".into()).spawn(move || run(&shared, queue))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Runs a step durably and gives its answer. Only steps named in [`crate::store::STEPS`] have failure points.
+    pub async fn run<T, F>(&self, name: &'static str, step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work = Work { name, step: Some(step), out: None, reply };
+        self.jobs.try_send(Box::new(work)).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => StoreError::Full,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Shut,
+        })?;
+        answer.await.unwrap_or(Err(StoreError::Shut))
+    }
+}
+
+fn run(shared: &Shared, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP_STEPS
+            && let Ok(job) = queue.try_recv()
+        {
+            group.push(job);
+        }
+        while !group.is_empty() {
+            group = commit(shared, group);
+        }
+    }
+}
+
+/// Applies, syncs and answers as many of the jobs as fit; gives back those that did not.
+fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let Some(trees) = shared.trees.load_full() else {
+        group.into_iter().for_each(|job| job.answer(Some(StoreError::Broken("it is being reopened".into()))));
+        return Vec::new();
+    };
+    let no_space = lacks_space(&shared.options);
+    let mut overlay = Overlay::default();
+    let mut effects: Vec<Effect> = Vec::new();
+    let mut fit = 0;
+    let mut skipped = Vec::with_capacity(group.len());
+    for job in &mut group {
+        if overlay.bytes > GROUP_BYTES {
+            break;
+        }
+        fit += 1;
+        let skip = no_space && matches!(job.name(), "accept" | "create_call" | "reject" | "begin_placing");
+        skipped.push(skip);
+        if skip {
+            continue;
+        }
+        failpoint::hit_step(job.name(), "before");
+        let mut tx = Tx::new(&trees, &overlay);
+        let keep = job.apply(&mut tx);
+        let (step, step_effects) = (tx.step, tx.effects);
+        if keep {
+            overlay.merge(step);
+            effects.extend(step_effects);
+        }
+    }
+    let rest = group.split_off(fit);
+    let written = if overlay.is_empty() { Ok(()) } else { write(shared, &trees, &overlay) };
+    match written {
+        Ok(()) => {
+            shared.index().apply(effects);
+            for (job, skip) in group.into_iter().zip(skipped) {
+                failpoint::hit_step(job.name(), "after");
+                job.answer(skip.then_some(StoreError::NoSpace { reserve_mib: shared.options.reserve_mib }));
+            }
+            shared.wake.notify_waiters();
+        }
+        Err(why) => {
+            tracing::error!(error = %why, "the store does not write; it is reopened");
+            let error = StoreError::Broken(why);
+            group.into_iter().for_each(|job| job.answer(Some(error.clone())));
+            drop(trees);
+            reopen(shared, &error);
+        }
+    }
+    rest
+}
+
+fn write(shared: &Shared, trees: &Trees, overlay: &Overlay) -> Result<(), String> {
+    let batches: [sled::Batch; 8] = std::array::from_fn(|i| {
+        let mut batch = sled::Batch::default();
+        for (key, value) in &overlay.trees[i] {
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        batch
+    });
+    // Always all eight trees: a transaction over a slice of trees is the one form sled offers for more than it has tuples for.
+    let result = trees.trees.as_slice().transaction(|views| {
+        for (view, batch) in views.iter().zip(&batches) {
+            view.apply_batch(batch)?;
+        }
+        Ok::<(), sled::transaction::ConflictableTransactionError<()>>(())
+    });
+    result.map_err(|e| format!("{e:?}"))?;
+    failpoint::hit("commit.applied");
+    trees.sync()?;
+    failpoint::hit("commit.synced");
+    if let Some(dirty) = shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        for (tree, writes) in overlay.trees.iter().enumerate() {
+            dirty.extend(writes.keys().map(|key| (u8::try_from(tree).unwrap_or_default(), key.clone())));
+        }
+    }
+    Ok(())
+}
+
+/// After one write error sled answers every write with it, even when there is space again: closing and opening cures it.
+fn reopen(shared: &Shared, error: &StoreError) {
+    shared.set_trouble(Some(error.to_string()));
+    let Some(old) = shared.trees.swap(None) else { return };
+    // Readers hold the trees only for the length of one read.
+    let mut patience = 500;
+    while Arc::strong_count(&old) > 1 && patience > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        patience -= 1;
+    }
+    drop(old);
+    loop {
+        match open::open(&shared.options) {
+            Ok(trees) => {
+                let trees = Arc::new(trees);
+                let rebuilt = shared.index().rebuild(&trees);
+                match rebuilt {
+                    Ok(()) => {
+                        shared.trees.store(Some(trees));
+                        shared.set_trouble(None);
+                        tracing::info!("the store was reopened");
+                        return;
+                    }
+                    Err(why) => shared.set_trouble(Some(why.to_string())),
+                }
+            }
+            Err(why) => shared.set_trouble(Some(why.to_string())),
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}
+
+fn lacks_space(options: &Options) -> bool {
+    let Ok(stat) = rustix::fs::statvfs(&options.path) else { return false };
+    stat.f_bavail.saturating_mul(stat.f_frsize) < options.reserve_mib * 1024 * 1024
+}

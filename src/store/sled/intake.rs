@@ -1,0 +1,160 @@
+//! Steps from a delivery to its calls.
+
+use bytes::Bytes;
+
+use super::keys::{self, CHUNK_BYTES, Tree};
+use super::tx::Tx;
+use crate::domain::event::Event;
+use crate::domain::id::EventId;
+use crate::domain::item::{Ignored, Item, Outcome};
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::codec;
+use crate::store::task::{Subject, Task, TaskKind};
+use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
+
+/// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
+pub fn accept(now: Time, event: Event, body: Bytes, epoch: u64) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send, StoreError> {
+    let record = codec::encode(&event)?;
+    let task = map_task(&event, now, epoch);
+    Ok(move |tx: &mut Tx<'_>| {
+        tx.count(&event.workspace, "events", 1)?;
+        tx.write_raw(Tree::Events, event.id.0.to_vec(), record);
+        for (n, chunk) in body.chunks(CHUNK_BYTES).enumerate() {
+            tx.write_raw(Tree::Bodies, keys::body_chunk(event.id, u16::try_from(n).unwrap_or(u16::MAX)), chunk.to_vec());
+        }
+        tx.write_task(&task)
+    })
+}
+
+pub fn map_task(event: &Event, now: Time, epoch: u64) -> Task {
+    Task { kind: TaskKind::Map, subject: Subject::Event(event.id), due: now, tries: 0, first_due: now, epoch, connection: Some(event.connection.clone()) }
+}
+
+/// A ring of the newest refused deliveries.
+pub fn reject(tx: &mut Tx<'_>, rejected: &Rejected) -> Result<(), StoreError> {
+    let next = tx.number(Tree::Meta, keys::REJECTED_NEXT)?;
+    let slot = next.unsigned_abs() % keys::REJECTED_KEPT;
+    tx.write(Tree::Meta, keys::rejected(slot), rejected)?;
+    tx.write_raw(Tree::Meta, keys::REJECTED_NEXT.to_vec(), (next + 1).to_be_bytes().to_vec());
+    tx.count(&rejected.workspace, &format!("rejected.{}", rejected.code), 1)
+}
+
+/// All items of an event and their calls, and the end of the map task.
+pub fn finish_map(tx: &mut Tx<'_>, now: Time, id: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
+    let Some(event) = tx.read::<Event>(Tree::Events, &id.0)? else {
+        tx.end_task(TaskKind::Map, Subject::Event(id));
+        return Ok(MapSettled::default());
+    };
+    let mut settled = MapSettled::default();
+    for item in items {
+        settle(tx, now, &event, item, &mut settled)?;
+    }
+    tx.end_task(TaskKind::Map, Subject::Event(id));
+    Ok(settled)
+}
+
+/// One item after its lookups, or the same task again later.
+pub fn finish_lookup(tx: &mut Tx<'_>, now: Time, item: MappedItem, id: EventId, attempt: Option<Attempt>, next: &NextTry) -> Result<MapSettled, StoreError> {
+    let subject = Subject::Item(id, item.index);
+    if let Some(attempt) = attempt {
+        tx.write(Tree::Attempts, keys::lookup_attempt(id, item.index, attempt.id), &attempt)?;
+    }
+    let mut settled = MapSettled::default();
+    match (next, tx.task(TaskKind::Lookup, subject)?, tx.read::<Event>(Tree::Events, &id.0)?) {
+        (NextTry::At { due, counted }, Some(mut task), _) => next_try(tx, &mut task, *due, *counted)?,
+        (NextTry::Done, Some(_), Some(event)) => {
+            settle(tx, now, &event, item, &mut settled)?;
+            tx.end_task(TaskKind::Lookup, subject);
+        }
+        _ => tx.end_task(TaskKind::Lookup, subject),
+    }
+    Ok(settled)
+}
+
+/// Writes the same task again for later, as the one who runs it.
+pub fn next_try(tx: &mut Tx<'_>, task: &mut Task, due: Time, counted: bool) -> Result<(), StoreError> {
+    task.due = due;
+    task.epoch = tx.epoch;
+    task.tries += u32::from(counted);
+    tx.write(Tree::Tasks, keys::task(task.kind, task.subject), task)?;
+    tx.effects.push(super::schedule::Effect::TaskNext { kind: task.kind, subject: task.subject, due });
+    Ok(())
+}
+
+/// De-duplication and the making of the call are one step. An item that already gave a call stays as it is.
+fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled: &mut MapSettled) -> Result<(), StoreError> {
+    let key = keys::item(event.id, mapped.index);
+    let before: Option<Item> = tx.read(Tree::Events, &key)?;
+    if let Some(Item { outcome: Outcome::Called { .. }, .. }) = before {
+        return Ok(());
+    }
+    let mut item = mapped.item;
+    if let Some((text, keep)) = &mapped.event_key
+        && seen_before(tx, event, mapped.index, text, now.plus(*keep), now)?
+    {
+        settled.duplicates += 1;
+        item.outcome = Outcome::Ignored { why: Ignored::Duplicate };
+    } else if let Some(call) = mapped.call {
+        let wished = mapped.duplicate_window.filter(|w| !w.is_zero()).map(|window| (keys::wished(&event.connection, &call.record, call.phone.as_str()), window));
+        let recent = match &wished {
+            Some((key, _)) => tx.time(key)?.filter(|until| *until > now),
+            None => None,
+        };
+        if recent.is_some() {
+            item.outcome = Outcome::Refused { code: Code::DuplicateCall, detail: String::new() };
+        } else {
+            if let Some((key, window)) = wished {
+                tx.write_raw(Tree::Index, key, now.plus(window).0.to_be_bytes().to_vec());
+            }
+            item.outcome = Outcome::Called { call: call.id };
+            settled.called.push(call.id);
+            tx.insert_call(&call)?;
+        }
+    } else if let Some(due) = mapped.lookup_due {
+        item.outcome = Outcome::Waiting;
+        tx.write_task(&Task {
+            kind: TaskKind::Lookup,
+            subject: Subject::Item(event.id, mapped.index),
+            due,
+            tries: 0,
+            first_due: due,
+            epoch: tx.epoch,
+            connection: Some(event.connection.clone()),
+        })?;
+    }
+    match before {
+        Some(before) => tx.count(&event.workspace, &format!("items.{}", before.outcome.counter()), -1)?,
+        None => tx.count(&event.workspace, "items", 1)?,
+    }
+    tx.count(&event.workspace, &format!("items.{}", item.outcome.counter()), 1)?;
+    tx.write(Tree::Events, key, &item)
+}
+
+/// Remembers an event id; true if another item brought it before.
+fn seen_before(tx: &mut Tx<'_>, event: &Event, index: u16, text: &str, until: Time, now: Time) -> Result<bool, StoreError> {
+    let key = keys::seen(&event.connection, text);
+    let owner = keys::item(event.id, index);
+    if let Some(value) = tx.raw(Tree::Index, &key)?
+        && let (Some(time), Some(by)) = (value.get(..8), value.get(8..))
+        && by != owner.as_slice()
+        && time.try_into().map(i64::from_be_bytes).is_ok_and(|t| Time(t) > now)
+    {
+        return Ok(true);
+    }
+    tx.write_raw(Tree::Index, key, [&until.0.to_be_bytes()[..], &owner].concat());
+    Ok(false)
+}
+
+/// Takes items that gave no call up again.
+pub fn replay(tx: &mut Tx<'_>, now: Time, id: EventId, items: &[(u16, Item)]) -> Result<bool, StoreError> {
+    let Some(mut event) = tx.read::<Event>(Tree::Events, &id.0)? else { return Ok(false) };
+    if !items.is_empty() && items.iter().all(|(_, item)| matches!(item.outcome, Outcome::Called { .. } | Outcome::Waiting)) {
+        return Ok(false);
+    }
+    event.replays += 1;
+    let task = map_task(&event, now, tx.epoch);
+    tx.write(Tree::Events, id.0.to_vec(), &event)?;
+    tx.write_task(&task)?;
+    Ok(true)
+}

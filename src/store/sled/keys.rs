@@ -1,0 +1,120 @@
+//! Keys: big-endian, so that time order is key order; ids are UUIDv7.
+
+use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::record::RecordRef;
+use crate::store::task::{Subject, TaskKind};
+
+/// The trees of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Tree {
+    /// event → Event · event‖index → Item
+    Events = 0,
+    /// event‖chunk → raw body · call‖0xF0‖version‖chunk → raw report
+    Bodies = 1,
+    Calls = 2,
+    /// call‖attempt (or event‖index‖attempt) → Attempt
+    Attempts = 3,
+    /// kind‖subject → Task
+    Tasks = 4,
+    /// workspace‖0‖line → LineState
+    Lines = 5,
+    /// see the functions below
+    Index = 6,
+    /// schema, instance, epoch, brakes, counters, rejected deliveries
+    Meta = 7,
+}
+
+impl Tree {
+    pub const ALL: [Tree; 8] = [Tree::Events, Tree::Bodies, Tree::Calls, Tree::Attempts, Tree::Tasks, Tree::Lines, Tree::Index, Tree::Meta];
+
+    pub fn name(self) -> &'static str {
+        ["events", "bodies", "calls", "attempts", "tasks", "lines", "index", "meta"][self as usize]
+    }
+}
+
+/// Values above this length go to blob files of sled that are never synced.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+
+pub const EPOCH: &[u8] = b"epoch";
+pub const INSTANCE: &[u8] = b"instance";
+pub const SCHEMA: &[u8] = b"schema";
+pub const BRAKES: &[u8] = b"brakes";
+pub const REJECTED_NEXT: &[u8] = b"rejected";
+/// How many refused deliveries are kept.
+pub const REJECTED_KEPT: u64 = 1000;
+
+pub fn item(event: EventId, index: u16) -> Vec<u8> {
+    [&event.0[..], &index.to_be_bytes()].concat()
+}
+
+pub fn body_chunk(event: EventId, chunk: u16) -> Vec<u8> {
+    [&event.0[..], &chunk.to_be_bytes()].concat()
+}
+
+pub fn report_chunk(call: CallId, version: u16, chunk: u16) -> Vec<u8> {
+    [&call.0[..], &[0xF0], &version.to_be_bytes(), &chunk.to_be_bytes()].concat()
+}
+
+pub fn attempt(call: CallId, id: AttemptId) -> Vec<u8> {
+    [call.0, id.0].concat()
+}
+
+pub fn lookup_attempt(event: EventId, index: u16, id: AttemptId) -> Vec<u8> {
+    [&event.0[..], &index.to_be_bytes(), &id.0].concat()
+}
+
+pub fn task(kind: TaskKind, subject: Subject) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    match subject {
+        Subject::Event(id) => key.extend(id.0),
+        Subject::Call(id) => key.extend(id.0),
+        Subject::Item(id, index) => {
+            key.extend(id.0);
+            key.extend(index.to_be_bytes());
+        }
+    }
+    key
+}
+
+pub fn line(workspace: &WorkspaceId, line: &LineId) -> Vec<u8> {
+    [workspace.as_str().as_bytes(), &[0], line.as_str().as_bytes()].concat()
+}
+
+/// Calls that are not over: what the start has to read.
+pub fn live(call: CallId) -> Vec<u8> {
+    [b"L".as_slice(), &call.0].concat()
+}
+
+/// An event id that was seen on a connection, with the time until which it is remembered.
+pub fn seen(connection: &ConnectionId, key: &str) -> Vec<u8> {
+    [b"D".as_slice(), connection.as_str().as_bytes(), &[0], key.as_bytes()].concat()
+}
+
+/// A record and number that were asked for, with the time.
+pub fn wished(connection: &ConnectionId, record: &RecordRef, phone: &str) -> Vec<u8> {
+    [b"W".as_slice(), connection.as_str().as_bytes(), &[0], record.kind.as_bytes(), &[0], record.id.as_bytes(), &[0], phone.as_bytes()].concat()
+}
+
+/// A wish's own key, with its call.
+pub fn idempotency(workspace: &WorkspaceId, key: &str) -> Vec<u8> {
+    [b"I".as_slice(), workspace.as_str().as_bytes(), &[0], key.as_bytes()].concat()
+}
+
+pub fn counter(workspace: &WorkspaceId, name: &str) -> Vec<u8> {
+    [b"c".as_slice(), workspace.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+pub fn rejected(slot: u64) -> Vec<u8> {
+    [b"R".as_slice(), &slot.to_be_bytes()].concat()
+}
+
+/// Audit entries: who changed what, in time order.
+pub fn audit(now: crate::domain::time::Time, id: AttemptId) -> Vec<u8> {
+    [b"A".as_slice(), &now.0.to_be_bytes(), &id.0].concat()
+}
+
+/// The first 16 bytes of a key as an id.
+pub fn id_of(key: &[u8]) -> Option<[u8; 16]> {
+    key.get(..16)?.try_into().ok()
+}

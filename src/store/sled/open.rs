@@ -1,0 +1,138 @@
+//! Opening a sled directory, with what its crashes leave behind put right.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use sled::{Mode, Tree as SledTree};
+
+use super::keys::{self, Tree};
+use crate::store::codec;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub path: PathBuf,
+    /// sled's page cache in bytes.
+    pub cache_bytes: u64,
+    /// New work is refused when less than this is free.
+    pub reserve_mib: u64,
+}
+
+impl Options {
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), cache_bytes: 16 * 1024 * 1024, reserve_mib: 64 }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the store in {0} is in use by another callbridge process")]
+    InUse(PathBuf),
+    #[error("the store in {path} cannot be opened: {why}. It was left as it is. Restore the newest backup into a new directory: callbridge restore <backup> --to <new directory>")]
+    Damaged { path: PathBuf, why: String },
+    #[error("the store was written by a newer callbridge (schema {0}); run that version")]
+    Newer(u8),
+    #[error("{0}: {1}")]
+    Io(PathBuf, std::io::Error),
+}
+
+/// The open trees and the handle that makes them durable.
+pub struct Trees {
+    pub db: sled::Db,
+    pub trees: [SledTree; 8],
+    sync: File,
+    pub epoch: u64,
+    pub instance: [u8; 32],
+}
+
+impl Trees {
+    pub fn get(&self, tree: Tree, key: &[u8]) -> sled::Result<Option<sled::IVec>> {
+        self.trees[tree as usize].get(key)
+    }
+
+    /// Makes everything written so far survive a power cut. sled's own flush ends in `sync_file_range`, which does not.
+    pub fn sync(&self) -> Result<(), String> {
+        self.db.flush().map_err(|e| e.to_string())?;
+        crate::failpoint::hit("commit.flushed");
+        self.sync.sync_data().map_err(|e| e.to_string())
+    }
+}
+
+/// Opens the directory, makes it if it is missing, and starts a new epoch.
+pub fn open(options: &Options) -> Result<Trees, OpenError> {
+    let path = &options.path;
+    std::fs::create_dir_all(path).map_err(|e| OpenError::Io(path.clone(), e))?;
+    mend(path)?;
+    // sled panics on some damaged files.
+    let opened = catch_unwind(AssertUnwindSafe(|| open_sled(options)));
+    match opened {
+        Ok(result) => result,
+        Err(_) => Err(OpenError::Damaged { path: path.clone(), why: "sled panicked while reading it".into() }),
+    }
+}
+
+fn open_sled(options: &Options) -> Result<Trees, OpenError> {
+    let path = &options.path;
+    let damaged = |e: String| OpenError::Damaged { path: path.clone(), why: e };
+    let db = sled::Config::new()
+        .path(path)
+        .mode(Mode::HighThroughput)
+        .cache_capacity(options.cache_bytes)
+        // Pages larger than a quarter of a segment go to files that are never synced; fixed at creation.
+        .segment_size(8 * 1024 * 1024)
+        .flush_every_ms(None)
+        .open()
+        .map_err(|e| if e.to_string().contains("lock") { OpenError::InUse(path.clone()) } else { damaged(e.to_string()) })?;
+    let mut trees = Vec::with_capacity(8);
+    for tree in Tree::ALL {
+        trees.push(db.open_tree(tree.name()).map_err(|e| damaged(e.to_string()))?);
+    }
+    let trees: [SledTree; 8] = trees.try_into().map_err(|_| damaged("a tree is missing".into()))?;
+    let sync = File::options().read(true).write(true).open(path.join("db")).map_err(|e| OpenError::Io(path.join("db"), e))?;
+    let meta = &trees[Tree::Meta as usize];
+    let failed = |e: sled::Error| damaged(e.to_string());
+    if let Some(schema) = meta.get(keys::SCHEMA).map_err(failed)?
+        && let Some(version) = schema.first().filter(|v| **v > codec::VERSION)
+    {
+        return Err(OpenError::Newer(*version));
+    }
+    let epoch = meta.get(keys::EPOCH).map_err(failed)?.and_then(|v| v.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0) + 1;
+    let instance: Option<[u8; 32]> = meta.get(keys::INSTANCE).map_err(failed)?.and_then(|v| v.as_ref().try_into().ok());
+    let instance = match instance {
+        Some(key) => key,
+        None => {
+            let mut key = [0u8; 32];
+            getrandom::fill(&mut key).map_err(|e| damaged(e.to_string()))?;
+            key
+        }
+    };
+    let mut batch = sled::Batch::default();
+    batch.insert(keys::SCHEMA, &[codec::VERSION]);
+    batch.insert(keys::EPOCH, &epoch.to_be_bytes());
+    batch.insert(keys::INSTANCE, &instance);
+    meta.apply_batch(batch).map_err(failed)?;
+    let trees = Trees { db, trees, sync, epoch, instance };
+    trees.sync().map_err(damaged)?;
+    Ok(trees)
+}
+
+/// Removes what a crash while opening leaves: both are safe to remove and stop sled from opening otherwise.
+fn mend(path: &Path) -> Result<(), OpenError> {
+    let io = |e| OpenError::Io(path.to_owned(), e);
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // Snapshots are written only while opening, and the old one goes after the rename.
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(entry.path()).map_err(io)?;
+        }
+    }
+    let started = std::fs::metadata(path.join("db")).is_ok_and(|m| m.len() > 0);
+    if !started && path.join("conf").exists() {
+        std::fs::remove_file(path.join("conf")).map_err(io)?;
+    }
+    Ok(())
+}

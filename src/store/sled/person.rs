@@ -1,0 +1,120 @@
+//! Steps that a person or a program asks for: new calls, and the one audited verb for changes.
+
+use serde::Serialize;
+
+use super::intake;
+use super::keys::{self, Tree};
+use super::result::over_without_report;
+use super::tx::Tx;
+use crate::domain::call::{Signal, State, Step, step};
+use crate::domain::id::{AttemptId, CallId};
+use crate::domain::item::Item;
+use crate::domain::time::Time;
+use crate::domain::write_back::Status;
+use crate::error::Code;
+use crate::store::task::{Subject, Task, TaskKind};
+use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
+
+/// Makes a call unless the same wish made one before.
+pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, StoreError> {
+    let call = new.call;
+    if let Some((text, keep)) = &new.idempotency {
+        let key = keys::idempotency(&call.workspace, text);
+        if let Some(value) = tx.raw(Tree::Index, &key)?
+            && tx.time(&key)?.is_some_and(|until| until > now)
+            && let Some(id) = keys::id_of(value.get(8..).unwrap_or_default())
+        {
+            return Ok(Made::Existing(CallId(id)));
+        }
+        tx.write_raw(Tree::Index, key, [&now.plus(*keep).0.to_be_bytes()[..], &call.id.0].concat());
+    }
+    if let Some(max) = new.max_queued
+        && tx.queued_by(&call)? >= max
+    {
+        return Ok(Made::OverLimit);
+    }
+    tx.insert_call(&call)?;
+    Ok(Made::Call(call.id))
+}
+
+#[derive(Serialize)]
+struct Audit<'a> {
+    at: Time,
+    actor: &'a str,
+    change: String,
+}
+
+/// Applies a change and writes down who asked for it.
+pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>) -> Result<Changed, StoreError> {
+    let audit = Audit { at: now, actor, change: format!("{change:?}") };
+    let changed = match change {
+        Change::Cancel { call } => cancel(tx, now, call)?,
+        Change::PauseLine { workspace, line, pause } => {
+            let mut state = tx.line(&workspace, &line)?;
+            state.pause = Some(pause);
+            tx.write_line(&workspace, &line, state)?;
+            Changed::Ok
+        }
+        Change::ResumeLine { workspace, line } => {
+            let mut state = tx.line(&workspace, &line)?;
+            state.pause = None;
+            state.silent_since = None;
+            tx.write_line(&workspace, &line, state)?;
+            Changed::Ok
+        }
+        Change::StopAll(stopped) => {
+            let mut brakes = tx.brakes()?;
+            brakes.stopped.get_or_insert(stopped);
+            tx.write_brakes(brakes)?;
+            Changed::Ok
+        }
+        Change::ResumeAll => {
+            let mut brakes = tx.brakes()?;
+            brakes.stopped = None;
+            brakes.dialer = None;
+            tx.write_brakes(brakes)?;
+            Changed::Ok
+        }
+        Change::RetryWriteBack { call } => retry_write_back(tx, now, call)?,
+        Change::Replay { event } => match intake::replay(tx, now, event, &items)? {
+            true => Changed::Ok,
+            false => Changed::Denied("every item of this event gave a call or still waits".into()),
+        },
+    };
+    if changed == Changed::Ok {
+        let id = uuid::Uuid::now_v7();
+        tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(id)), &audit)?;
+    }
+    Ok(changed)
+}
+
+fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError> {
+    let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
+    let from = call.state;
+    if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
+        return Ok(Changed::Denied(format!("the call is {}: only a queued call can be cancelled", from.as_str())));
+    }
+    call.state = State::Cancelled;
+    call.refusal = Some(Code::Cancelled);
+    let write_back = call.connection.is_some();
+    over_without_report(tx, &mut call, now, write_back)?;
+    tx.update_call(&mut call, from, now)?;
+    Ok(Changed::Ok)
+}
+
+fn retry_write_back(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError> {
+    let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
+    if call.write_back.status != Status::Failed {
+        return Ok(Changed::Denied(format!("its write-back is {}: only a failed one can be tried again", call.write_back.status.as_str())));
+    }
+    call.write_back.status = Status::Pending;
+    for kind in call.write_back.kinds.values_mut() {
+        kind.failed = None;
+    }
+    let task =
+        Task { kind: TaskKind::WriteBack, subject: Subject::Call(id), due: now, tries: 0, first_due: now, epoch: tx.epoch, connection: call.connection.clone() };
+    tx.write_task(&task)?;
+    let from = call.state;
+    tx.update_call(&mut call, from, now)?;
+    Ok(Changed::Ok)
+}

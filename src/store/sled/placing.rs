@@ -1,0 +1,173 @@
+//! Steps around the one request that must never be sent twice.
+
+use std::time::Duration;
+
+use super::keys::{self, Tree};
+use super::result;
+use super::schedule::{Deadline, Effect};
+use super::tx::Tx;
+use crate::domain::call::{Call, Hold, Signal, State, Step, step};
+use crate::domain::id::CallId;
+use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
+
+/// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
+pub const LEASE: Duration = Duration::from_secs(90);
+
+/// Re-checks everything and writes `placing` with the slot, the rate and the quota.
+pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, gate: &Gate) -> Result<Begun, StoreError> {
+    let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
+    let Some(policy) = policy.filter(|p| p.workspace == call.workspace && call.lines.contains(&p.id)) else {
+        return Ok(Begun::Hold { code: Code::NoLine, until: None });
+    };
+    let mut line = tx.line(&call.workspace, &claim.line)?;
+    if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
+        return Ok(Begun::Hold { code: not.code, until: not.until });
+    }
+    take_slot(&mut line, policy, call.id, now, now.plus(gate.slot_timeout));
+    call.state = State::Placing;
+    call.hold = None;
+    call.line = Some(claim.line.clone());
+    call.placing_at = Some(now);
+    call.placings += 1;
+    call.public_url.clone_from(&gate.public_url);
+    let deadline = now.plus(gate.report_deadline);
+    call.deadline = Some(deadline);
+    tx.update_call(&mut call, State::Queued, now)?;
+    tx.write_line(&call.workspace.clone(), &claim.line, line)?;
+    tx.effects.push(Effect::Deadline { at: now.plus(LEASE), kind: Deadline::Lease, call: call.id });
+    tx.effects.push(Effect::Deadline { at: now.plus(gate.slot_timeout), kind: Deadline::Slot, call: call.id });
+    tx.effects.push(Effect::Deadline { at: deadline, kind: Deadline::Report, call: call.id });
+    Ok(Begun::Go(Box::new(call)))
+}
+
+fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
+    line.in_flight.retain(|_, until| *until > now);
+    line.in_flight.insert(call, until);
+    if let Some(rate) = &policy.rate
+        && let Ok(arrival) = rate.check(line.arrival_ns, now.0.saturating_mul(1_000_000))
+    {
+        line.arrival_ns = arrival;
+    }
+    let month = month_of(now);
+    if line.month != month {
+        line.month = month;
+        line.month_used = 0;
+    }
+    line.month_used += 1;
+    line.last_placing = Some(now);
+}
+
+/// Writes what the dialer's answer came to, by the state table.
+pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &Attempt, after: &AfterReport) -> Result<Option<Call>, StoreError> {
+    let Some(mut call) = tx.call(id)? else { return Ok(None) };
+    tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    let from = call.state;
+    let signal = match &outcome {
+        Placing::Taken => Signal::Taken,
+        Placing::Refused { .. } => Signal::Refused2111,
+        Placing::LineTrouble { .. } | Placing::SystemError { .. } => Signal::LineTrouble,
+        Placing::NotSent { .. } => Signal::NotSent,
+        Placing::MaybeSent { .. } => Signal::MaybeSent,
+    };
+    if signal != Signal::NotSent {
+        call.ever_sent = true;
+    }
+    let to = step(from, signal, call.ever_sent);
+    end_lease(tx, &call);
+    match to {
+        Step::To(State::Placed) => {
+            call.state = State::Placed;
+            call.placed_at = Some(now);
+            line_is_well(tx, &call)?;
+        }
+        Step::To(State::Refused) => {
+            call.state = State::Refused;
+            if let Placing::Refused { code, detail } = outcome {
+                call.refusal = Some(code);
+                call.reason = (!detail.is_empty()).then_some(detail);
+            }
+            free_slot(tx, &mut call, |_| {})?;
+            result::over_without_report(tx, &mut call, now, after.write_back_after.is_some())?;
+        }
+        Step::To(State::Unconfirmed) => call.state = State::Unconfirmed,
+        Step::To(State::Queued) => {
+            call.state = State::Queued;
+            back_to_queue(tx, &mut call, now, outcome)?;
+        }
+        _ => {
+            // The report was faster, or a person acted: the answer is recorded and changes nothing.
+        }
+    }
+    tx.update_call(&mut call, from, now)?;
+    Ok(Some(call))
+}
+
+fn end_lease(tx: &mut Tx<'_>, call: &Call) {
+    if let Some(at) = call.placing_at {
+        tx.effects.push(Effect::NoDeadline { at: at.plus(LEASE), kind: Deadline::Lease, call: call.id });
+    }
+}
+
+/// The dialer took a call: a probe of a paused line, or of the dialer as a whole, went well.
+fn line_is_well(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
+    if let Some(name) = &call.line {
+        let mut line = tx.line(&call.workspace, name)?;
+        if line.pause.as_ref().is_some_and(|p| p.until.is_some()) {
+            line.pause = None;
+            tx.write_line(&call.workspace, name, line)?;
+        }
+    }
+    let mut brakes = tx.brakes()?;
+    if brakes.dialer.take().is_some() {
+        tx.write_brakes(brakes)?;
+    }
+    Ok(())
+}
+
+/// Gives the slot back and lets `change` say more about the line.
+pub fn free_slot(tx: &mut Tx<'_>, call: &mut Call, change: impl FnOnce(&mut LineState)) -> Result<(), StoreError> {
+    let Some(name) = call.line.clone() else { return Ok(()) };
+    let mut line = tx.line(&call.workspace, &name)?;
+    if let Some(at) = line.in_flight.remove(&call.id) {
+        tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Slot, call: call.id });
+    }
+    change(&mut line);
+    tx.write_line(&call.workspace.clone(), &name, line)
+}
+
+fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) -> Result<(), StoreError> {
+    if let Some(at) = call.deadline.take() {
+        tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: call.id });
+    }
+    let mut not_before = None;
+    match outcome {
+        Placing::LineTrouble { pause } => {
+            call.hold = Some(Hold { code: pause.code, since: now, until: pause.until });
+            free_slot(tx, call, |line| line.pause = Some(pause))?;
+        }
+        Placing::SystemError { not_before: at } => {
+            call.system_errors += 1;
+            call.hold = Some(Hold { code: Code::HoldBackoff, since: now, until: Some(at) });
+            not_before = Some(at);
+            free_slot(tx, call, |_| {})?;
+        }
+        Placing::NotSent { code, dialer_until } => {
+            call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // Nothing reached the vendor: neither slot nor quota is lost.
+            free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
+            if let Some(until) = dialer_until {
+                let mut brakes = tx.brakes()?;
+                let times = brakes.dialer.as_ref().map_or(1, |h| h.times.saturating_add(1));
+                let since = brakes.dialer.as_ref().map_or(now, |h| h.since);
+                brakes.dialer = Some(DialerHold { code, since, until, times });
+                tx.write_brakes(brakes)?;
+            }
+        }
+        Placing::Taken | Placing::Refused { .. } | Placing::MaybeSent { .. } => {}
+    }
+    tx.effects.push(Effect::queued(call, not_before));
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Reads: straight from sled, never through the committer.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::keys::{self, Tree};
+use super::store::SledStore;
+use crate::domain::call::Call;
+use crate::domain::event::Event;
+use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
+use crate::domain::item::Item;
+use crate::domain::schedule::LineState;
+use crate::store::codec;
+use crate::store::task::{Subject, Task, TaskKind};
+use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
+
+/// A page is never longer.
+const PAGE: usize = 500;
+/// A filtered page looks at no more records than this; the page then ends early with its cursor.
+const LOOKED_AT: usize = 20_000;
+
+fn broken(error: ::sled::Error) -> StoreError {
+    StoreError::Broken(error.to_string())
+}
+
+fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+    store.trees()?.get(tree, key).map_err(broken)?.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
+}
+
+fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+    let trees = store.trees()?;
+    let mut rows = Vec::new();
+    for row in trees.trees[tree as usize].scan_prefix(prefix) {
+        let (key, value) = row.map_err(broken)?;
+        if key.len() == key_len {
+            rows.push((key.to_vec(), codec::decode(&value)?));
+        }
+    }
+    Ok(rows)
+}
+
+pub fn call(store: &SledStore, id: CallId) -> Result<Option<Call>, StoreError> {
+    one(store, Tree::Calls, &id.0)
+}
+
+pub fn calls(store: &SledStore, query: &CallQuery) -> Result<Vec<Call>, StoreError> {
+    let trees = store.trees()?;
+    let tree = &trees.trees[Tree::Calls as usize];
+    let rows = match query.before {
+        Some(id) => tree.range(..id.0),
+        None => tree.iter(),
+    };
+    let limit = query.limit.clamp(1, PAGE);
+    let mut page = Vec::new();
+    for row in rows.rev().take(LOOKED_AT) {
+        let call: Call = codec::decode(&row.map_err(broken)?.1)?;
+        let fits = query.workspace.as_ref().is_none_or(|w| *w == call.workspace)
+            && query.state.is_none_or(|s| s == call.state)
+            && query.connection.as_ref().is_none_or(|c| call.connection.as_ref() == Some(c));
+        if fits {
+            page.push(call);
+            if page.len() == limit {
+                break;
+            }
+        }
+    }
+    Ok(page)
+}
+
+pub fn attempts(store: &SledStore, call: CallId) -> Result<Vec<Attempt>, StoreError> {
+    Ok(under(store, Tree::Attempts, &call.0, 32)?.into_iter().map(|(_, attempt)| attempt).collect())
+}
+
+pub fn event(store: &SledStore, id: EventId) -> Result<Option<Event>, StoreError> {
+    one(store, Tree::Events, &id.0)
+}
+
+pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError> {
+    let trees = store.trees()?;
+    let tree = &trees.trees[Tree::Events as usize];
+    let rows = match before {
+        Some(id) => tree.range(..id.0),
+        None => tree.iter(),
+    };
+    let mut page = Vec::new();
+    for row in rows.rev() {
+        let (key, value) = row.map_err(broken)?;
+        if key.len() == 16 {
+            page.push(codec::decode(&value)?);
+            if page.len() == limit.clamp(1, PAGE) {
+                break;
+            }
+        }
+    }
+    Ok(page)
+}
+
+pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
+    let trees = store.trees()?;
+    let mut body = Vec::new();
+    for row in trees.trees[Tree::Bodies as usize].scan_prefix(id.0) {
+        let (key, value) = row.map_err(broken)?;
+        if key.len() == 18 {
+            body.extend_from_slice(&value);
+        }
+    }
+    Ok(body.into())
+}
+
+pub fn items(store: &SledStore, id: EventId) -> Result<Vec<(u16, Item)>, StoreError> {
+    Ok(under(store, Tree::Events, &id.0, 18)?.into_iter().map(|(key, item)| (u16::from_be_bytes([key[16], key[17]]), item)).collect())
+}
+
+pub fn item(store: &SledStore, id: EventId, index: u16) -> Result<Option<Item>, StoreError> {
+    one(store, Tree::Events, &keys::item(id, index))
+}
+
+pub fn line(store: &SledStore, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
+    Ok(one(store, Tree::Lines, &keys::line(workspace, id))?.unwrap_or_default())
+}
+
+pub fn tasks(store: &SledStore, kind: TaskKind, subjects: &[Subject]) -> Result<Vec<Task>, StoreError> {
+    let mut tasks = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        match one(store, Tree::Tasks, &keys::task(kind, *subject))? {
+            Some(task) => tasks.push(task),
+            // A step ended it between the index and the read.
+            None => store.shared.index().apply(vec![super::schedule::Effect::TaskDone { kind, subject: *subject }]),
+        }
+    }
+    Ok(tasks)
+}
+
+pub fn rejected(store: &SledStore, limit: usize) -> Result<Vec<Rejected>, StoreError> {
+    let mut rows: Vec<Rejected> = under(store, Tree::Meta, b"R", 9)?.into_iter().map(|(_, rejected)| rejected).collect();
+    rows.sort_by_key(|r| std::cmp::Reverse(r.at));
+    rows.truncate(limit);
+    Ok(rows)
+}
+
+pub fn stats(store: &SledStore, workspace: &WorkspaceId) -> Result<Stats, StoreError> {
+    let trees = store.trees()?;
+    let prefix = keys::counter(workspace, "");
+    let mut stats = Stats::default();
+    for row in trees.trees[Tree::Meta as usize].scan_prefix(&prefix) {
+        let (key, value) = row.map_err(broken)?;
+        let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+        if let Ok(bytes) = value.as_ref().try_into() {
+            stats.counters.insert(name, i64::from_be_bytes(bytes));
+        }
+    }
+    Ok(stats)
+}

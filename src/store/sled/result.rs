@@ -1,0 +1,152 @@
+//! Steps from a report to its entry in the CRM.
+
+use bytes::Bytes;
+
+use super::intake::next_try;
+use super::keys::{self, CHUNK_BYTES, Tree};
+use super::placing::free_slot;
+use super::schedule::{Deadline, Effect};
+use super::tx::Tx;
+use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::id::CallId;
+use crate::domain::report::Report;
+use crate::domain::time::Time;
+use crate::domain::write_back::Status;
+use crate::store::task::{Subject, Task, TaskKind};
+use crate::store::verbs::{AfterReport, Attempt, NextTry, Reported, StoreError, Written};
+
+/// Raw reports kept per call; later ones still count and still update.
+const REPORTS_KEPT: usize = 20;
+
+/// Keeps a report, ends its call, frees its slot and makes the write-back due.
+pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Option<Report>, after: &AfterReport) -> Result<Reported, StoreError> {
+    let Some(mut call) = tx.call(id)? else { return Ok(Reported::Unknown) };
+    if call.report_digests.contains(&after.body_digest) {
+        return Ok(Reported::Same);
+    }
+    let from = call.state;
+    let to = step(from, Signal::Report, call.ever_sent);
+    let version = u16::try_from(call.report_digests.len() + 1).unwrap_or(u16::MAX);
+    if call.report_digests.len() < REPORTS_KEPT {
+        for (n, chunk) in raw.chunks(CHUNK_BYTES).enumerate() {
+            tx.write_raw(Tree::Bodies, keys::report_chunk(id, version, u16::try_from(n).unwrap_or(u16::MAX)), chunk.to_vec());
+        }
+    }
+    call.report_digests.push(after.body_digest.clone());
+    call.report_mismatch |= after.mismatch;
+    if to == Step::StayAlarm {
+        tx.update_call(&mut call, from, now)?;
+        return Ok(Reported::NeverSent);
+    }
+    let first = call.report.is_none();
+    if let Some(report) = report {
+        call.report = Some(report);
+    }
+    call.reported_at = Some(now);
+    call.state = State::Ended;
+    if matches!(to, Step::To(_)) {
+        call.ended_at = Some(now);
+    }
+    if let Some(at) = call.deadline.take() {
+        tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: id });
+    }
+    settle_slot(tx, &call, now, after)?;
+    if let Some(wait) = after.write_back_after {
+        call.write_back.status = Status::Waiting;
+        due(tx, &call, TaskKind::WriteBack, now.plus(wait))?;
+    }
+    if call.forward.is_some() {
+        due(tx, &call, TaskKind::Forward, now)?;
+    }
+    tx.update_call(&mut call, from, now)?;
+    Ok(if first { Reported::First } else { Reported::Later(version) })
+}
+
+/// The slot stays taken a moment longer: the phone needs it to be ready again. Another call's slot is never touched.
+fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
+    let Some(name) = &call.line else { return Ok(()) };
+    let mut line = tx.line(&call.workspace, name)?;
+    if let Some(until) = line.in_flight.get_mut(&call.id) {
+        tx.effects.push(Effect::NoDeadline { at: *until, kind: Deadline::Slot, call: call.id });
+        let settled = now.plus(after.settle);
+        *until = (*until).min(settled);
+        if *until <= now {
+            line.in_flight.remove(&call.id);
+        }
+    }
+    line.last_report = Some(now);
+    line.silent_since = None;
+    tx.write_line(&call.workspace, name, line)
+}
+
+fn due(tx: &mut Tx<'_>, call: &Call, kind: TaskKind, at: Time) -> Result<(), StoreError> {
+    let epoch = tx.epoch;
+    tx.write_task(&Task { kind, subject: Subject::Call(call.id), due: at, tries: 0, first_due: at, epoch, connection: call.connection.clone() })
+}
+
+/// A call that is over and will get no report: its sentence goes onto the record, and to a drop-in caller.
+pub fn over_without_report(tx: &mut Tx<'_>, call: &mut Call, now: Time, write_back: bool) -> Result<(), StoreError> {
+    if let Some(at) = call.deadline.take() {
+        tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: call.id });
+    }
+    if write_back {
+        call.write_back.status = Status::Waiting;
+        due(tx, call, TaskKind::WriteBack, now)?;
+    }
+    if call.forward.is_some() {
+        due(tx, call, TaskKind::Forward, now)?;
+    }
+    Ok(())
+}
+
+/// Keeps what a write-back learnt. A report that came meanwhile keeps the task.
+pub fn finish_write_back(tx: &mut Tx<'_>, now: Time, id: CallId, written: Written) -> Result<(), StoreError> {
+    let subject = Subject::Call(id);
+    for attempt in &written.attempts {
+        tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    }
+    let (Some(mut call), task) = (tx.call(id)?, tx.task(TaskKind::WriteBack, subject)?) else {
+        tx.end_task(TaskKind::WriteBack, subject);
+        return Ok(());
+    };
+    let newer = usize::from(written.version) < call.report_digests.len();
+    let from = call.state;
+    call.write_back = written.learnt;
+    match (written.next, task) {
+        (NextTry::At { due, counted }, Some(mut task)) => {
+            call.write_back.status = Status::Pending;
+            let due = if newer { task.due } else { due };
+            next_try(tx, &mut task, due, counted && !newer)?;
+        }
+        (NextTry::Done, Some(mut task)) if newer => {
+            call.write_back.status = Status::Waiting;
+            let due = task.due;
+            next_try(tx, &mut task, due, false)?;
+        }
+        _ => tx.end_task(TaskKind::WriteBack, subject),
+    }
+    tx.update_call(&mut call, from, now)
+}
+
+/// Ends or moves a forward task.
+pub fn finish_forward(tx: &mut Tx<'_>, _now: Time, id: CallId, attempt: &Attempt, next: &NextTry) -> Result<(), StoreError> {
+    let subject = Subject::Call(id);
+    tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    match (next, tx.task(TaskKind::Forward, subject)?) {
+        (NextTry::At { due, counted }, Some(mut task)) => next_try(tx, &mut task, *due, *counted),
+        _ => {
+            tx.end_task(TaskKind::Forward, subject);
+            Ok(())
+        }
+    }
+}
+
+/// Frees the slot of a call whose phone did not report in time; the line is silent if nothing was heard from it since.
+pub fn slot_over(tx: &mut Tx<'_>, call: &mut Call, now: Time) -> Result<(), StoreError> {
+    let placing = call.placing_at;
+    free_slot(tx, call, |line| {
+        if line.last_report.is_none_or(|heard| placing.is_some_and(|p| heard < p)) {
+            line.silent_since.get_or_insert(now);
+        }
+    })
+}

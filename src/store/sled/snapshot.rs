@@ -1,0 +1,249 @@
+//! A consistent copy of the store while it works, in one file that is verified by reading it back.
+//!
+//! The trees are copied as they are read; keys written meanwhile are noted, and at the end their newest values are appended
+//! while the committer stands still for as long as that takes. Read in order, the file gives the store of that last moment.
+//!
+//! File: the line `callbridge-backup 1\n`, then rows of tree (1 byte), key length, value length (4 bytes each, big-endian;
+//! value length `u32::MAX` = removed), key, value; then a row with tree 0xFF whose value is the SHA-256 of everything before it.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use sha2::{Digest, Sha256};
+
+use super::keys::{self, Tree};
+use super::open::{self, OpenError, Options};
+use super::store::SledStore;
+use crate::domain::schedule::{Brakes, Stopped};
+use crate::domain::time::Time;
+use crate::store::codec;
+use crate::store::verbs::StoreError;
+
+const HEAD: &[u8] = b"callbridge-backup 1\n";
+const REMOVED: u32 = u32::MAX;
+const END: u8 = 0xFF;
+
+/// Why a backup cannot be written, read or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("{0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    #[error("{0} is not a callbridge backup")]
+    NotABackup(PathBuf),
+    #[error("{path} is damaged: {why}")]
+    Damaged { path: PathBuf, why: String },
+    #[error("{0} is not empty: restore into a new directory")]
+    NotEmpty(PathBuf),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the store does not take the backup: {0}")]
+    Store(String),
+}
+
+struct Out {
+    file: BufWriter<File>,
+    hash: Sha256,
+    rows: u64,
+}
+
+impl Out {
+    fn bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hash.update(bytes);
+        self.file.write_all(bytes)
+    }
+
+    fn row(&mut self, tree: u8, key: &[u8], value: Option<&[u8]>) -> std::io::Result<()> {
+        let too_long = |_| std::io::Error::other("a record longer than 4 GiB");
+        self.bytes(&[tree])?;
+        self.bytes(&u32::try_from(key.len()).map_err(too_long)?.to_be_bytes())?;
+        let length = match value {
+            Some(value) => u32::try_from(value.len()).map_err(too_long)?,
+            None => REMOVED,
+        };
+        self.bytes(&length.to_be_bytes())?;
+        self.bytes(key)?;
+        self.bytes(value.unwrap_or_default())?;
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// Copies the store to `path`; gives the number of rows. The file appears under its name only when it is whole and verified.
+pub async fn snapshot(store: &SledStore, path: &Path) -> Result<u64, StoreError> {
+    let failed = |e: &dyn std::fmt::Display| StoreError::Broken(format!("the backup failed: {e}"));
+    {
+        let mut dirty = store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        if dirty.is_some() {
+            return Err(StoreError::Broken("another backup is being written".into()));
+        }
+        *dirty = Some(Vec::new());
+    }
+    let part = path.with_extension("part");
+    let result = copy(store, &part).await;
+    *store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    let rows = result?;
+    let (part_path, path) = (part.clone(), path.to_owned());
+    tokio::task::spawn_blocking(move || {
+        verify(&part_path)?;
+        std::fs::rename(&part_path, &path).map_err(|e| BackupError::Io(path.clone(), e))
+    })
+    .await
+    .map_err(|_| StoreError::Shut)?
+    .map_err(|e| failed(&e))?;
+    Ok(rows)
+}
+
+async fn copy(store: &SledStore, part: &Path) -> Result<u64, StoreError> {
+    let failed = |e: std::io::Error| StoreError::Broken(format!("the backup failed: {e}"));
+    let (reader, part) = (store.clone(), part.to_owned());
+    let mut out = tokio::task::spawn_blocking(move || scan(&reader, &part)).await.map_err(|_| StoreError::Shut)??;
+    let last = store.clone();
+    // The committer runs this between two groups: nothing is written while the last values are read.
+    store
+        .committer
+        .run("snapshot", move |_tx| {
+            let dirty = last.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+            let trees = last.trees()?;
+            for (tree, key) in dirty {
+                let value = trees.trees[tree as usize].get(&key).map_err(|e| StoreError::Broken(e.to_string()))?;
+                out.row(tree, &key, value.as_deref()).map_err(failed)?;
+            }
+            let rows = out.rows;
+            let digest = out.hash.clone().finalize();
+            out.row(END, b"", Some(&digest)).map_err(failed)?;
+            let file = out.file.into_inner().map_err(|e| failed(e.into_error()))?;
+            file.sync_all().map_err(failed)?;
+            Ok(rows)
+        })
+        .await
+}
+
+fn scan(store: &SledStore, part: &Path) -> Result<Out, StoreError> {
+    let failed = |e: std::io::Error| StoreError::Broken(format!("the backup failed: {e}"));
+    let trees = store.trees()?;
+    if let Some(folder) = part.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut out = Out { file: BufWriter::new(File::create(part).map_err(failed)?), hash: Sha256::new(), rows: 0 };
+    out.bytes(HEAD).map_err(failed)?;
+    for tree in Tree::ALL {
+        for row in &trees.trees[tree as usize] {
+            let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
+            out.row(tree as u8, &key, Some(&value)).map_err(failed)?;
+        }
+    }
+    Ok(out)
+}
+
+struct In {
+    file: BufReader<File>,
+    hash: Sha256,
+    path: PathBuf,
+}
+
+impl In {
+    fn open(path: &Path) -> Result<Self, BackupError> {
+        let file = File::open(path).map_err(|e| BackupError::Io(path.to_owned(), e))?;
+        let mut reader = Self { file: BufReader::new(file), hash: Sha256::new(), path: path.to_owned() };
+        let mut head = [0u8; HEAD.len()];
+        reader.fill(&mut head).map_err(|_| BackupError::NotABackup(path.to_owned()))?;
+        if head != *HEAD {
+            return Err(BackupError::NotABackup(path.to_owned()));
+        }
+        Ok(reader)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), BackupError> {
+        self.file.read_exact(bytes).map_err(|e| BackupError::Damaged { path: self.path.clone(), why: e.to_string() })?;
+        self.hash.update(&*bytes);
+        Ok(())
+    }
+
+    /// The next row; `None` after the last, whose digest fits.
+    #[expect(clippy::type_complexity, reason = "a row is just that")]
+    fn row(&mut self) -> Result<Option<(Tree, Vec<u8>, Option<Vec<u8>>)>, BackupError> {
+        let damaged = |why: &str| BackupError::Damaged { path: self.path.clone(), why: why.into() };
+        let digest = self.hash.clone().finalize();
+        let mut head = [0u8; 9];
+        self.fill(&mut head)?;
+        let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (key_len, value_len) = (number(1), number(5));
+        if key_len > 1 << 20 || (value_len != REMOVED && value_len > 1 << 24) {
+            return Err(damaged("a row of impossible length"));
+        }
+        let mut key = vec![0u8; key_len as usize];
+        self.fill(&mut key)?;
+        let value = if value_len == REMOVED {
+            None
+        } else {
+            let mut value = vec![0u8; value_len as usize];
+            self.fill(&mut value)?;
+            Some(value)
+        };
+        if head[0] == END {
+            let fits = value.as_deref() == Some(digest.as_slice());
+            return if fits { Ok(None) } else { Err(BackupError::Damaged { path: self.path.clone(), why: "its checksum does not fit".into() }) };
+        }
+        let tree = Tree::ALL.get(usize::from(head[0])).copied().ok_or_else(|| BackupError::Damaged { path: self.path.clone(), why: "an unknown tree".into() })?;
+        Ok(Some((tree, key, value)))
+    }
+}
+
+/// Reads a backup to its end; gives the number of rows.
+pub fn verify(path: &Path) -> Result<u64, BackupError> {
+    let mut reader = In::open(path)?;
+    let mut rows = 0;
+    while reader.row()?.is_some() {
+        rows += 1;
+    }
+    Ok(rows)
+}
+
+/// Makes a store in an empty directory from a backup. All calling is stopped in it: calls that were queued when the backup
+/// was taken may have been dialled since, and only a person can know.
+pub fn restore(backup: &Path, to: &Path, now: Time) -> Result<u64, BackupError> {
+    verify(backup)?;
+    if to.exists() && std::fs::read_dir(to).map_err(|e| BackupError::Io(to.to_owned(), e))?.next().is_some() {
+        return Err(BackupError::NotEmpty(to.to_owned()));
+    }
+    let store = |e: ::sled::Error| BackupError::Store(e.to_string());
+    let trees = open::open(&Options::new(to))?;
+    let mut reader = In::open(backup)?;
+    let mut rows = 0u64;
+    let mut batches: [::sled::Batch; 8] = Default::default();
+    loop {
+        let row = reader.row()?;
+        let end = row.is_none();
+        if let Some((tree, key, value)) = row {
+            match value {
+                Some(value) => batches[tree as usize].insert(key, value),
+                None => batches[tree as usize].remove(key),
+            }
+            rows += 1;
+        }
+        // Small pieces: a batch above 256 KiB is a larger write than was ever tried.
+        if end || rows.is_multiple_of(200) {
+            for (tree, batch) in trees.trees.iter().zip(std::mem::take(&mut batches)) {
+                tree.apply_batch(batch).map_err(store)?;
+            }
+        }
+        if end {
+            break;
+        }
+    }
+    let meta = &trees.trees[Tree::Meta as usize];
+    let mut brakes: Brakes = match meta.get(keys::BRAKES).map_err(store)? {
+        Some(bytes) => codec::decode(&bytes).map_err(|e| BackupError::Store(e.to_string()))?,
+        None => Brakes::default(),
+    };
+    brakes.stopped = Some(Stopped {
+        by: "restore".into(),
+        since: now,
+        reason: "restored from a backup: calls that were queued then may have been dialled since. Check them, then resume.".into(),
+    });
+    meta.insert(keys::BRAKES, codec::encode(&brakes).map_err(|e| BackupError::Store(e.to_string()))?).map_err(store)?;
+    trees.sync().map_err(BackupError::Store)?;
+    Ok(rows)
+}

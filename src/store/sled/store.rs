@@ -1,0 +1,227 @@
+//! The store itself: open trees, the committer and the index.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::commit::{Committer, Shared};
+use super::open::{self, OpenError, Options, Trees};
+use super::schedule::Index;
+use super::{intake, person, placing, read, result, snapshot, sweep};
+use crate::domain::call::Call;
+use crate::domain::event::Event;
+use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
+use crate::domain::item::Item;
+use crate::domain::report::Report;
+use crate::domain::schedule::{Brakes, LinePolicy, LineState};
+use crate::domain::time::Time;
+use crate::store::task::{Subject, Task, TaskKind};
+use crate::store::verbs::*;
+
+/// The embedded store. Cheap to clone; the last clone closes it.
+#[derive(Clone)]
+pub struct SledStore {
+    pub(super) shared: Arc<Shared>,
+    pub(super) committer: Committer,
+}
+
+impl SledStore {
+    /// Opens or makes the store in a directory.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let path = options.path.clone();
+        let trees = open::open(&options)?;
+        let mut index = Index::default();
+        index.rebuild(&trees).map_err(|e| OpenError::Damaged { path: path.clone(), why: e.to_string() })?;
+        let shared = Arc::new(Shared {
+            options,
+            trees: ArcSwapOption::from(Some(Arc::new(trees))),
+            index: Mutex::new(index),
+            wake: Notify::new(),
+            trouble: Mutex::new(None),
+            dirty: Mutex::new(None),
+        });
+        let (committer, _thread) = Committer::start(Arc::clone(&shared)).map_err(|e| OpenError::Io(path, e))?;
+        Ok(Self { shared, committer })
+    }
+
+    pub(super) fn trees(&self) -> Result<Arc<Trees>, StoreError> {
+        self.shared.trees.load_full().ok_or_else(|| StoreError::Broken("it is being reopened".into()))
+    }
+
+    /// How many calls are queued, over all lines.
+    pub fn queued(&self) -> usize {
+        self.shared.index().queued()
+    }
+
+    /// Gives a claim back that was not used.
+    pub fn unclaim(&self, claim: &Claim, not_before: Option<Time>) {
+        self.shared.index().unclaim(claim, not_before);
+    }
+}
+
+impl Store for SledStore {
+    async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError> {
+        self.committer.run("accept", intake::accept(now, event, body, self.epoch())?).await
+    }
+
+    async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
+        self.committer.run("reject", move |tx| intake::reject(tx, &rejected)).await
+    }
+
+    fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError> {
+        let subjects = self.shared.index().take_tasks(kind, now, max);
+        read::tasks(self, kind, &subjects)
+    }
+
+    fn next_task_at(&self, kind: TaskKind) -> Option<Time> {
+        self.shared.index().next_task_at(kind)
+    }
+
+    fn release_task(&self, kind: TaskKind, subject: Subject, due: Time) {
+        self.shared.index().release_task(kind, subject, due);
+    }
+
+    async fn finish_map(&self, now: Time, event: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
+        self.committer.run("finish_map", move |tx| intake::finish_map(tx, now, event, items)).await
+    }
+
+    async fn finish_lookup(&self, now: Time, item: MappedItem, event: EventId, attempt: Option<Attempt>, next: NextTry) -> Result<MapSettled, StoreError> {
+        self.committer.run("finish_lookup", move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next)).await
+    }
+
+    async fn create_call(&self, now: Time, new: NewCall) -> Result<Made, StoreError> {
+        self.committer.run("create_call", move |tx| person::create_call(tx, now, new)).await
+    }
+
+    fn next_calls(&self, now: Time, max: usize) -> Next {
+        self.shared.index().next_calls(now, max)
+    }
+
+    async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
+        let policy = self.shared.index().policy(&claim.line);
+        let step_claim = claim.clone();
+        let begun = self.committer.run("begin_placing", move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &gate)).await;
+        match &begun {
+            Ok(Begun::Go(_) | Begun::Gone) => {}
+            // The line is looked at again with the stored state, which says the same and sets its timer.
+            Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
+        }
+        begun
+    }
+
+    async fn end_placing(&self, now: Time, call: CallId, outcome: Placing, attempt: Attempt, after: AfterReport) -> Result<Option<Call>, StoreError> {
+        self.committer.run("end_placing", move |tx| placing::end(tx, now, call, outcome, &attempt, &after)).await
+    }
+
+    async fn report(&self, now: Time, call: CallId, raw: Bytes, report: Option<Report>, after: AfterReport) -> Result<Reported, StoreError> {
+        self.committer.run("report", move |tx| result::report(tx, now, call, &raw, report, &after)).await
+    }
+
+    async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError> {
+        self.committer.run("finish_write_back", move |tx| result::finish_write_back(tx, now, call, written)).await
+    }
+
+    async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
+        self.committer.run("finish_forward", move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
+    }
+
+    async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
+        let items = match &change {
+            Change::Replay { event } => self.items(*event)?,
+            _ => Vec::new(),
+        };
+        self.committer.run("change", move |tx| person::change(tx, now, &actor, change, items)).await
+    }
+
+    async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
+        sweep::sweep(self, now, policy).await
+    }
+
+    fn next_sweep_at(&self) -> Option<Time> {
+        self.shared.index().next_deadline()
+    }
+
+    fn configure(&self, lines: Vec<LinePolicy>, _now: Time) {
+        self.shared.index().configure(lines);
+        self.shared.wake.notify_waiters();
+    }
+
+    fn call(&self, id: CallId) -> Result<Option<Call>, StoreError> {
+        read::call(self, id)
+    }
+
+    fn calls(&self, query: &CallQuery) -> Result<Vec<Call>, StoreError> {
+        read::calls(self, query)
+    }
+
+    fn attempts(&self, call: CallId) -> Result<Vec<Attempt>, StoreError> {
+        read::attempts(self, call)
+    }
+
+    fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        read::event(self, id)
+    }
+
+    fn events(&self, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        read::events(self, before, limit)
+    }
+
+    fn body(&self, id: EventId) -> Result<Bytes, StoreError> {
+        read::body(self, id)
+    }
+
+    fn items(&self, id: EventId) -> Result<Vec<(u16, Item)>, StoreError> {
+        read::items(self, id)
+    }
+
+    fn item(&self, id: EventId, index: u16) -> Result<Option<Item>, StoreError> {
+        read::item(self, id, index)
+    }
+
+    fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
+        read::line(self, workspace, id)
+    }
+
+    fn waiting(&self, line: &LineId) -> usize {
+        self.shared.index().waiting(line)
+    }
+
+    fn brakes(&self) -> Brakes {
+        self.shared.index().brakes().clone()
+    }
+
+    fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError> {
+        read::rejected(self, limit)
+    }
+
+    fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError> {
+        read::stats(self, workspace)
+    }
+
+    fn backlog(&self, kind: TaskKind) -> usize {
+        self.shared.index().backlog(kind)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.shared.trees.load().as_ref().map_or(0, |t| t.epoch)
+    }
+
+    fn instance_key(&self) -> [u8; 32] {
+        self.shared.trees.load().as_ref().map_or([0; 32], |t| t.instance)
+    }
+
+    async fn snapshot(&self, path: &Path) -> Result<u64, StoreError> {
+        snapshot::snapshot(self, path).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn wake(&self) -> &Notify {
+        &self.shared.wake
+    }
+}

@@ -1,0 +1,116 @@
+//! Clocks that ran out: expiry, slot timeouts, report deadlines, leases. In slices, so that intake never waits long.
+
+use std::time::Duration;
+
+use super::result::{over_without_report, slot_over};
+use super::schedule::{Deadline, Effect};
+use super::store::SledStore;
+use super::tx::Tx;
+use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::id::CallId;
+use crate::domain::schedule::{LinePolicy, may_place};
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::verbs::{StoreError, SweepPolicy, Swept};
+
+const SLICE: usize = 200;
+/// Nothing waits longer than this.
+const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
+/// How often an automation call on a held line is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+
+/// One slice. `more` says that there is another.
+pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
+    let over = store.shared.index().take_deadlines(now, SLICE);
+    if over.is_empty() {
+        return Ok(Swept::default());
+    }
+    let policies: Vec<LinePolicy> = {
+        let index = store.shared.index();
+        let mut lines: Vec<_> = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).flat_map(|(_, _, call)| index.lines_of(*call)).collect();
+        lines.sort();
+        lines.dedup();
+        lines.iter().filter_map(|line| index.policy(line)).collect()
+    };
+    let more = over.len() == SLICE;
+    let batch = over.clone();
+    let result = store
+        .committer
+        .run("sweep", move |tx| {
+            let mut swept = Swept { more, ..Swept::default() };
+            for (_, kind, call) in batch {
+                one(tx, now, kind, call, &policy, &policies, &mut swept)?;
+            }
+            Ok(swept)
+        })
+        .await;
+    if result.is_err() {
+        store.shared.index().put_deadlines(&over);
+    }
+    result
+}
+
+fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &[LinePolicy], swept: &mut Swept) -> Result<(), StoreError> {
+    let Some(mut call) = tx.call(id)? else { return Ok(()) };
+    let from = call.state;
+    let signal = match kind {
+        Deadline::Expiry => Signal::Expiry,
+        Deadline::Lease => Signal::LeaseOver,
+        Deadline::Slot => Signal::SlotTimeout,
+        Deadline::Report => Signal::Deadline,
+    };
+    let unreported = call.connection.as_ref().is_some_and(|c| policy.write_back_unreported.contains(c));
+    match step(from, signal, call.ever_sent) {
+        Step::To(State::Expired) => {
+            if let Some(at) = extended(tx, &call, now, lines)? {
+                tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
+                call.expires_at = at;
+                let not_before = call.hold.and_then(|h| h.until).filter(|until| *until > now && call.hold.is_some_and(|h| h.code == Code::HoldBackoff));
+                tx.effects.push(Effect::queued(&call, not_before));
+            } else {
+                call.state = State::Expired;
+                call.refusal = Some(Code::Expired);
+                over_without_report(tx, &mut call, now, unreported)?;
+                swept.expired.push(id);
+            }
+        }
+        Step::To(State::Unconfirmed) => {
+            call.state = State::Unconfirmed;
+            call.ever_sent = true;
+            call.reason = Some(Code::DialerUnclear.sentence("en").to_owned());
+            swept.unconfirmed.push(id);
+        }
+        Step::To(State::Lost) => {
+            call.state = State::Lost;
+            call.refusal = Some(Code::Lost);
+            over_without_report(tx, &mut call, now, unreported)?;
+            swept.lost.push(id);
+        }
+        Step::FreeSlot => {
+            slot_over(tx, &mut call, now)?;
+            swept.slots_freed.push(id);
+            return Ok(());
+        }
+        _ => return Ok(()),
+    }
+    tx.update_call(&mut call, from, now)
+}
+
+/// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
+fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy]) -> Result<Option<Time>, StoreError> {
+    if call.interactive || now.since(call.created_at) >= MAX_AGE {
+        return Ok(None);
+    }
+    let brakes = tx.brakes()?;
+    for policy in lines.iter().filter(|p| call.lines.contains(&p.id)) {
+        let state = tx.line(&call.workspace, &policy.id)?;
+        let held = match may_place(policy, &state, &brakes, false, 0, now) {
+            Ok(()) => false,
+            Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
+        };
+        if !held {
+            return Ok(None);
+        }
+    }
+    Ok(Some(now.plus(LOOK_AGAIN).min(call.created_at.plus(MAX_AGE))))
+}

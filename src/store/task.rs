@@ -1,0 +1,56 @@
+//! Stored work: what a worker has to do, when, and how often it tried. A restart in a pause neither loses nor hurries it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::{CallId, ConnectionId, EventId};
+use crate::domain::time::Time;
+
+/// The kinds of work, each with its own queue so that a backlog of one does not stop another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum TaskKind {
+    /// Split an event into items and map them.
+    Map = 1,
+    /// Look up one item and map it.
+    Lookup = 2,
+    /// Write a call's result into the CRM.
+    WriteBack = 3,
+    /// Send a drop-in call's report to its caller.
+    Forward = 4,
+}
+
+impl TaskKind {
+    pub const ALL: [TaskKind; 4] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward];
+
+    /// Its place in arrays over [`TaskKind::ALL`].
+    pub fn index(self) -> usize {
+        self as usize - 1
+    }
+}
+
+/// What a task is about; with the kind it is the task's key: there is at most one of a kind for a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    Event(EventId),
+    Item(EventId, u16),
+    Call(CallId),
+}
+
+/// A stored task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub kind: TaskKind,
+    pub subject: Subject,
+    pub due: Time,
+    /// Attempts made so far.
+    #[serde(default)]
+    pub tries: u32,
+    /// When the first attempt was due.
+    pub first_due: Time,
+    /// The start of the process that wrote it; a task of an earlier one may have been under way when that ended.
+    pub epoch: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+}
