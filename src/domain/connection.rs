@@ -77,9 +77,9 @@ pub struct Connection {
     /// Overrides the plugin's other bases by name.
     #[serde(default)]
     pub base_urls: BTreeMap<String, String>,
-    /// What is written into the CRM, in this order; absent = what the plugin does by default.
-    #[serde(default)]
-    pub write_back: Option<Vec<Kind>>,
+    /// What is written into the CRM, in this order; a kind that the plugin does not know is skipped, an empty list writes nothing.
+    #[serde(default = "write_back")]
+    pub write_back: Vec<Kind>,
     /// Whether a call that ends without a report leaves its sentence on the record too.
     #[serde(default = "yes")]
     pub write_back_unreported: bool,
@@ -218,6 +218,9 @@ fn time_zone() -> String {
 fn duplicate_window() -> Duration {
     Duration::from_secs(600)
 }
+fn write_back() -> Vec<Kind> {
+    vec![Kind::Call, Kind::Note]
+}
 fn yes() -> bool {
     true
 }
@@ -249,7 +252,7 @@ impl Connection {
             duplicate_window: duplicate_window(),
             base_url: None,
             base_urls: BTreeMap::new(),
-            write_back: None,
+            write_back: write_back(),
             write_back_unreported: true,
             priority: None,
             expire_interactive: None,
