@@ -11,10 +11,20 @@ use crate::error::Code;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    Called { call: CallId },
-    Ignored { why: Ignored },
-    Refused { code: Code, detail: String },
-    Failed { code: Code, detail: String },
+    Called {
+        call: CallId,
+    },
+    Ignored {
+        why: Ignored,
+    },
+    Refused {
+        code: Code,
+        detail: String,
+    },
+    Failed {
+        code: Code,
+        detail: String,
+    },
     /// Waits for a lookup.
     Waiting,
 }

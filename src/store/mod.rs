@@ -4,6 +4,8 @@
 //! store reads a clock), a wrong state is a value and not an error, and no verb hands out an iterator, a guard or a closure.
 
 pub mod codec;
+#[cfg(test)]
+mod contract;
 pub mod sled;
 pub mod task;
 pub mod verbs;

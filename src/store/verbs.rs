@@ -89,7 +89,10 @@ pub struct Gate {
 pub enum Begun {
     /// `placing` is on disk with the slot, the rate and the quota: send now.
     Go(Box<Call>),
-    Hold { code: Code, until: Option<Time> },
+    Hold {
+        code: Code,
+        until: Option<Time>,
+    },
     /// It is no longer queued.
     Gone,
 }
@@ -98,14 +101,27 @@ pub enum Begun {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Placing {
     Taken,
-    Refused { code: Code, detail: String },
+    Refused {
+        code: Code,
+        detail: String,
+    },
     /// Not placed: the line is paused and the call goes back to the queue.
-    LineTrouble { pause: Pause },
+    LineTrouble {
+        pause: Pause,
+    },
     /// Surely not sent: back to the queue; the dialer as a whole waits until then.
-    NotSent { code: Code, dialer_until: Option<Time> },
+    NotSent {
+        code: Code,
+        dialer_until: Option<Time>,
+    },
     /// 2222: back to the queue, this call not before then.
-    SystemError { not_before: Time },
-    MaybeSent { code: Code, detail: String },
+    SystemError {
+        not_before: Time,
+    },
+    MaybeSent {
+        code: Code,
+        detail: String,
+    },
 }
 
 /// The leg of a call's way that an attempt belongs to.
@@ -183,14 +199,27 @@ pub struct Written {
 /// A person's or a program's change, written with who asked for it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    Cancel { call: CallId },
-    PauseLine { workspace: WorkspaceId, line: LineId, pause: Pause },
-    ResumeLine { workspace: WorkspaceId, line: LineId },
+    Cancel {
+        call: CallId,
+    },
+    PauseLine {
+        workspace: WorkspaceId,
+        line: LineId,
+        pause: Pause,
+    },
+    ResumeLine {
+        workspace: WorkspaceId,
+        line: LineId,
+    },
     StopAll(Stopped),
     ResumeAll,
-    RetryWriteBack { call: CallId },
+    RetryWriteBack {
+        call: CallId,
+    },
     /// Map the items of an event again that gave no call.
-    Replay { event: EventId },
+    Replay {
+        event: EventId,
+    },
 }
 
 /// What a change came to.
@@ -270,8 +299,20 @@ pub struct SweepPolicy {
 }
 
 /// The name of every durable step; each has a failure point before and after it.
-pub const STEPS: &[&str] =
-    &["accept", "finish_map", "finish_lookup", "create_call", "begin_placing", "end_placing", "report", "finish_write_back", "finish_forward", "change", "sweep", "reject"];
+pub const STEPS: &[&str] = &[
+    "accept",
+    "finish_map",
+    "finish_lookup",
+    "create_call",
+    "begin_placing",
+    "end_placing",
+    "report",
+    "finish_write_back",
+    "finish_forward",
+    "change",
+    "sweep",
+    "reject",
+];
 
 /// Each verb is one atomic, durable step: when it answers `Ok`, its effect survives SIGKILL and a power cut.
 ///

@@ -96,7 +96,7 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
         settled.duplicates += 1;
         item.outcome = Outcome::Ignored { why: Ignored::Duplicate };
     } else if let Some(call) = mapped.call {
-        let wished = mapped.duplicate_window.filter(|w| !w.is_zero()).map(|window| (keys::wished(&event.connection, &call.record, call.phone.as_str()), window));
+        let wished = mapped.duplicate_window.filter(|w| !w.is_zero()).map(|window| (keys::wished(&event.connection, &call.record, call.phone.e164()), window));
         let recent = match &wished {
             Some((key, _)) => tx.time(key)?.filter(|until| *until > now),
             None => None,

@@ -111,8 +111,15 @@ fn retry_write_back(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, S
     for kind in call.write_back.kinds.values_mut() {
         kind.failed = None;
     }
-    let task =
-        Task { kind: TaskKind::WriteBack, subject: Subject::Call(id), due: now, tries: 0, first_due: now, epoch: tx.epoch, connection: call.connection.clone() };
+    let task = Task {
+        kind: TaskKind::WriteBack,
+        subject: Subject::Call(id),
+        due: now,
+        tries: 0,
+        first_due: now,
+        epoch: tx.epoch,
+        connection: call.connection.clone(),
+    };
     tx.write_task(&task)?;
     let from = call.state;
     tx.update_call(&mut call, from, now)?;

@@ -49,7 +49,7 @@ fn expired(store: &SledStore, prefix: &[u8], from: Option<&[u8]>, now: Time) -> 
     let tree = &trees.trees[Tree::Index as usize];
     let start = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
     let mut over = Vec::new();
-    let mut last = None;
+    let mut last: Option<Vec<u8>>;
     for (n, row) in tree.range(start..).enumerate() {
         let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
         if !key.starts_with(prefix) {

@@ -20,16 +20,49 @@ use crate::store::verbs::{Claim, Next, StoreError};
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
 pub enum Effect {
-    Queued { call: CallId, connection: Option<ConnectionId>, lines: Vec<LineId>, interactive: bool, wished: Time, expires: Time, not_before: Option<Time> },
-    Unqueued { call: CallId, expires: Time },
-    Line { line: LineId, state: Box<LineState> },
+    Queued {
+        call: CallId,
+        connection: Option<ConnectionId>,
+        lines: Vec<LineId>,
+        interactive: bool,
+        wished: Time,
+        expires: Time,
+        not_before: Option<Time>,
+    },
+    Unqueued {
+        call: CallId,
+        expires: Time,
+    },
+    Line {
+        line: LineId,
+        state: Box<LineState>,
+    },
     Brakes(Brakes),
-    Task { kind: TaskKind, subject: Subject, due: Time },
+    Task {
+        kind: TaskKind,
+        subject: Subject,
+        due: Time,
+    },
     /// What the one who runs the task says: again then.
-    TaskNext { kind: TaskKind, subject: Subject, due: Time },
-    TaskDone { kind: TaskKind, subject: Subject },
-    Deadline { at: Time, kind: Deadline, call: CallId },
-    NoDeadline { at: Time, kind: Deadline, call: CallId },
+    TaskNext {
+        kind: TaskKind,
+        subject: Subject,
+        due: Time,
+    },
+    TaskDone {
+        kind: TaskKind,
+        subject: Subject,
+    },
+    Deadline {
+        at: Time,
+        kind: Deadline,
+        call: CallId,
+    },
+    NoDeadline {
+        at: Time,
+        kind: Deadline,
+        call: CallId,
+    },
 }
 
 impl Effect {
@@ -362,11 +395,8 @@ impl Index {
                 self.mark(line);
             }
         }
-        let wake_at = if self.dirty.is_empty() {
-            [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0)].into_iter().flatten().min()
-        } else {
-            Some(now)
-        };
+        let wake_at =
+            if self.dirty.is_empty() { [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0)].into_iter().flatten().min() } else { Some(now) };
         Next { claims, wake_at }
     }
 

@@ -164,14 +164,13 @@ impl In {
     /// The next row; `None` after the last, whose digest fits.
     #[expect(clippy::type_complexity, reason = "a row is just that")]
     fn row(&mut self) -> Result<Option<(Tree, Vec<u8>, Option<Vec<u8>>)>, BackupError> {
-        let damaged = |why: &str| BackupError::Damaged { path: self.path.clone(), why: why.into() };
         let digest = self.hash.clone().finalize();
         let mut head = [0u8; 9];
         self.fill(&mut head)?;
         let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (key_len, value_len) = (number(1), number(5));
         if key_len > 1 << 20 || (value_len != REMOVED && value_len > 1 << 24) {
-            return Err(damaged("a row of impossible length"));
+            return Err(BackupError::Damaged { path: self.path.clone(), why: "a row of impossible length".into() });
         }
         let mut key = vec![0u8; key_len as usize];
         self.fill(&mut key)?;
@@ -186,7 +185,8 @@ impl In {
             let fits = value.as_deref() == Some(digest.as_slice());
             return if fits { Ok(None) } else { Err(BackupError::Damaged { path: self.path.clone(), why: "its checksum does not fit".into() }) };
         }
-        let tree = Tree::ALL.get(usize::from(head[0])).copied().ok_or_else(|| BackupError::Damaged { path: self.path.clone(), why: "an unknown tree".into() })?;
+        let tree =
+            Tree::ALL.get(usize::from(head[0])).copied().ok_or_else(|| BackupError::Damaged { path: self.path.clone(), why: "an unknown tree".into() })?;
         Ok(Some((tree, key, value)))
     }
 }

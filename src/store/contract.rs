@@ -1,0 +1,438 @@
+//! What every store must do: one suite, run on each implementation.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::domain::call::{Call, Origin, State};
+use crate::domain::event::Event;
+use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
+use crate::domain::item::{Ignored, Item, Outcome};
+use crate::domain::phone;
+use crate::domain::rate::{Gcra, Rate};
+use crate::domain::record::{Customer, RecordRef};
+use crate::domain::report::Report;
+use crate::domain::schedule::{LinePolicy, Pause};
+use crate::domain::time::Time;
+use crate::domain::write_back::{Status, WriteBack};
+use crate::error::Code;
+
+const T0: Time = Time(1_795_338_022_000);
+
+fn at(secs: u64) -> Time {
+    T0.plus(Duration::from_secs(secs))
+}
+
+struct Fixture {
+    store: SledStore,
+    dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        Self { store, dir }
+    }
+
+    /// Ends the process's hold on the store and opens it again.
+    fn reopened(self) -> Self {
+        let Fixture { store, dir } = self;
+        drop(store);
+        // The committer thread lets go of the directory when it notices that nobody sends any more.
+        let store = (0..200).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            SledStore::open(sled::Options::new(&dir.path().join("s"))).ok()
+        });
+        let store = store.expect("the store opens again");
+        store.configure(vec![line("a", 1)], T0);
+        Self { store, dir }
+    }
+
+    async fn event(&self, n: u8) -> EventId {
+        let event = event(n);
+        self.store.accept(T0, event.clone(), Bytes::from(vec![n; 40_000])).await.unwrap();
+        event.id
+    }
+
+    /// An event whose one item gave a queued call on line `a`.
+    async fn queued(&self, n: u8) -> CallId {
+        let id = self.event(n).await;
+        let tasks = self.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
+        assert_eq!(tasks.len(), 1);
+        let settled = self.store.finish_map(T0, id, vec![mapped(n, 0)]).await.unwrap();
+        settled.called[0]
+    }
+
+    async fn placing(&self, n: u8, now: Time) -> CallId {
+        let id = self.queued(n).await;
+        let claims = self.store.next_calls(now, 10).claims;
+        assert_eq!(claims.len(), 1, "the line is free");
+        assert!(matches!(self.store.begin_placing(now, claims[0].clone(), gate()).await.unwrap(), Begun::Go(_)));
+        id
+    }
+
+    async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
+        self.store.end_placing(now, id, outcome, attempt(1), after()).await.unwrap().unwrap()
+    }
+
+    fn call(&self, id: CallId) -> Call {
+        self.store.call(id).unwrap().unwrap()
+    }
+
+    fn counter(&self, name: &str) -> i64 {
+        self.store.stats(&WorkspaceId::default()).unwrap().counters.get(name).copied().unwrap_or(0)
+    }
+}
+
+fn open(dir: &std::path::Path) -> SledStore {
+    let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
+    store.configure(vec![line("a", 1)], T0);
+    store
+}
+
+fn line(id: &str, slots: u32) -> LinePolicy {
+    LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
+}
+
+fn gate() -> Gate {
+    Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into() }
+}
+
+fn after() -> AfterReport {
+    AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), mismatch: false }
+}
+
+fn event(n: u8) -> Event {
+    Event {
+        id: EventId([n; 16]),
+        workspace: WorkspaceId::default(),
+        connection: "c".into(),
+        variant: "v".into(),
+        hook: String::new(),
+        method: "POST".into(),
+        tail: String::new(),
+        query: String::new(),
+        headers: Vec::new(),
+        body_bytes: 40_000,
+        received_at: T0,
+        replays: 0,
+        items: 0,
+    }
+}
+
+fn call(n: u8) -> Call {
+    Call {
+        id: CallId([n; 16]),
+        workspace: WorkspaceId::default(),
+        connection: Some("c".into()),
+        origin: Origin::Item { event: EventId([n; 16]), index: 0 },
+        state: State::Queued,
+        version: 0,
+        record: RecordRef { kind: "lead".into(), id: n.to_string() },
+        owner: None,
+        customer: Customer::default(),
+        phone: phone::normalise("0912345678").unwrap(),
+        lines: vec!["a".into()],
+        line: None,
+        interactive: false,
+        test_phone: None,
+        wished_at: T0,
+        created_at: T0,
+        expires_at: at(86_400),
+        hold: None,
+        ever_sent: false,
+        placings: 0,
+        system_errors: 0,
+        placing_at: None,
+        placed_at: None,
+        ended_at: None,
+        deadline: None,
+        refusal: None,
+        reason: None,
+        report: None,
+        reported_at: None,
+        report_digests: Vec::new(),
+        report_mismatch: false,
+        write_back: WriteBack::default(),
+        plugin_hash: String::new(),
+        public_url: String::new(),
+        forward: None,
+        labels: Default::default(),
+    }
+}
+
+fn mapped(n: u8, index: u16) -> MappedItem {
+    MappedItem {
+        index,
+        item: Item { outcome: Outcome::Waiting, record: RecordRef::default(), customer: Customer::default(), at: T0 },
+        call: Some(Box::new(call(n))),
+        event_key: Some((format!("key-{n}"), Duration::from_secs(3600))),
+        duplicate_window: Some(Duration::from_secs(600)),
+        lookup_due: None,
+    }
+}
+
+fn attempt(n: u8) -> Attempt {
+    Attempt {
+        id: AttemptId([n; 16]),
+        leg: Leg::Place,
+        number: 1,
+        at: T0,
+        duration_ms: 1,
+        status: Some(200),
+        class: "ok".into(),
+        detail: String::new(),
+        next_at: None,
+    }
+}
+
+#[tokio::test]
+async fn an_event_its_body_and_its_task_survive_a_restart() {
+    let f = Fixture::new();
+    let id = f.event(1).await;
+    let f = f.reopened();
+    assert_eq!(f.store.event(id).unwrap().unwrap().connection.as_str(), "c");
+    assert_eq!(f.store.body(id).unwrap(), vec![1u8; 40_000]);
+    assert_eq!(f.store.take_tasks(TaskKind::Map, T0, 10).unwrap().len(), 1);
+    assert_eq!(f.counter("events"), 1);
+}
+
+#[tokio::test]
+async fn the_same_event_key_or_the_same_wish_makes_one_call() {
+    let f = Fixture::new();
+    f.queued(1).await;
+    let id = f.event(2).await;
+    let again = MappedItem { event_key: Some(("key-1".into(), Duration::from_secs(3600))), ..mapped(2, 0) };
+    let wish = MappedItem { event_key: Some(("other".into(), Duration::from_secs(3600))), ..mapped(1, 1) };
+    let settled = f.store.finish_map(T0, id, vec![again, wish]).await.unwrap();
+    assert_eq!((settled.called.len(), settled.duplicates), (0, 1));
+    let outcomes: Vec<Outcome> = f.store.items(id).unwrap().into_iter().map(|(_, i)| i.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Ignored { why: Ignored::Duplicate }, Outcome::Refused { code: Code::DuplicateCall, detail: String::new() }]);
+    assert_eq!((f.counter("items"), f.counter("items.called"), f.counter("items.ignored.duplicate"), f.counter("items.refused.duplicate_call")), (3, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_replay_takes_up_only_items_that_gave_no_call() {
+    let f = Fixture::new();
+    f.queued(1).await;
+    let change = |event| f.store.change(T0, "lan".into(), Change::Replay { event });
+    assert!(matches!(change(EventId([1; 16])).await.unwrap(), Changed::Denied(_)));
+    let id = f.event(2).await;
+    f.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
+    let refused = Item { outcome: Outcome::Refused { code: Code::MissingPhone, detail: String::new() }, ..mapped(2, 0).item };
+    f.store.finish_map(T0, id, vec![MappedItem { item: refused, call: None, ..mapped(2, 0) }]).await.unwrap();
+    assert_eq!(change(id).await.unwrap(), Changed::Ok);
+    assert_eq!(f.store.take_tasks(TaskKind::Map, T0, 10).unwrap().len(), 1);
+    assert_eq!(f.store.finish_map(T0, id, vec![mapped(2, 0)]).await.unwrap().called.len(), 1, "its own key does not make it a duplicate");
+    assert_eq!((f.counter("items"), f.counter("items.called"), f.counter("items.refused.missing_phone")), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn a_line_with_one_slot_places_one_call_until_its_report() {
+    let f = Fixture::new();
+    let first = f.placing(1, T0).await;
+    let second = f.queued(2).await;
+    assert!(f.store.next_calls(T0, 10).claims.is_empty());
+    f.end(first, Placing::Taken, T0).await;
+    let report = Report { answer_duration: 3, ..Report::default() };
+    assert_eq!(f.store.report(at(10), first, Bytes::from("{}"), Some(report), after()).await.unwrap(), Reported::First);
+    assert!(f.store.next_calls(at(10), 10).claims.is_empty(), "the phone settles");
+    let next = f.store.next_calls(at(13), 10);
+    assert_eq!(next.claims, [Claim { call: second, line: "a".into() }]);
+}
+
+#[tokio::test]
+async fn a_call_is_claimed_once_and_a_refused_claim_comes_back() {
+    let f = Fixture::new();
+    let id = f.queued(1).await;
+    let claim = f.store.next_calls(T0, 10).claims.remove(0);
+    assert!(f.store.next_calls(T0, 10).claims.is_empty());
+    f.store.unclaim(&claim, None);
+    let claim = f.store.next_calls(T0, 10).claims.remove(0);
+    assert_eq!(claim.call, id);
+    assert!(matches!(f.store.begin_placing(T0, claim.clone(), gate()).await.unwrap(), Begun::Go(_)));
+    assert!(matches!(f.store.begin_placing(T0, claim, gate()).await.unwrap(), Begun::Gone));
+}
+
+#[tokio::test]
+async fn a_call_that_was_placing_when_the_process_ended_is_unconfirmed_and_never_queued() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let f = f.reopened();
+    let swept = f.store.sweep(at(1), SweepPolicy::default()).await.unwrap();
+    assert_eq!(swept.unconfirmed, [id]);
+    assert_eq!(f.call(id).state, State::Unconfirmed);
+    assert!(f.store.next_calls(at(1000), 10).claims.is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_is_faster_than_the_answer_ends_the_call() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
+    assert_eq!(f.end(id, Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new() }, at(1)).await.state, State::Ended);
+    assert_eq!(f.store.report(at(2), id, Bytes::from("{}"), None, after()).await.unwrap(), Reported::Same);
+    let later = AfterReport { body_digest: "d2".into(), ..after() };
+    assert_eq!(f.store.report(at(3), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap(), Reported::Later(2));
+}
+
+#[tokio::test]
+async fn line_trouble_pauses_the_line_and_keeps_its_queue() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new() };
+    assert_eq!(f.end(id, Placing::LineTrouble { pause }, T0).await.state, State::Queued);
+    assert!(f.store.next_calls(at(60), 10).claims.is_empty());
+    assert_eq!(f.store.waiting(&"a".into()), 1);
+    f.store.change(at(61), "lan".into(), Change::ResumeLine { workspace: WorkspaceId::default(), line: "a".into() }).await.unwrap();
+    assert_eq!(f.store.next_calls(at(61), 10).claims.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_surely_not_sent_waits_for_the_dialer_and_costs_nothing() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let call = f.end(id, Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(at(5)) }, T0).await;
+    assert_eq!((call.state, call.ever_sent, call.deadline), (State::Queued, false, None));
+    assert_eq!(f.store.line(&WorkspaceId::default(), &"a".into()).unwrap().month_used, 0);
+    let next = f.store.next_calls(at(1), 10);
+    assert_eq!((next.claims.len(), next.wake_at), (0, Some(at(5))));
+    assert_eq!(f.store.next_calls(at(5), 10).claims.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stored_pause_survives_a_restart() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    f.end(id, Placing::SystemError { not_before: at(30) }, T0).await;
+    let f = f.reopened();
+    assert!(f.store.next_calls(at(29), 10).claims.is_empty(), "not hurried");
+    assert_eq!(f.store.next_calls(at(30), 10).claims.len(), 1, "not lost");
+}
+
+#[tokio::test]
+async fn without_a_report_the_slot_is_freed_the_line_is_silent_and_the_call_is_lost_at_last() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    f.end(id, Placing::Taken, T0).await;
+    assert_eq!(f.store.sweep(at(301), SweepPolicy::default()).await.unwrap().slots_freed, [id]);
+    assert!(f.store.line(&WorkspaceId::default(), &"a".into()).unwrap().silent_since.is_some());
+    assert_eq!(f.store.sweep(at(7201), SweepPolicy::default()).await.unwrap().lost, [id]);
+    assert_eq!((f.call(id).state, f.call(id).refusal), (State::Lost, Some(Code::Lost)));
+    f.store.report(at(7300), id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
+    assert_eq!(f.call(id).state, State::Ended, "a late report still lands");
+}
+
+#[tokio::test]
+async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line() {
+    let f = Fixture::new();
+    let first = f.queued(1).await;
+    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], T0);
+    assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
+    f.store.configure(vec![line("a", 1)], T0);
+    let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
+    assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
+    assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
+}
+
+#[tokio::test]
+async fn a_rate_holds_across_a_restart() {
+    let f = Fixture::new();
+    let rated = || LinePolicy { rate: Some(Gcra::new(Rate::new(6, Duration::from_secs(60)).unwrap(), 1)), ..line("a", 5) };
+    f.store.configure(vec![rated()], T0);
+    f.placing(1, T0).await;
+    f.queued(2).await;
+    let f = f.reopened();
+    f.store.configure(vec![rated()], T0);
+    assert_eq!(f.store.next_calls(at(9), 10).claims.len(), 0);
+    assert_eq!(f.store.next_calls(at(10), 10).claims.len(), 1);
+}
+
+#[tokio::test]
+async fn a_report_during_a_write_back_keeps_the_task() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
+    assert!(f.store.take_tasks(TaskKind::WriteBack, at(19), 1).unwrap().is_empty(), "a report settles");
+    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(20), 1).unwrap().len(), 1);
+    let later = AfterReport { body_digest: "d2".into(), ..after() };
+    f.store.report(at(21), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap();
+    assert!(f.store.take_tasks(TaskKind::WriteBack, at(60), 1).unwrap().is_empty(), "never two at once");
+    let learnt = WriteBack { status: Status::Logged, ..WriteBack::default() };
+    f.store.finish_write_back(at(22), id, Written { version: 1, learnt: learnt.clone(), ..Written::default() }).await.unwrap();
+    assert_eq!(f.call(id).write_back.status, Status::Waiting);
+    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(41), 1).unwrap().len(), 1);
+    f.store.finish_write_back(at(42), id, Written { version: 2, learnt, ..Written::default() }).await.unwrap();
+    assert_eq!((f.call(id).write_back.status, f.store.backlog(TaskKind::WriteBack)), (Status::Logged, 0));
+}
+
+#[tokio::test]
+async fn stop_all_survives_a_restart() {
+    let f = Fixture::new();
+    f.queued(1).await;
+    let stopped = crate::domain::schedule::Stopped { by: "lan".into(), since: T0, reason: String::new() };
+    f.store.change(T0, "lan".into(), Change::StopAll(stopped)).await.unwrap();
+    let f = f.reopened();
+    assert!(f.store.next_calls(at(1), 10).claims.is_empty());
+    f.store.change(at(2), "lan".into(), Change::ResumeAll).await.unwrap();
+    assert_eq!(f.store.next_calls(at(2), 10).claims.len(), 1);
+}
+
+#[tokio::test]
+async fn the_states_sum_to_the_calls() {
+    let f = Fixture::new();
+    for n in 1..=3 {
+        f.queued(n).await;
+    }
+    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap();
+    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap(), Changed::Denied(_)));
+    let stats = f.store.stats(&WorkspaceId::default()).unwrap();
+    let sum = |prefix: &str| stats.counters.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<i64>();
+    assert_eq!((sum("calls.state."), sum("calls.origin."), sum("items.")), (3, 3, 3));
+}
+
+#[tokio::test]
+async fn an_idempotency_key_makes_one_call() {
+    let f = Fixture::new();
+    let new = |n| NewCall {
+        call: Box::new(Call { origin: Origin::Api { key: "erp".into() }, ..call(n) }),
+        idempotency: Some(("k".into(), Duration::from_secs(60))),
+        max_queued: None,
+    };
+    assert_eq!(f.store.create_call(T0, new(1)).await.unwrap(), Made::Call(CallId([1; 16])));
+    assert_eq!(f.store.create_call(at(59), new(2)).await.unwrap(), Made::Existing(CallId([1; 16])));
+    assert_eq!(f.store.create_call(at(60), new(3)).await.unwrap(), Made::Call(CallId([3; 16])));
+    assert_eq!(f.store.prune(at(600)).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
+    let f = Fixture::new();
+    let store = f.store.clone();
+    let load = tokio::spawn(async move {
+        for n in 1..=200u8 {
+            let event = event(n);
+            store.accept(T0, event.clone(), Bytes::from_static(b"{}")).await.unwrap();
+            store.finish_map(T0, event.id, vec![mapped(n, 0)]).await.unwrap();
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let backup = f.dir.path().join("backup");
+    let rows = f.store.snapshot(&backup).await.unwrap();
+    assert!(rows > 0);
+    load.await.unwrap();
+    let to = f.dir.path().join("restored");
+    sled::restore(&backup, &to, T0).unwrap();
+    let restored = SledStore::open(sled::Options::new(&to)).unwrap();
+    let counters = restored.stats(&WorkspaceId::default()).unwrap().counters;
+    let get = |name: &str| counters.get(name).copied().unwrap_or(0);
+    assert!(get("events") >= get("items"));
+    assert_eq!(get("items"), get("items.called"));
+    assert_eq!(usize::try_from(get("calls.state.queued")).unwrap(), restored.queued());
+    assert_eq!(restored.brakes().stopped.unwrap().by, "restore");
+    assert!(sled::verify(&backup).is_ok());
+    std::fs::write(&backup, &std::fs::read(&backup).unwrap()[..500]).unwrap();
+    assert!(sled::verify(&backup).is_err());
+}
