@@ -1,1 +1,39 @@
-//! plugin
+//! The plugin engine: data in, values out. No network, no clock, no product's name.
+//!
+//! `docs/PLUGINS.md` is the format. In the order a call flows: `extract` (select, decode, split, map), `verify`, `lookup`,
+//! `compose`, `respond`; around them `manifest` → `compile`/`check` → [`Plugin`], and `case` that runs whole transcripts.
+
+mod check;
+mod compile;
+mod helpers;
+mod names;
+mod phone;
+
+pub mod case;
+pub mod compose;
+pub mod context;
+pub mod extract;
+pub mod load;
+pub mod lookup;
+pub mod manifest;
+pub mod note;
+pub mod plugin;
+pub mod problem;
+pub mod registry;
+pub mod respond;
+pub mod template;
+pub mod value;
+pub mod vectors;
+pub mod verify;
+
+pub use compose::ComposeError;
+pub use extract::{MapContext, MapError, Mapped, ParseError, Selected};
+pub use load::LoadError;
+pub use lookup::{LookupContext, LookupOutcome};
+pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};
+pub use registry::Registry;
+pub use respond::{Reply, ReplySpec};
+pub use verify::VerifyError;
+
+/// A connection's parameters with the hook's on top, defaults filled in.
+pub type Params = std::collections::BTreeMap<String, String>;

@@ -1,0 +1,350 @@
+//! Builds a plugin out of its manifest, piece by piece in the order a call flows, and says everything that is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::compile::{Compiler, MANIFEST, RequestParts};
+use super::load::Files;
+use super::manifest::{
+    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, ParameterKind, ReceiveSpec, ResponseSpec, StepSpec,
+    VerifyKind, VerifySpec,
+};
+use super::names::{self, Shape};
+use super::plugin::{Auth, Base, Find, Ignore, Lookup, Plugin, ResponseRule, Select, Step, Variant, WriteBackKind};
+use super::problem::{Problem, did_you_mean};
+use super::template::Escape;
+use super::verify::{Part, Place, Scheme, Timestamp};
+
+/// The format's version that this program reads.
+const SPEC: u32 = 1;
+
+/// The plugin and its problems; with an error among them the plugin is not to be used.
+pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: String) -> (Plugin, Vec<Problem>) {
+    let mut c = Compiler::new(source, files, manifest.bases.keys().cloned());
+    head(&mut c, id, &manifest);
+    let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()));
+    let bases = manifest
+        .bases
+        .iter()
+        .map(|(name, base)| (name.clone(), Base { url: c.template(&base.url, Escape::Text, &params), allow_hosts: base.allow_hosts.clone() }))
+        .collect();
+    let auth = auth(&mut c, &manifest.auth, &params);
+    let variants: Vec<Variant> = manifest.receive.iter().map(|spec| receive(&mut c, spec, &params)).collect();
+    if variants.is_empty() {
+        c.problems.push(Problem::error(MANIFEST, 0, "a plugin needs at least one [[receive]]"));
+    }
+    doubles(&mut c, manifest.receive.iter().map(|r| &r.get_ref().name), "receive variants");
+    doubles(&mut c, manifest.lookup.iter().map(|l| &l.get_ref().name), "look-ups");
+    let mut known = Vec::new();
+    let lookups = manifest.lookup.iter().map(|spec| lookup(&mut c, spec.get_ref(), &params, &mut known)).collect();
+    let kinds = [("call", &manifest.write_back.call), ("note", &manifest.write_back.note), ("field", &manifest.write_back.field)];
+    let kinds = kinds.into_iter().filter_map(|(name, spec)| Some(kind(&mut c, name, spec.as_ref()?, &params))).collect();
+    let responses = manifest.responses.iter().map(|spec| response(&mut c, spec, &params)).collect();
+    if !files.contains_key("vectors.json") && manifest.receive.iter().any(|r| r.get_ref().verify.iter().any(|v| matches!(v.get_ref().kind, VerifyKind::Hmac | VerifyKind::Hash))) {
+        c.problems.push(Problem::warning(MANIFEST, 0, "signatures are verified, but there is no vectors.json to prove it"));
+    }
+    for parameter in &manifest.parameters {
+        if !c.used_params.contains(&parameter.get_ref().id) {
+            let message = format!("nothing uses the parameter `{}`", parameter.get_ref().id);
+            c.warning(parameter, message);
+        }
+    }
+    c.check_files();
+    let mut problems = c.problems;
+    problems.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
+    problems.dedup();
+    let plugin = Plugin { manifest, hash, bases, auth, variants, lookups, kinds, responses, warnings: Vec::new(), files: BTreeMap::new() };
+    (plugin, problems)
+}
+
+fn head(c: &mut Compiler<'_>, id: &str, manifest: &Manifest) {
+    if manifest.spec != SPEC {
+        c.problems.push(Problem::error(MANIFEST, 0, format!("spec = {} is not known; this program reads spec = {SPEC}", manifest.spec)));
+    }
+    let own = manifest.id.get_ref();
+    if own != id {
+        c.error(&manifest.id, format!("the id `{own}` is not the folder's name `{id}`"));
+    }
+    if own.is_empty() || !own.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        c.error(&manifest.id, "an id has lower-case letters, digits and `-` only");
+    }
+    if manifest.evidence.level >= Level::Recorded && manifest.evidence.sources.is_empty() {
+        c.problems.push(Problem::warning(MANIFEST, 0, "evidence names no sources"));
+    }
+    let mut seen = BTreeSet::new();
+    for parameter in &manifest.parameters {
+        let p = parameter.get_ref();
+        if !seen.insert(p.id.as_str()) {
+            c.error(parameter, format!("the parameter `{}` is there twice", p.id));
+        }
+        if p.id.is_empty() || !p.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            c.error(parameter, format!("the parameter id `{}` must have lower-case letters, digits and `_` only", p.id));
+        }
+        match p.kind {
+            ParameterKind::Choice if p.choices.is_empty() => c.error(parameter, format!("the choice `{}` has no choices", p.id)),
+            ParameterKind::Choice if !p.default.is_empty() && !p.choices.contains(&p.default) => {
+                c.error(parameter, format!("the default of `{}` is not one of its choices", p.id));
+            }
+            _ => {}
+        }
+    }
+    for (name, base) in &manifest.bases {
+        if base.allow_hosts.is_empty() {
+            c.error(&base.url, format!("the base `{name}` allows no hosts"));
+        }
+    }
+}
+
+fn doubles<'a>(c: &mut Compiler<'_>, named: impl Iterator<Item = &'a At<String>>, what: &str) {
+    let mut seen = BTreeSet::new();
+    for name in named {
+        if !seen.insert(name.get_ref().as_str()) {
+            c.error(name, format!("two {what} are called `{}`", name.get_ref()));
+        }
+    }
+}
+
+fn auth(c: &mut Compiler<'_>, spec: &AuthSpec, params: &Shape) -> Option<Auth> {
+    let (secret, name) = match spec.kind {
+        AuthKind::None => return None,
+        AuthKind::Bearer => (&spec.token, &None),
+        AuthKind::Header | AuthKind::Query => (&spec.value, &spec.name),
+        AuthKind::Basic => (&spec.password, &spec.user),
+    };
+    if secret.is_none() || (name.is_none() && spec.kind != AuthKind::Bearer) {
+        let needed = match spec.kind {
+            AuthKind::Bearer => "token",
+            AuthKind::Basic => "user and password",
+            _ => "name and value",
+        };
+        c.problems.push(Problem::error(MANIFEST, 0, format!("[auth] needs {needed}")));
+    }
+    let secret = c.template_or_empty(secret.as_ref(), params);
+    let name = c.template_or_empty(name.as_ref(), params);
+    Some(Auth { kind: spec.kind, secret, name, base: spec.base.as_ref().map_or_else(|| "api".to_owned(), |base| base.get_ref().clone()) })
+}
+
+fn receive(c: &mut Compiler<'_>, at: &At<ReceiveSpec>, params: &Shape) -> Variant {
+    let spec = at.get_ref();
+    let names = names::receive(params);
+    for method in &spec.methods {
+        if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+            c.error(&spec.name, format!("`{method}` is not a method: GET, POST, PUT, PATCH or DELETE"));
+        }
+    }
+    if spec.map.record_id.is_none() && spec.map.phone.is_none() {
+        c.error(&spec.name, "receive.map has neither record_id nor phone: nothing could ever be called");
+    }
+    Variant {
+        name: spec.name.get_ref().clone(),
+        methods: spec.methods.clone(),
+        sender_retries: spec.sender_retries,
+        body: spec.body,
+        select: Select {
+            tail: spec.select.tail.clone(),
+            content: spec.select.content,
+            has: spec.select.has.as_ref().and_then(|has| c.json_path(has)),
+            query: spec.select.query.clone(),
+        },
+        verify: spec.verify.iter().filter_map(|spec| verify(c, spec, params)).collect(),
+        split: spec.items.as_ref().and_then(|items| Some((c.json_path(&items.split)?, items.split.get_ref() == "$[*]"))),
+        map: c.mapping(&spec.map, &names),
+        ignore: spec
+            .ignore
+            .iter()
+            .map(|rule| Ignore {
+                code: match rule.code {
+                    IgnoreCode::OwnWrite => "own_write",
+                    IgnoreCode::Filter => "filter",
+                },
+                conditions: c.conditions(&rule.conditions, &names),
+            })
+            .collect(),
+    }
+}
+
+fn verify(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Option<Scheme> {
+    let spec = at.get_ref();
+    let Some(secret) = &spec.secret else {
+        c.error(at, "verification has no `secret`");
+        return None;
+    };
+    let signed = matches!(spec.kind, VerifyKind::Hmac | VerifyKind::Hash);
+    let place = match (&spec.header, &spec.query) {
+        (Some(header), None) => Place::Header(header.to_ascii_lowercase()),
+        (None, Some(query)) => Place::Query(query.clone()),
+        (None, None) if matches!(spec.kind, VerifyKind::Basic | VerifyKind::StandardWebhooks) => Place::Header(String::new()),
+        _ => {
+            c.error(at, "verification needs either `header` or `query`");
+            return None;
+        }
+    };
+    let message = message(c, at, params);
+    if signed && !message.contains(&Part::Body) && !message.iter().any(|part| matches!(part, Part::Uri | Part::UriDecoded)) {
+        c.error(at, "the signed message holds neither body nor uri: it would prove nothing");
+    }
+    if spec.kind == VerifyKind::Hash && !message.contains(&Part::Secret) {
+        c.error(at, "a plain hash without `secret` in its message can be made by anybody");
+    }
+    if spec.kind == VerifyKind::Hash && spec.algorithm == Some(Algorithm::Sha1) {
+        c.error(at, "a plain hash is sha256 only");
+    }
+    if signed && spec.encoding.is_none() {
+        c.error(at, "verification needs `encoding`: base64, hex, base64_of_prefixed_hex or base64_of_prefixed_raw");
+    }
+    Some(Scheme {
+        kind: spec.kind,
+        algorithm: spec.algorithm.unwrap_or(Algorithm::Sha256),
+        secret: c.template(secret, Escape::Text, params),
+        user: spec.user.as_ref().map(|user| c.template(user, Escape::Text, params)),
+        key_encoding: spec.key_encoding,
+        message,
+        place,
+        encoding: spec.encoding.unwrap_or(Encoding::Hex),
+        prefix: spec.prefix.as_ref().map(|prefix| c.template(prefix, Escape::Text, params)),
+        if_header: spec.if_header.as_ref().map(|on| (on.name.to_ascii_lowercase(), on.value.clone())),
+        timestamp: timestamp(c, at),
+        optional: spec.optional,
+    })
+}
+
+fn message(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Vec<Part> {
+    let spec = at.get_ref();
+    let Some(list) = &spec.message else {
+        return if spec.kind == VerifyKind::Hmac { vec![Part::Body] } else { Vec::new() };
+    };
+    let mut parts = Vec::new();
+    for text in list.get_ref() {
+        match Part::parse(text) {
+            Some(part) => {
+                if let Part::Param(id) = &part {
+                    let known = params.child("param");
+                    if known.is_none_or(|known| known.child(id).is_none()) {
+                        let hint = did_you_mean(id, known.into_iter().flat_map(Shape::children));
+                        c.error(list, format!("there is no parameter `{id}`{hint}"));
+                    }
+                    c.used_params.insert(id.clone());
+                }
+                parts.push(part);
+            }
+            None => {
+                let hint = did_you_mean(text, ["method", "uri", "uri_decoded", "body", "secret"]);
+                c.error(list, format!("`{text}` is not a part of a signed message{hint}"));
+            }
+        }
+    }
+    parts
+}
+
+fn timestamp(c: &mut Compiler<'_>, at: &At<VerifySpec>) -> Option<Timestamp> {
+    let spec = at.get_ref();
+    let timestamp = spec.timestamp.as_ref()?;
+    let header = match (&timestamp.header, spec.kind) {
+        (Some(header), _) => header.to_ascii_lowercase(),
+        (None, VerifyKind::StandardWebhooks) => String::new(),
+        (None, _) => {
+            c.error(at, "the timestamp has no `header`");
+            String::new()
+        }
+    };
+    let signed = spec.message.as_ref().is_some_and(|m| m.get_ref().iter().any(|part| part.to_ascii_lowercase() == format!("header:{header}")));
+    if !signed && spec.kind != VerifyKind::StandardWebhooks {
+        c.warning(at, "the timestamp is not part of the signed message: an old delivery can be sent again with a new one");
+    }
+    Some(Timestamp { header, unit: timestamp.unit, tolerance: c.duration(&timestamp.tolerance) })
+}
+
+fn lookup(c: &mut Compiler<'_>, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {
+    let name = spec.name.get_ref().clone();
+    let names = names::lookup(params, known);
+    let place = format!("lookup `{name}`");
+    let parts = RequestParts {
+        place: &place,
+        method: spec.method.as_deref(),
+        base: spec.base.as_ref(),
+        path: &spec.path,
+        headers: &spec.headers,
+        body: spec.body.as_ref(),
+        content_type: spec.content_type.as_deref(),
+    };
+    let request = c.request(parts, &names);
+    let conditions = c.conditions(&spec.conditions, &names);
+    known.push(name.clone());
+    let map = c.mapping(&spec.map, &names::lookup(params, known));
+    Lookup { name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
+}
+
+fn kind(c: &mut Compiler<'_>, name: &'static str, at: &At<KindSpec>, params: &Shape) -> WriteBackKind {
+    let spec = at.get_ref();
+    let mut stored: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let plain = names::write_back(params, &stored);
+    match (spec.identity, &spec.find) {
+        (Identity::Searchable | Identity::Marker, None) => c.error(at, format!("write_back.{name}: identity `searchable` and `marker` need `find`")),
+        (Identity::None | Identity::ClientId, Some(_)) => c.warning(at, format!("write_back.{name}: `find` is there, but identity does not use it")),
+        _ => {}
+    }
+    if spec.create.is_empty() {
+        c.error(at, format!("write_back.{name} has no create step"));
+    }
+    if !spec.update.is_empty() && !spec.create.iter().any(|step| step.store.contains_key("id")) {
+        c.warning(at, format!("write_back.{name}: no create step stores `id`, so update has no entry.id"));
+    }
+    let find = spec.find.as_ref().map(|find| {
+        let place = format!("write_back.{name}.find");
+        let parts = RequestParts {
+            place: &place,
+            method: find.method.as_deref(),
+            base: find.base.as_ref(),
+            path: &find.path,
+            headers: &find.headers,
+            body: find.body.as_ref(),
+            content_type: find.content_type.as_deref(),
+        };
+        Find { request: c.request(parts, &plain), id: c.value(&find.id, &plain), wait: find.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)) }
+    });
+    let conditions = c.conditions(&spec.conditions, &plain);
+    let create = steps(c, name, "create", &spec.create, params, &mut stored);
+    let update = steps(c, name, "update", &spec.update, params, &mut stored.clone());
+    let correction = steps(c, name, "correction", &spec.correction, params, &mut stored);
+    WriteBackKind { name, title: spec.title.clone(), identity: spec.identity, conditions, find, create, update, correction }
+}
+
+fn steps(c: &mut Compiler<'_>, kind: &str, phase: &str, specs: &[StepSpec], params: &Shape, stored: &mut BTreeMap<String, Vec<String>>) -> Vec<Step> {
+    doubles(c, specs.iter().map(|step| &step.name), &format!("steps of write_back.{kind}.{phase}"));
+    let mut steps = Vec::new();
+    for spec in specs {
+        let names = names::write_back(params, stored);
+        let name = spec.name.get_ref().clone();
+        let place = format!("write_back.{kind}.{phase} `{name}`");
+        let parts = RequestParts {
+            place: &place,
+            method: spec.method.as_deref(),
+            base: spec.base.as_ref(),
+            path: &spec.path,
+            headers: &spec.headers,
+            body: spec.body.as_ref(),
+            content_type: spec.content_type.as_deref(),
+        };
+        let request = c.request(parts, &names);
+        let conditions = c.conditions(&spec.conditions, &names);
+        let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
+        stored.insert(name.clone(), spec.store.keys().cloned().collect());
+        steps.push(Step { name, conditions, request, store });
+    }
+    steps
+}
+
+fn response(c: &mut Compiler<'_>, at: &At<ResponseSpec>, params: &Shape) -> ResponseRule {
+    let spec = at.get_ref();
+    if spec.status.is_empty() && spec.body.0.is_empty() {
+        c.error(at, "a response rule needs `status` or `body`");
+    }
+    ResponseRule {
+        status: spec.status.clone(),
+        body: c.conditions(&spec.body, params),
+        class: spec.class,
+        retry_after: spec.retry_after,
+        say: spec.say.clone(),
+    }
+}
+

@@ -1,0 +1,303 @@
+//! From the manifest as written to a plugin that runs: values, conditions, templates and requests, each fault with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json_path::JsonPath;
+
+use super::extract::usual_genders;
+use super::manifest::{At, Conditions, ConditionSpec, GenderSpec, MapSpec, Op, ValueSpec};
+use super::names::Shape;
+use super::plugin::{GenderMap, Mapping, OccurredAt, Request, TimeUnit};
+use super::problem::{Problem, did_you_mean, line_of};
+use super::template::{Escape, Template};
+use super::value::{Condition, Value};
+use crate::domain::record::Gender;
+
+pub const MANIFEST: &str = "plugin.toml";
+
+/// The request keys that look-ups, finds and steps share.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestParts<'a> {
+    pub place: &'a str,
+    pub method: Option<&'a str>,
+    pub base: Option<&'a At<String>>,
+    pub path: &'a At<String>,
+    pub headers: &'a BTreeMap<String, At<String>>,
+    pub body: Option<&'a At<String>>,
+    pub content_type: Option<&'a str>,
+}
+
+/// Compiles pieces of one plugin and collects what is wrong.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    source: &'a str,
+    files: &'a BTreeMap<String, Vec<u8>>,
+    bases: BTreeSet<String>,
+    pub problems: Vec<Problem>,
+    pub used_params: BTreeSet<String>,
+    used_files: BTreeSet<String>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(source: &'a str, files: &'a BTreeMap<String, Vec<u8>>, bases: impl IntoIterator<Item = String>) -> Compiler<'a> {
+        Compiler { source, files, bases: bases.into_iter().collect(), problems: Vec::new(), used_params: BTreeSet::new(), used_files: BTreeSet::new() }
+    }
+
+    pub fn line<T>(&self, at: &At<T>) -> usize {
+        line_of(self.source, at.span().start)
+    }
+
+    pub fn error<T>(&mut self, at: &At<T>, message: impl Into<String>) {
+        let line = self.line(at);
+        self.problems.push(Problem::error(MANIFEST, line, message));
+    }
+
+    pub fn warning<T>(&mut self, at: &At<T>, message: impl Into<String>) {
+        let line = self.line(at);
+        self.problems.push(Problem::warning(MANIFEST, line, message));
+    }
+
+    /// A template in the manifest. A faulty one is replaced by nothing, so that all faults are found at once.
+    pub fn template(&mut self, at: &At<String>, escape: Escape, names: &Shape) -> Template {
+        let line = self.line(at);
+        self.compile(MANIFEST, line, at.get_ref(), escape, names)
+    }
+
+    /// A template that is absent is empty.
+    pub fn template_or_empty(&mut self, at: Option<&At<String>>, names: &Shape) -> Template {
+        match at {
+            Some(at) => self.template(at, Escape::Text, names),
+            None => nothing(),
+        }
+    }
+
+    fn compile(&mut self, file: &str, first_line: usize, source: &str, escape: Escape, names: &Shape) -> Template {
+        match Template::compile(source, escape, names) {
+            Ok(template) => {
+                self.used_params.extend(template.params().map(str::to_owned));
+                template
+            }
+            Err(faults) => {
+                self.problems.extend(faults.into_iter().map(|fault| Problem::error(file, first_line + fault.line.saturating_sub(1), fault.message)));
+                nothing()
+            }
+        }
+    }
+
+    pub fn json_path(&mut self, at: &At<String>) -> Option<JsonPath> {
+        match JsonPath::parse(at.get_ref()) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.error(at, format!("`{}` is not a JSONPath: {}", at.get_ref(), error.message()));
+                None
+            }
+        }
+    }
+
+    pub fn value(&mut self, at: &At<ValueSpec>, names: &Shape) -> Value {
+        match at.get_ref() {
+            ValueSpec::Text(text) if text.starts_with('$') => {
+                let text = At::new(at.span(), text.clone());
+                self.json_path(&text).map_or_else(|| Value::List(Vec::new()), |path| Value::Path(Box::new(path)))
+            }
+            ValueSpec::Text(text) => {
+                let line = self.line(at);
+                Value::Template(self.compile(MANIFEST, line, text, Escape::Text, names))
+            }
+            ValueSpec::List(list) => Value::List(list.iter().map(|one| self.value(one, names)).collect()),
+            ValueSpec::If(inner) => Value::If(Box::new(self.value(&inner.value, names)), self.conditions(&inner.conditions, names)),
+        }
+    }
+
+    pub fn conditions(&mut self, conditions: &Conditions, names: &Shape) -> Vec<Condition> {
+        conditions.0.iter().filter_map(|one| self.condition(one, names)).collect()
+    }
+
+    fn condition(&mut self, spec: &ConditionSpec, names: &Shape) -> Option<Condition> {
+        match (&spec.value, &spec.any) {
+            (None, Some(any)) => Some(Condition::Any(any.iter().filter_map(|one| self.condition(one, names)).collect())),
+            (Some(at), None) => {
+                let value = self.value(at, names);
+                let to = spec.to.as_ref().map(|to| self.value(to, names));
+                match (spec.op, &to) {
+                    (Op::Exists | Op::Missing, Some(_)) => self.error(at, "`exists` and `missing` take no `to`"),
+                    (Op::Exists | Op::Missing, None) | (_, Some(_)) => {}
+                    (_, None) => self.error(at, "the condition has no `to`"),
+                }
+                Some(Condition::Test { value, op: spec.op, to })
+            }
+            (Some(at), Some(_)) => {
+                self.error(at, "a condition has either `value` or `any`");
+                None
+            }
+            (None, None) => {
+                self.problems.push(Problem::error(MANIFEST, 0, "a condition has neither `value` nor `any`"));
+                None
+            }
+        }
+    }
+
+    pub fn mapping(&mut self, spec: &MapSpec, names: &Shape) -> Mapping {
+        let mut value = |at: &Option<At<ValueSpec>>| at.as_ref().map(|at| self.value(at, names));
+        Mapping {
+            event_id: value(&spec.event_id),
+            priority: value(&spec.priority),
+            record_type: value(&spec.record_type),
+            record_id: value(&spec.record_id),
+            owner: value(&spec.owner),
+            phone: value(&spec.phone),
+            name: value(&spec.name),
+            info: value(&spec.info),
+            consent: value(&spec.consent),
+            note: value(&spec.note),
+            gender: spec.gender.as_ref().map(|gender| self.gender(gender, names)),
+            occurred_at: spec.occurred_at.as_ref().map(|at| {
+                let unit = match at.unit.as_str() {
+                    "ms" => TimeUnit::Ms,
+                    "s" => TimeUnit::S,
+                    "rfc3339" => TimeUnit::Rfc3339,
+                    pattern => {
+                        if !pattern.contains('%') {
+                            self.error(&at.value, format!("`{pattern}` is not a unit: ms, s, rfc3339 or a strftime pattern"));
+                        }
+                        TimeUnit::Pattern(pattern.to_owned())
+                    }
+                };
+                OccurredAt { value: self.value(&at.value, names), unit }
+            }),
+        }
+    }
+
+    fn gender(&mut self, spec: &GenderSpec, names: &Shape) -> GenderMap {
+        let lower = |words: &[String]| words.iter().map(|word| word.trim().to_lowercase()).collect::<Vec<_>>();
+        let own = vec![(Gender::Male, lower(&spec.male)), (Gender::Female, lower(&spec.female)), (Gender::Company, lower(&spec.company))];
+        let words = if own.iter().all(|(_, words)| words.is_empty()) { usual_genders() } else { own };
+        GenderMap { value: self.value(&spec.value, names), words }
+    }
+
+    /// A request; its base is `api` or the only one where none is named.
+    pub fn request(&mut self, parts: RequestParts<'_>, names: &Shape) -> Request {
+        let base = match parts.base {
+            Some(at) => {
+                if !self.bases.contains(at.get_ref()) {
+                    let hint = did_you_mean(at.get_ref(), self.bases.iter().map(String::as_str));
+                    self.error(at, format!("there is no base `{}`{hint}", at.get_ref()));
+                }
+                at.get_ref().clone()
+            }
+            None if self.bases.len() == 1 => self.bases.iter().next().cloned().unwrap_or_default(),
+            None => {
+                if !self.bases.contains("api") {
+                    self.error(parts.path, "the request names no base, and there is none called `api`");
+                }
+                "api".to_owned()
+            }
+        };
+        let source = parts.path.get_ref().trim();
+        if !source.is_empty() && !source.starts_with('/') {
+            self.error(parts.path, "a path begins with `/`");
+        }
+        let path = self.template(parts.path, Escape::Url, names);
+        let method = parts.method.unwrap_or(if parts.body.is_some_and(|b| !b.get_ref().is_empty()) { "POST" } else { "GET" });
+        if !matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+            self.error(parts.path, format!("`{method}` is not a method: GET, POST, PUT, PATCH or DELETE"));
+        }
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), self.template(value, Escape::Text, names))).collect();
+        let file = parts.body.filter(|body| !body.get_ref().is_empty());
+        let (body, json, usual) = match file.map(|at| self.body(at, names)) {
+            Some(Some((template, json, content_type))) => (Some(template), json, Some(content_type)),
+            _ => (None, false, None),
+        };
+        let content_type = parts.content_type.or(usual).map(str::to_owned);
+        Request { place: parts.place.to_owned(), method: method.to_owned(), base, path, headers, body, json, content_type }
+    }
+
+    fn body(&mut self, at: &At<String>, names: &Shape) -> Option<(Template, bool, &'static str)> {
+        let file = format!("templates/{}", at.get_ref());
+        let known = self.files.keys().filter_map(|path| path.strip_prefix("templates/"));
+        let Some(bytes) = self.files.get(&file) else {
+            let hint = did_you_mean(at.get_ref(), known);
+            self.error(at, format!("there is no file `{file}`{hint}"));
+            return None;
+        };
+        self.used_files.insert(file.clone());
+        let (escape, content_type) = kind_of(&file)?;
+        let Ok(source) = std::str::from_utf8(bytes) else {
+            self.problems.push(Problem::error(&file, 0, "the file is not UTF-8"));
+            return None;
+        };
+        let before = self.problems.len();
+        let template = self.compile(&file, 1, source, escape, names);
+        let json = escape == Escape::Json;
+        if json && self.problems.len() == before {
+            self.try_json(&file, &template, names);
+        }
+        Some((template, json, content_type))
+    }
+
+    /// A JSON body must be JSON when every name has a value; when none has, it should be.
+    fn try_json(&mut self, file: &str, template: &Template, names: &Shape) {
+        let parse = |empty: bool| match template.render_data(names.data(empty)) {
+            Err(error) => Err((error.line, error.message)),
+            Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| (error.line(), format!("it does not become JSON: {error}"))).map(drop),
+        };
+        if let Err((line, message)) = parse(false) {
+            self.problems.push(Problem::error(file, line, message));
+        } else if let Err((line, message)) = parse(true) {
+            self.problems.push(Problem::warning(file, line, format!("when every name is absent: {message}; write `{{{{json name}}}}` for what may be null")));
+        }
+    }
+
+    pub fn duration(&mut self, at: &At<String>) -> Duration {
+        parse_duration(at.get_ref()).unwrap_or_else(|| {
+            self.error(at, format!("`{}` is not a duration such as 500ms, 10s, 5m or 2h", at.get_ref()));
+            Duration::ZERO
+        })
+    }
+
+    /// Template files that nothing names, and files that have no place here.
+    pub fn check_files(&mut self) {
+        for path in self.files.keys() {
+            if path.starts_with("templates/") {
+                if kind_of(path).is_none() {
+                    self.problems.push(Problem::error(path, 0, "a template ends in .json.hbs, .html.hbs, .txt.hbs or .form.hbs"));
+                } else if !self.used_files.contains(path) {
+                    self.problems.push(Problem::warning(path, 0, "nothing in plugin.toml names this template"));
+                }
+            } else if !matches!(path.as_str(), MANIFEST | "README.md" | "icon.svg" | "vectors.json") && !(path.starts_with("cases/") && path.split('/').count() == 3) {
+                let hint = did_you_mean(path, ["README.md", "icon.svg", "vectors.json"]);
+                self.problems.push(Problem::error(path, 0, format!("this file has no place in a plugin{hint}")));
+            }
+        }
+    }
+}
+
+fn kind_of(path: &str) -> Option<(Escape, &'static str)> {
+    match path.strip_suffix(".hbs")?.rsplit_once('.')?.1 {
+        "json" => Some((Escape::Json, "application/json")),
+        "html" => Some((Escape::Html, "text/html; charset=utf-8")),
+        "txt" => Some((Escape::Text, "text/plain; charset=utf-8")),
+        "form" => Some((Escape::Url, "application/x-www-form-urlencoded")),
+        _ => None,
+    }
+}
+
+fn nothing() -> Template {
+    Template::nothing()
+}
+
+/// `500ms`, `10s`, `5m`, `2h`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The context of write-back templates, built from what is known of a call: every declared name is there, null when absent.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::note::Note;
+use super::phone;
+use crate::domain::record::{Customer, RecordRef};
+use crate::domain::report::Report;
+use crate::domain::time::Time;
+
+/// What templates may know of a call.
+#[derive(Debug, Clone, Default)]
+pub struct CallFacts {
+    pub id: String,
+    pub state: String,
+    pub line: String,
+    pub connection: String,
+    pub created_at: Option<Time>,
+    pub placed_at: Option<Time>,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    /// The code of a refusal, and its sentence in the connection's language.
+    pub refusal: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// What templates may know of the newest report.
+#[derive(Debug, Clone)]
+pub struct ReportFacts<'a> {
+    pub report: &'a Report,
+    pub call_seconds: i64,
+    pub answer_seconds: i64,
+    /// 1 for the first report.
+    pub version: u32,
+}
+
+/// Everything a call's write-back is rendered from.
+#[derive(Debug, Clone)]
+pub struct WriteBack<'a> {
+    pub record: &'a RecordRef,
+    pub owner: Option<&'a str>,
+    pub customer: &'a Customer,
+    pub call: &'a CallFacts,
+    pub report: Option<ReportFacts<'a>>,
+    pub language: &'a str,
+}
+
+impl WriteBack<'_> {
+    /// The context without note, entry and steps: what note texts see.
+    pub fn for_note(&self) -> Json {
+        let (e164, national) = phone::forms(&self.customer.phone);
+        let (record, customer, call) = (self.record, self.customer, self.call);
+        let time = |time: Option<Time>| time.map(Time::rfc3339);
+        json!({
+            "record": {"type": text(&record.kind), "id": text(&record.id)},
+            "owner": self.owner,
+            "customer": {
+                "phone": text(&customer.phone), "phone_e164": text(&e164), "phone_national": text(&national), "name": text(&customer.name),
+                "gender": customer.gender, "info": text(&customer.info)
+            },
+            "call": {
+                "id": text(&call.id), "state": text(&call.state), "line": text(&call.line), "connection": text(&call.connection),
+                "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
+                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason
+            },
+            "report": self.report_json(),
+            "language": self.language
+        })
+    }
+
+    /// The whole context; `entry` is the id of the entry this kind created, `steps` what its steps stored.
+    pub fn context(&self, note: &Note, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
+        let mut context = self.for_note();
+        if let Json::Object(map) = &mut context {
+            map.insert("note".to_owned(), json!({"text": note.text, "html": note.html, "markdown": note.markdown, "title": note.title}));
+            map.insert("entry".to_owned(), json!({"id": entry}));
+            map.insert("steps".to_owned(), Json::Object(steps.clone()));
+        }
+        context
+    }
+
+    fn report_json(&self) -> Json {
+        let Some(facts) = &self.report else {
+            return json!({
+                "disposition": null, "interest": null, "call_status": null, "sim": null, "call_seconds": null, "answer_seconds": null,
+                "send_sms": null, "sms_content": null, "notes": null, "version": null
+            });
+        };
+        let report = facts.report;
+        json!({
+            "disposition": report.disposition().as_str(), "interest": report.interest().as_str(), "call_status": report.call_status,
+            "sim": text(&report.sim), "call_seconds": facts.call_seconds, "answer_seconds": facts.answer_seconds, "send_sms": report.send_sms,
+            "sms_content": text(&report.sms_content), "notes": text(&report.notes), "version": facts.version
+        })
+    }
+}
+
+fn text(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}

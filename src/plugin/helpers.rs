@@ -1,0 +1,245 @@
+//! The closed list of template helpers, and one handlebars registry per escaping.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonTruthy, Output, RenderContext, RenderError, RenderErrorReason, ScopedJson,
+};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use super::phone;
+use super::template::{Escape, encode_component};
+use crate::domain::time::Time;
+
+/// Block helpers; everything else in [`NAMES`] is a function.
+pub const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
+
+type Function = fn(&[&Json]) -> Result<Json, String>;
+
+/// A helper: how many arguments it takes at least and at most, and what it does.
+const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
+    ("json", 1, 1, |a| Ok(a[0].clone())),
+    ("default", 2, 2, |a| Ok(if blank(a[0]) { a[1].clone() } else { a[0].clone() })),
+    ("e164", 1, 1, |a| Ok(phone::forms(&text(a[0])).0.into())),
+    ("national", 1, 1, |a| Ok(phone::forms(&text(a[0])).1.into())),
+    ("date", 2, 3, date),
+    ("iso", 1, 1, |a| on_time(a[0], |t| t.rfc3339().into())),
+    ("epoch_ms", 1, 1, |a| on_time(a[0], |t| t.0.into())),
+    ("epoch_s", 1, 1, |a| on_time(a[0], |t| t.0.div_euclid(1000).into())),
+    ("ms", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |n| n.saturating_mul(1000).into()))),
+    ("duration", 1, 2, duration),
+    ("map", 1, usize::MAX, map),
+    ("pick", 1, usize::MAX, |a| Ok(a.iter().find(|v| !blank(v)).map_or(Json::Null, |v| (*v).clone()))),
+    ("upper", 1, 1, |a| Ok(text(a[0]).to_uppercase().into())),
+    ("lower", 1, 1, |a| Ok(text(a[0]).to_lowercase().into())),
+    ("trim", 1, 1, |a| Ok(text(a[0]).trim().into())),
+    ("truncate", 2, 2, truncate),
+    ("base64", 1, 1, |a| Ok(STANDARD.encode(text(a[0])).into())),
+    ("url", 1, 1, |a| Ok(encode_component(&text(a[0])).into())),
+    ("hash", 1, 1, |a| Ok(hex::encode(Sha256::digest(text(a[0]))).into())),
+    ("concat", 1, usize::MAX, |a| Ok(a.iter().map(|v| text(v)).collect::<String>().into())),
+    ("eq", 2, 2, |a| Ok((text(a[0]) == text(a[1])).into())),
+    ("ne", 2, 2, |a| Ok((text(a[0]) != text(a[1])).into())),
+    ("and", 1, usize::MAX, |a| Ok(a.iter().all(|v| v.is_truthy(false)).into())),
+    ("or", 1, usize::MAX, |a| Ok(a.iter().any(|v| v.is_truthy(false)).into())),
+    ("not", 1, 1, |a| Ok((!a[0].is_truthy(false)).into())),
+];
+
+/// Every helper that may be called as `{{name …}}` or `(name …)`.
+pub const NAMES: &[&str] = &[
+    "json", "default", "e164", "national", "date", "iso", "epoch_ms", "epoch_s", "ms", "duration", "map", "pick", "upper", "lower", "trim", "truncate", "base64",
+    "url", "hash", "concat", "eq", "ne", "and", "or", "not",
+];
+
+pub fn is_helper(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
+/// What is wrong with calling `name` with this many arguments.
+pub fn wrong_count(name: &str, count: usize) -> Option<String> {
+    let (_, least, most, _) = FUNCTIONS.iter().find(|f| f.0 == name)?;
+    (count < *least || count > *most).then(|| match least == most {
+        true => format!("`{name}` takes {least} argument(s), {count} given"),
+        false if count < *least => format!("`{name}` takes at least {least} arguments, {count} given"),
+        false => format!("`{name}` takes at most {most} arguments, {count} given"),
+    })
+}
+
+/// The registry of an escaping. Templates are kept apart from it; it only knows helpers.
+pub fn registry(escape: Escape) -> &'static Handlebars<'static> {
+    static TEXT: LazyLock<Handlebars<'static>> = LazyLock::new(|| build(Escape::Text));
+    static JSON: LazyLock<Handlebars<'static>> = LazyLock::new(|| build(Escape::Json));
+    static HTML: LazyLock<Handlebars<'static>> = LazyLock::new(|| build(Escape::Html));
+    static URL: LazyLock<Handlebars<'static>> = LazyLock::new(|| build(Escape::Url));
+    match escape {
+        Escape::Text => &TEXT,
+        Escape::Json => &JSON,
+        Escape::Html => &HTML,
+        Escape::Url => &URL,
+    }
+}
+
+fn build(escape: Escape) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.register_escape_fn(move |text| escape.apply(text));
+    for (name, _, _, run) in FUNCTIONS {
+        // `json` outside a JSON file is the JSON text, escaped as that file needs.
+        let raw = match *name {
+            "url" => true,
+            "json" => escape == Escape::Json,
+            _ => false,
+        };
+        let as_json = *name == "json";
+        registry.register_helper(name, Box::new(Call { name, run: *run, raw, as_json }));
+    }
+    registry
+}
+
+struct Call {
+    name: &'static str,
+    run: Function,
+    /// Its result is safe as it is and is not escaped again.
+    raw: bool,
+    /// Its result is written as JSON.
+    as_json: bool,
+}
+
+impl Call {
+    fn value(&self, helper: &Helper<'_>) -> Result<Json, RenderError> {
+        let arguments: Vec<&Json> = helper.params().iter().map(|p| p.value()).collect();
+        if let Some(message) = wrong_count(self.name, arguments.len()) {
+            return Err(fail(message));
+        }
+        (self.run)(&arguments).map_err(|message| fail(format!("`{}`: {message}", self.name)))
+    }
+}
+
+fn fail(message: String) -> RenderError {
+    RenderErrorReason::Other(message).into()
+}
+
+impl HelperDef for Call {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        self.value(helper).map(ScopedJson::Derived)
+    }
+
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        registry: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let value = self.value(helper)?;
+        let written = if self.as_json { value.to_string() } else { value.render() };
+        if self.raw {
+            out.write(&written)?;
+        } else {
+            out.write(&registry.get_escape_fn()(&written))?;
+        }
+        Ok(())
+    }
+}
+
+fn text(value: &Json) -> String {
+    value.render()
+}
+
+fn blank(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::String(s) => s.trim().is_empty(),
+        Json::Array(list) => list.is_empty(),
+        Json::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn number(value: &Json) -> Result<Option<i64>, String> {
+    match value {
+        _ if blank(value) => Ok(None),
+        #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+        Json::Number(n) => Ok(n.as_i64().or_else(|| n.as_f64().map(|f| f as i64))),
+        other => text(other).trim().parse().map(Some).map_err(|_| format!("`{}` is not a number", text(other))),
+    }
+}
+
+/// RFC 3339 text, or a number of milliseconds.
+fn on_time(value: &Json, then: impl Fn(Time) -> Json) -> Result<Json, String> {
+    if blank(value) {
+        return Ok(Json::Null);
+    }
+    let time = match value {
+        Json::Number(n) => n.as_i64().map(Time),
+        other => Time::parse_rfc3339(&text(other)),
+    };
+    time.map(then).ok_or_else(|| format!("`{}` is not a time (RFC 3339)", text(value)))
+}
+
+fn date(arguments: &[&Json]) -> Result<Json, String> {
+    let zone = match arguments.get(2).map(|z| text(z)).filter(|z| !z.is_empty()) {
+        None => jiff::tz::TimeZone::UTC,
+        Some(name) => jiff::tz::TimeZone::get(&name).map_err(|_| format!("there is no time zone `{name}`"))?,
+    };
+    let format = text(arguments[1]);
+    let out = on_time(arguments[0], |time| match jiff::fmt::strtime::format(&format, &time.timestamp().to_zoned(zone.clone())) {
+        Ok(written) => written.into(),
+        Err(_) => Json::Null,
+    })?;
+    if out.is_null() && !blank(arguments[0]) {
+        return Err(format!("`{format}` is not a strftime pattern"));
+    }
+    Ok(out)
+}
+
+/// As people write it: `1 phút 35 giây`, `1 min 35 s`.
+fn duration(arguments: &[&Json]) -> Result<Json, String> {
+    let Some(seconds) = number(arguments[0])? else { return Ok(Json::Null) };
+    let vi = arguments.get(1).is_none_or(|language| text(language) != "en");
+    let (hour, minute, second) = if vi { ("giờ", "phút", "giây") } else { ("h", "min", "s") };
+    let seconds = seconds.max(0);
+    let parts = [(seconds / 3600, hour), (seconds / 60 % 60, minute), (seconds % 60, second)];
+    let written: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    Ok(if written.is_empty() { format!("0 {second}") } else { written.join(" ") }.into())
+}
+
+/// `map v "from" "to" … "*" "else"`.
+fn map(arguments: &[&Json]) -> Result<Json, String> {
+    let (value, pairs) = (text(arguments[0]), arguments.get(1..).unwrap_or_default());
+    if pairs.len() % 2 != 0 {
+        return Err("every word needs the word it becomes".to_owned());
+    }
+    let found = pairs.chunks_exact(2).find(|pair| text(pair[0]) == value || text(pair[0]) == "*");
+    Ok(found.map_or(Json::Null, |pair| pair[1].clone()))
+}
+
+fn truncate(arguments: &[&Json]) -> Result<Json, String> {
+    let most = number(arguments[1])?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    let whole = text(arguments[0]);
+    if whole.chars().count() <= most {
+        return Ok(whole.into());
+    }
+    let mut cut: String = whole.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    Ok(cut.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_names_is_the_list_of_functions() {
+        assert_eq!(FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>(), NAMES);
+    }
+}

@@ -1,0 +1,130 @@
+//! The names a template may use, per place, with a sample for each: the closed context of `docs/PLUGINS.md`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+/// What stands under a name.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Any data: what is absent below is empty.
+    Open,
+    /// One value, with a sample to try templates on.
+    Leaf(Json),
+    /// Exactly these names.
+    Object(BTreeMap<String, Shape>),
+}
+
+impl Shape {
+    fn object<K: Into<String>>(entries: impl IntoIterator<Item = (K, Shape)>) -> Shape {
+        Shape::Object(entries.into_iter().map(|(name, shape)| (name.into(), shape)).collect())
+    }
+
+    fn leaves(sample: Json) -> Shape {
+        match sample {
+            Json::Object(map) => Shape::object(map.into_iter().map(|(name, value)| (name, if value.is_object() { Shape::leaves(value) } else { Shape::Leaf(value) }))),
+            other => Shape::Leaf(other),
+        }
+    }
+
+    /// The shape under `name`; `None` when there is no such name.
+    pub fn child(&self, name: &str) -> Option<&Shape> {
+        match self {
+            Shape::Open => Some(&Shape::Open),
+            Shape::Leaf(_) => None,
+            Shape::Object(map) => map.get(name),
+        }
+    }
+
+    /// The names directly under this one.
+    pub fn children(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Shape::Object(map) => Some(map.keys().map(String::as_str)),
+            _ => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Data of this shape: samples, or nulls where `empty`.
+    pub fn data(&self, empty: bool) -> Json {
+        match self {
+            Shape::Open if empty => Json::Null,
+            Shape::Open => json!({}),
+            Shape::Leaf(_) if empty => Json::Null,
+            Shape::Leaf(sample) => sample.clone(),
+            Shape::Object(map) => Json::Object(map.iter().map(|(name, shape)| (name.clone(), shape.data(empty))).collect::<Map<_, _>>()),
+        }
+    }
+}
+
+/// `param.<id>` only: bases, auth, secrets.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>) -> Shape {
+    Shape::object([("param", Shape::object(ids.into_iter().map(|id| (id, Shape::Leaf(json!("1"))))))])
+}
+
+fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
+    let mut map = match base {
+        Shape::Object(map) => map.clone(),
+        _ => BTreeMap::new(),
+    };
+    map.extend(more.into_iter().map(|(name, shape)| (name.to_owned(), shape)));
+    Shape::Object(map)
+}
+
+fn lookups(names: &[String]) -> Shape {
+    Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
+}
+
+/// `receive.map`, `receive.ignore`.
+pub fn receive(params: &Shape) -> Shape {
+    with(params, [("item", Shape::Open), ("body", Shape::Open), ("query", Shape::Open), ("header", Shape::Open)])
+}
+
+/// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
+pub fn lookup(params: &Shape, names: &[String]) -> Shape {
+    let record = Shape::leaves(json!({"type": "1", "id": "1"}));
+    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+}
+
+/// Write-back; `steps`: what earlier steps stored.
+pub fn write_back(params: &Shape, steps: &BTreeMap<String, Vec<String>>) -> Shape {
+    let stored = steps.iter().map(|(step, keys)| (step.clone(), Shape::object(keys.iter().map(|key| (key.clone(), Shape::Leaf(json!("1")))))));
+    let steps = Shape::object(stored);
+    let mut shape = with(params, [("steps", steps)]);
+    if let (Shape::Object(map), Shape::Object(more)) = (&mut shape, Shape::leaves(sample())) {
+        map.extend(more);
+    }
+    shape
+}
+
+/// A note text: write-back without note, entry and steps.
+pub fn note() -> Shape {
+    let mut shape = Shape::leaves(sample());
+    if let Shape::Object(map) = &mut shape {
+        map.remove("note");
+        map.remove("entry");
+    }
+    shape
+}
+
+/// One value for every declared name of the write-back context. `context` builds the real one; a test compares the two.
+fn sample() -> Json {
+    json!({
+        "record": {"type": "1", "id": "1"},
+        "owner": "1",
+        "customer": {"phone": "0912345678", "phone_e164": "+84912345678", "phone_national": "0912345678", "name": "1", "gender": "female", "info": "1"},
+        "call": {
+            "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "connection": "1",
+            "created_at": "2026-11-22T03:20:30Z", "placed_at": "2026-11-22T03:20:31Z", "started_at": "2026-11-22T03:20:35Z",
+            "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1"
+        },
+        "report": {
+            "disposition": "answered", "interest": "interested", "call_status": 1, "sim": "1", "call_seconds": 95, "answer_seconds": 74,
+            "send_sms": false, "sms_content": "1", "notes": "1", "version": 1
+        },
+        "note": {"text": "1", "html": "1", "markdown": "1", "title": "1"},
+        "language": "vi",
+        "entry": {"id": "1"}
+    })
+}

@@ -1,0 +1,283 @@
+//! A plugin ready to run: everything compiled, every name checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use serde_json_path::JsonPath;
+
+use super::Params;
+use super::manifest::{
+    AuthKind, BodyKind, Content, Field, Identity, Manifest, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries, StatusSpec, When, Words,
+};
+use super::problem::{Problem, did_you_mean};
+use super::template::{RenderError, Scope, Template};
+use super::value::{Condition, Source, Value, all};
+use super::verify::Scheme;
+use crate::domain::record::Gender;
+
+/// What callbridge knows about one CRM product.
+#[derive(Debug)]
+pub struct Plugin {
+    pub(super) manifest: Manifest,
+    pub(super) hash: String,
+    pub(super) bases: BTreeMap<String, Base>,
+    pub(super) auth: Option<Auth>,
+    pub(super) variants: Vec<Variant>,
+    pub(super) lookups: Vec<Lookup>,
+    pub(super) kinds: Vec<WriteBackKind>,
+    pub(super) responses: Vec<ResponseRule>,
+    pub(super) warnings: Vec<Problem>,
+    /// Every file of the folder, by its path inside.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub struct Base {
+    pub url: Template,
+    pub allow_hosts: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Auth {
+    pub kind: AuthKind,
+    /// bearer: the token · header, query: the value · basic: the password.
+    pub secret: Template,
+    /// header, query: the name · basic: the user.
+    pub name: Template,
+    pub base: String,
+}
+
+/// One way a CRM delivers.
+#[derive(Debug)]
+pub struct Variant {
+    pub name: String,
+    pub methods: Vec<String>,
+    pub sender_retries: SenderRetries,
+    pub(super) body: BodyKind,
+    pub(super) select: Select,
+    pub(super) verify: Vec<Scheme>,
+    /// The path, and whether it is plain `$[*]`.
+    pub(super) split: Option<(JsonPath, bool)>,
+    pub(super) map: Mapping,
+    pub(super) ignore: Vec<Ignore>,
+}
+
+#[derive(Debug)]
+pub struct Select {
+    pub tail: Option<String>,
+    pub content: Option<Content>,
+    pub has: Option<JsonPath>,
+    pub query: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct Ignore {
+    pub code: &'static str,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Default)]
+pub struct Mapping {
+    pub event_id: Option<Value>,
+    pub occurred_at: Option<OccurredAt>,
+    pub priority: Option<Value>,
+    pub record_type: Option<Value>,
+    pub record_id: Option<Value>,
+    pub owner: Option<Value>,
+    pub phone: Option<Value>,
+    pub name: Option<Value>,
+    pub gender: Option<GenderMap>,
+    pub info: Option<Value>,
+    pub consent: Option<Value>,
+    pub note: Option<Value>,
+}
+
+#[derive(Debug)]
+pub struct OccurredAt {
+    pub value: Value,
+    pub unit: TimeUnit,
+}
+
+#[derive(Debug)]
+pub enum TimeUnit {
+    Ms,
+    S,
+    Rfc3339,
+    /// strftime, read as UTC where it has no offset.
+    Pattern(String),
+}
+
+#[derive(Debug)]
+pub struct GenderMap {
+    pub value: Value,
+    /// In lower case.
+    pub words: Vec<(Gender, Vec<String>)>,
+}
+
+/// A request to the CRM, as a recipe.
+#[derive(Debug)]
+pub struct Request {
+    /// Where it stands in the manifest, for messages.
+    pub place: String,
+    pub method: String,
+    pub base: String,
+    pub(super) path: Template,
+    pub(super) headers: Vec<(String, Template)>,
+    pub(super) body: Option<Template>,
+    /// The body's template is a `.json.hbs`.
+    pub(super) json: bool,
+    pub(super) content_type: Option<String>,
+}
+
+/// A look-up: a request for fields the delivery did not carry.
+#[derive(Debug)]
+pub struct Lookup {
+    pub name: String,
+    pub request: Request,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) when: When,
+    pub(super) needs: Vec<Field>,
+    pub(super) not_found: Vec<u16>,
+    pub(super) map: Mapping,
+}
+
+/// What is written back for one kind.
+#[derive(Debug)]
+pub struct WriteBackKind {
+    /// `call`, `note` or `field`.
+    pub name: &'static str,
+    pub title: Words,
+    pub identity: Identity,
+    /// Skip the kind unless these hold.
+    pub conditions: Vec<Condition>,
+    pub find: Option<Find>,
+    pub create: Vec<Step>,
+    pub update: Vec<Step>,
+    pub correction: Vec<Step>,
+}
+
+#[derive(Debug)]
+pub struct Find {
+    pub request: Request,
+    pub(super) id: Value,
+    /// How long the CRM's search lags behind its writes.
+    pub wait: Duration,
+}
+
+#[derive(Debug)]
+pub struct Step {
+    pub name: String,
+    pub conditions: Vec<Condition>,
+    pub request: Request,
+    pub(super) store: BTreeMap<String, Value>,
+}
+
+#[derive(Debug)]
+pub struct ResponseRule {
+    pub status: Vec<StatusSpec>,
+    pub body: Vec<Condition>,
+    pub class: ResponseClass,
+    pub retry_after: Option<RetryUnit>,
+    pub say: Option<Words>,
+}
+
+impl Plugin {
+    pub fn id(&self) -> &str {
+        self.manifest.id.get_ref()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// SHA-256 over all files of the folder, in hex.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What `plugin check` says beside errors.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// A file of the folder: `README.md`, `icon.svg`, `cases/…`.
+    pub fn file(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(Vec::as_slice)
+    }
+
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    /// The variant that took an event earlier, by its name.
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    pub fn lookup(&self, name: &str) -> Option<&Lookup> {
+        self.lookups.iter().find(|lookup| lookup.name == name)
+    }
+
+    pub fn kinds(&self) -> &[WriteBackKind] {
+        &self.kinds
+    }
+
+    /// A kind of write-back: `call`, `note` or `field`.
+    pub fn kind(&self, name: &str) -> Option<&WriteBackKind> {
+        self.kinds.iter().find(|kind| kind.name == name)
+    }
+
+    /// The parameters with the defaults of those not given.
+    pub fn with_defaults(&self, given: &Params) -> Params {
+        let mut params: Params = self.manifest.parameters.iter().map(|p| (p.get_ref().id.clone(), p.get_ref().default.clone())).collect();
+        params.extend(given.iter().filter(|(_, value)| !value.is_empty()).map(|(id, value)| (id.clone(), value.clone())));
+        params
+    }
+
+    /// What is wrong with a connection's parameters, in sentences.
+    pub fn check_params(&self, params: &Params) -> Vec<String> {
+        let known: BTreeSet<&str> = self.manifest.parameters.iter().map(|p| p.get_ref().id.as_str()).collect();
+        let unknown = params.keys().filter(|id| !known.contains(id.as_str())).map(|id| {
+            let hint = did_you_mean(id, known.iter().copied());
+            format!("the plugin `{}` has no parameter `{id}`{hint}", self.id())
+        });
+        let mut faults: Vec<String> = unknown.collect();
+        for parameter in self.manifest.parameters.iter().map(toml::Spanned::get_ref) {
+            let id = &parameter.id;
+            let value = params.get(id).map_or("", |value| value.trim());
+            let value = if value.is_empty() { parameter.default.as_str() } else { value };
+            match parameter.kind {
+                // A hook may bring its own; whether each has it is known only there.
+                _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => faults.push(format!("the parameter `{id}` is missing")),
+                _ if value.is_empty() => {}
+                ParameterKind::Url if !is_http(value) => faults.push(format!("the parameter `{id}` must be an http or https address")),
+                ParameterKind::Choice if !parameter.choices.iter().any(|choice| choice == value) => {
+                    let hint = did_you_mean(value, parameter.choices.iter().map(String::as_str));
+                    faults.push(format!("the parameter `{id}` must be one of {}{hint}", parameter.choices.join(", ")));
+                }
+                ParameterKind::Bool if !matches!(value, "true" | "false") => faults.push(format!("the parameter `{id}` must be true or false")),
+                _ => {}
+            }
+        }
+        faults
+    }
+
+    /// Whether conditions of a write-back kind or step hold; JSONPaths look at the context itself.
+    pub fn holds(&self, conditions: &[Condition], context: &Json, params: &Params) -> Result<bool, RenderError> {
+        let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
+        all(conditions, &Source { document: context, scope, empty: &self.manifest.empty })
+    }
+}
+
+fn is_http(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
