@@ -37,3 +37,10 @@ impl Clock {
         }
     }
 }
+
+impl Clock {
+    /// A new id in time order (UUID version 7).
+    pub fn uuid(&self) -> uuid::Uuid {
+        uuid::Uuid::now_v7()
+    }
+}

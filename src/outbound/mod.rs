@@ -1,1 +1,9 @@
-//! outbound
+//! Every connection that callbridge opens: one client with limits, a guard against inner addresses, and what answers mean.
+
+pub mod dialer;
+pub mod forward;
+pub mod guard;
+pub mod http;
+
+pub use guard::{Guard, Network};
+pub use http::{Http, Limits, SendError};

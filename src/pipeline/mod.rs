@@ -1,1 +1,17 @@
-//! pipeline
+//! The flow, one stage per file: ingest, lookup, map, place, report, write_back; and forward for drop-in callers.
+//!
+//! A stage decides and calls others; what it decides from is pure (`domain`, `plugin`), what it keeps goes through one verb of
+//! the store. No stage knows HTTP's server side.
+
+pub mod app;
+pub mod forward;
+pub mod ingest;
+pub mod lookup;
+pub mod map;
+pub mod place;
+pub mod report;
+pub mod token;
+pub mod wish;
+pub mod write_back;
+
+pub use app::{App, Live, Tuning, Wired};

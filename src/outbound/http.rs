@@ -1,0 +1,169 @@
+//! The one HTTP client: time limits, size caps, no redirects, no retries of its own, rustls with ring.
+
+use std::error::Error as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use reqwest::redirect;
+
+use super::guard::{Blocked, Guard};
+use crate::domain::request::{Answer, Outbound};
+use crate::failpoint;
+
+/// Limits of a client.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub connect: Duration,
+    /// From the first byte out to the last byte in.
+    pub total: Duration,
+    pub body_bytes: usize,
+    /// A fresh connection for each request: a stale one must not make a call look maybe placed.
+    pub fresh: bool,
+    /// PEM certificates to trust beside the system's.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(30), body_bytes: 1 << 20, fresh: false, ca_pem: None }
+    }
+}
+
+/// Why there is no answer. The class says whether the request may have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// DNS, refused, connect timeout, TLS handshake: no request byte was written.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// Our own guard, or a certificate that does not fit: a person must act.
+    #[error("not sent: {0}")]
+    Blocked(String),
+    /// It may have arrived.
+    #[error("no clear answer: {0}")]
+    Unclear(String),
+}
+
+/// A client that is made on first use: reading the root certificates takes 45 ms.
+pub struct Http {
+    guard: Guard,
+    limits: Limits,
+    /// The stem of its failure points.
+    name: &'static str,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Http {
+    pub fn new(name: &'static str, guard: Guard, limits: Limits) -> Self {
+        Self { guard, limits, name, client: OnceLock::new() }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, SendError> {
+        self.client.get_or_init(|| build(&self.guard, &self.limits)).as_ref().map_err(|e| SendError::Blocked(e.clone()))
+    }
+
+    /// Makes the client now, so that the first request does not wait for it.
+    pub fn warm_up(&self) {
+        let _ = self.client();
+    }
+
+    /// Sends once. Never logs: address and headers may hold secrets.
+    pub async fn send(&self, request: &Outbound) -> Result<Answer, SendError> {
+        let url = url::Url::parse(&request.url).map_err(|e| SendError::Blocked(format!("the address is not readable: {e}")))?;
+        self.guard.check_url(&url).map_err(|e| SendError::Blocked(e.to_string()))?;
+        let host = url.host_str().unwrap_or_default();
+        if !request.allow_hosts.is_empty() && !request.allow_hosts.iter().any(|pattern| crate::plugin::host_matches(pattern, host)) {
+            return Err(SendError::Blocked(format!("{host} is not a host of this plugin")));
+        }
+        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| SendError::Blocked(e.to_string()))?;
+        let mut built = self.client()?.request(method, url).body(request.body.clone());
+        for (name, value) in &request.headers {
+            built = built.header(name.as_str(), value.as_str());
+        }
+        let built = built.build().map_err(|e| SendError::Blocked(plain(&e)))?;
+        failpoint::hit_step(self.name, "send.before");
+        let answer = self.exchange(built).await;
+        failpoint::hit_step(self.name, "send.after");
+        answer
+    }
+
+    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, SendError> {
+        let response = self.client()?.execute(request).await.map_err(|e| classify(&e))?;
+        let status = response.status().as_u16();
+        let headers =
+            response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+        let mut body = BytesMut::new();
+        let mut truncated = false;
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk: Bytes = chunk.map_err(|e| SendError::Unclear(plain(&e)))?;
+            let room = self.limits.body_bytes.saturating_sub(body.len());
+            truncated |= chunk.len() > room;
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if truncated {
+                break;
+            }
+        }
+        Ok(Answer { status, headers, body: body.freeze(), truncated })
+    }
+}
+
+fn build(guard: &Guard, limits: &Limits) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(limits.connect)
+        .timeout(limits.total)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .http1_only()
+        .referer(false)
+        .user_agent(concat!("callbridge/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(std::sync::Arc::new(guard.clone()));
+    if limits.fresh {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if let Some(pem) = &limits.ca_pem {
+        for certificate in reqwest::Certificate::from_pem_bundle(pem).map_err(|e| e.to_string())? {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    builder.build().map_err(|e| format!("the HTTP client cannot be made: {e}"))
+}
+
+/// `is_connect` is also true for DNS and for the guard's own refusal: they are told apart here.
+fn classify(error: &reqwest::Error) -> SendError {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(blocked) = cause.downcast_ref::<Blocked>() {
+            return SendError::Blocked(blocked.to_string());
+        }
+        if let Some(rustls::Error::InvalidCertificate(why)) = cause.downcast_ref::<rustls::Error>() {
+            return SendError::Blocked(format!("the certificate does not fit: {why:?}"));
+        }
+        // rustls errors travel inside an io::Error.
+        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            && let Some(rustls::Error::InvalidCertificate(why)) = inner.downcast_ref::<rustls::Error>()
+        {
+            return SendError::Blocked(format!("the certificate does not fit: {why:?}"));
+        }
+        source = cause.source();
+    }
+    if error.is_connect() || error.is_builder() { SendError::NotSent(plain(error)) } else { SendError::Unclear(plain(error)) }
+}
+
+/// The innermost sentence, without the address, which may hold a secret.
+fn plain(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.source().is_none() {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause.to_string());
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the request failed".into() } else { text }
+}

@@ -1,0 +1,162 @@
+//! What every stage works with: the store, the plugins, the clients, and the configuration as it is now.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::domain::connection::{Connection, Hook};
+use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::line::LineSettings;
+use crate::domain::rate::Rate;
+use crate::domain::report::DurationUnit;
+use crate::domain::schedule::LinePolicy;
+use crate::outbound::Http;
+use crate::plugin::manifest::Identity;
+use crate::plugin::{Plugin, Registry};
+use crate::secrets::Redactor;
+use crate::store::{SledStore, Store, SweepPolicy};
+
+/// Settings that the stages read, from `[server]` and `[dialer]`.
+#[derive(Debug, Clone)]
+pub struct Tuning {
+    pub public_url: String,
+    pub dialer_url: String,
+    pub slot_timeout: Duration,
+    pub settle: Duration,
+    pub report_deadline: Duration,
+    pub report_settle: Duration,
+    pub duration_unit: DurationUnit,
+    pub retry_2222: bool,
+    pub retry_503: bool,
+}
+
+/// One hook with everything a delivery needs.
+pub struct WiredHook {
+    pub hook: Hook,
+    pub params: BTreeMap<String, String>,
+    pub limiter: DefaultDirectRateLimiter,
+}
+
+/// A connection ready to be used.
+pub struct Wired {
+    pub connection: Connection,
+    pub hooks: Vec<WiredHook>,
+    /// The connection's own parameters with defaults.
+    pub params: BTreeMap<String, String>,
+    pub bases: BTreeMap<String, String>,
+    /// Requests to this CRM at once. One where a doubled entry could not be told from a wished one.
+    pub requests: Semaphore,
+    pub limiter: Option<DefaultDirectRateLimiter>,
+}
+
+impl Wired {
+    pub fn hook(&self, key: &str) -> Option<&WiredHook> {
+        self.hooks.iter().fold(None, |found, wired| if wired.hook.hook_key.matches(key) { Some(wired) } else { found })
+    }
+
+    /// The parameters in force for an event that came in by this hook.
+    pub fn params_at(&self, hook: &str) -> &BTreeMap<String, String> {
+        self.hooks.iter().find(|w| w.hook.name == hook).map_or(&self.params, |w| &w.params)
+    }
+}
+
+/// The configuration as it is now; replaced as a whole.
+#[derive(Default)]
+pub struct Live {
+    pub connections: HashMap<ConnectionId, Arc<Wired>>,
+    pub lines: HashMap<LineId, LineSettings>,
+    pub sweep: SweepPolicy,
+}
+
+/// The whole bridge without its web side.
+pub struct App {
+    pub store: SledStore,
+    pub clock: Clock,
+    pub plugins: Registry,
+    /// For CRMs and forwarded reports.
+    pub crm: Http,
+    pub dialer: Http,
+    pub tuning: Tuning,
+    pub redactor: ArcSwap<Redactor>,
+    pub live: ArcSwap<Live>,
+}
+
+impl App {
+    pub fn connection(&self, id: &ConnectionId) -> Option<Arc<Wired>> {
+        self.live.load().connections.get(id).cloned()
+    }
+
+    /// Puts lines and connections in force.
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>) {
+        let policies = lines.iter().map(policy).collect();
+        let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
+        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        for connection in connections {
+            let plugin = self.plugins.get(&connection.plugin);
+            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref())));
+        }
+        live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
+        self.live.store(Arc::new(live));
+        self.store.configure(policies, self.clock.now());
+    }
+
+    /// Text with every known secret replaced.
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor.load().text(text).into_owned()
+    }
+
+    /// Uniform in all of `u32`, for jitter.
+    pub fn dice(&self) -> u32 {
+        getrandom::u32().unwrap_or(u32::MAX / 2)
+    }
+}
+
+fn policy(line: &LineSettings) -> LinePolicy {
+    LinePolicy {
+        id: line.id.clone(),
+        workspace: line.workspace.clone(),
+        rate: line.gcra(),
+        max_in_flight: line.max_in_flight.max(1),
+        monthly_quota: line.monthly_quota,
+        paused: line.paused,
+    }
+}
+
+fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
+    let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
+        let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+        plugin.map_or(params.clone(), |p| p.with_defaults(&params))
+    };
+    let hooks = connection
+        .all_hooks()
+        .into_iter()
+        .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate, None), hook })
+        .collect();
+    let limits = plugin.and_then(|p| p.manifest().limits.as_ref());
+    let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let mut bases = connection.base_urls.clone();
+    if let Some(url) = &connection.base_url {
+        bases.insert("api".into(), url.clone());
+    }
+    Wired {
+        hooks,
+        params: texts(&connection.parameters),
+        bases,
+        requests: Semaphore::new(if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize).max(1) }),
+        limiter: limits.and_then(|l| Some(limiter(l.rate.as_ref()?.get_ref().parse().ok()?, l.burst))),
+        connection,
+    }
+}
+
+fn limiter(rate: Rate, burst: Option<u32>) -> DefaultDirectRateLimiter {
+    let burst = NonZeroU32::new(burst.unwrap_or(rate.count)).unwrap_or(NonZeroU32::MIN);
+    let interval = Duration::from_nanos(u64::try_from(rate.interval_ns()).unwrap_or(1).max(1));
+    let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
+    RateLimiter::direct(quota)
+}

@@ -1,0 +1,128 @@
+//! Splits an event into items and makes calls of them; items that lack something are left to look-ups.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::app::{App, Wired};
+use super::wish::Maker;
+use crate::domain::event::{Delivery, Event};
+use crate::domain::id::{CallId, EventId};
+use crate::domain::item::{Item, Outcome};
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::plugin::{LookupContext, MapContext, Mapped, Plugin, Variant};
+use crate::store::{MappedItem, Store, StoreError};
+
+/// An event as the plugin sees it again: stored bytes, stored headers.
+pub struct Opened {
+    pub event: Event,
+    pub delivery: Delivery,
+    pub body: Value,
+    pub items: Vec<Value>,
+}
+
+/// Maps one event. Whatever goes wrong is an outcome of an item, so that it adds up.
+pub async fn run(app: &App, id: EventId) -> Result<(), StoreError> {
+    let Some(event) = app.store.event(id)? else {
+        app.store.finish_map(app.clock.now(), id, Vec::new()).await?;
+        return Ok(());
+    };
+    let now = app.clock.now();
+    let items = match open(app, event.clone())? {
+        Ok((opened, plugin, wired)) => map_all(app, &opened, &plugin, &wired, now),
+        Err((code, detail)) => vec![failed(0, code, detail, now)],
+    };
+    let settled = app.store.finish_map(now, id, items).await?;
+    tracing::debug!(event.id = %id, calls = settled.called.len(), duplicates = settled.duplicates, "an event was mapped");
+    Ok(())
+}
+
+pub type Opening = Result<(Opened, std::sync::Arc<Plugin>, std::sync::Arc<Wired>), (Code, String)>;
+
+/// Reads an event again with its connection and plugin.
+pub fn open(app: &App, event: Event) -> Result<Opening, StoreError> {
+    let Some(wired) = app.connection(&event.connection) else { return Ok(Err((Code::HoldRemoved, Code::HoldRemoved.sentence("en").into()))) };
+    let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { return Ok(Err((Code::PluginMissing, wired.connection.plugin.clone()))) };
+    let delivery = Delivery {
+        method: event.method.clone(),
+        uri: String::new(),
+        tail: event.tail.clone(),
+        query: event.query.clone(),
+        headers: event.headers.clone(),
+        body: app.store.body(event.id)?,
+        received_at: event.received_at,
+    };
+    let read = || -> Result<(Value, Vec<Value>), (Code, String)> {
+        let variant = variant(&plugin, &event)?;
+        let body = plugin.parse(variant, &delivery).map_err(|e| (e.code, e.detail))?;
+        let items = plugin.split(variant, body.clone()).map_err(|e| (e.code, e.detail))?;
+        Ok((body, items))
+    };
+    Ok(read().map(|(body, items)| (Opened { event, delivery, body, items }, plugin, wired)))
+}
+
+pub fn variant<'a>(plugin: &'a Plugin, event: &Event) -> Result<&'a Variant, (Code, String)> {
+    plugin.variant(&event.variant).ok_or_else(|| (Code::MapFailed, format!("the plugin no longer has the variant `{}`", event.variant)))
+}
+
+fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time) -> Vec<MappedItem> {
+    if opened.items.is_empty() {
+        let item = Item { outcome: Outcome::Ignored { why: crate::domain::item::Ignored::Filter }, record: Default::default(), customer: Default::default(), at: now };
+        return vec![MappedItem { index: 0, item, call: None, event_key: None, duplicate_window: None, lookup_due: None }];
+    }
+    let params = wired.params_at(&opened.event.hook);
+    let lookups = Map::new();
+    (0u16..)
+        .zip(&opened.items)
+        .map(|(index, item)| match map_one(plugin, opened, item, params, &lookups) {
+            Err((code, detail)) => failed(index, code, detail, now),
+            Ok(mapped) => {
+                let context = LookupContext { params, item, lookups: &lookups };
+                let lacks = mapped.ignored.is_none() && matches!(plugin.next_lookup(&mapped, &context, &BTreeSet::new()), Ok(Some(_)));
+                let settled = maker(app, opened, plugin, wired, now).settle(&opened.event, index, &mapped);
+                if lacks { MappedItem { call: None, lookup_due: Some(now), ..settled } } else { settled }
+            }
+        })
+        .collect()
+}
+
+/// What the plugin reads of one item.
+pub fn map_one(
+    plugin: &Plugin,
+    opened: &Opened,
+    item: &Value,
+    params: &std::collections::BTreeMap<String, String>,
+    lookups: &Map<String, Value>,
+) -> Result<Mapped, (Code, String)> {
+    let context = MapContext { params, body: &opened.body, query: &opened.delivery.query, headers: &opened.delivery.headers, lookups };
+    plugin.map(variant(plugin, &opened.event)?, item, &context).map_err(|e| (Code::MapFailed, e.to_string()))
+}
+
+pub fn maker<'a>(app: &App, opened: &Opened, plugin: &'a Plugin, wired: &'a Wired, now: Time) -> OwnedMaker<'a> {
+    let retries = plugin.variant(&opened.event.variant).map(|v| v.sender_retries).unwrap_or_default();
+    OwnedMaker { live: app.live.load_full(), wired, plugin, retries, now, id: CallId::from_uuid(app.clock.uuid()) }
+}
+
+/// A [`Maker`] that keeps the configuration it works with.
+pub struct OwnedMaker<'a> {
+    live: std::sync::Arc<super::app::Live>,
+    wired: &'a Wired,
+    plugin: &'a Plugin,
+    retries: crate::plugin::manifest::SenderRetries,
+    now: Time,
+    id: CallId,
+}
+
+impl OwnedMaker<'_> {
+    pub fn settle(&self, event: &Event, index: u16, mapped: &Mapped) -> MappedItem {
+        let maker = Maker { live: &self.live, wired: self.wired, plugin_hash: self.plugin.hash(), retries: self.retries, now: self.now, id: self.id };
+        maker.settle(event, index, mapped)
+    }
+}
+
+/// An item that could not be mapped.
+pub fn failed(index: u16, code: Code, detail: String, now: Time) -> MappedItem {
+    let item = Item { outcome: Outcome::Failed { code, detail }, record: Default::default(), customer: Default::default(), at: now };
+    MappedItem { index, item, call: None, event_key: None, duplicate_window: None, lookup_due: None }
+}

@@ -1,0 +1,173 @@
+//! From a mapped item to a call, or to the reason why not. Pure but for the new call's id.
+
+use std::time::Duration;
+
+use crate::domain::call::{Call, Origin, State};
+use crate::domain::connection::{Connection, LineChoice, Mode, Priority, Purpose};
+use crate::domain::event::Event;
+use crate::domain::id::{CallId, LineId};
+use crate::domain::item::{Ignored, Item, Outcome};
+use crate::domain::phone;
+use crate::domain::time::Time;
+use crate::domain::write_back::WriteBack;
+use crate::error::Code;
+use crate::plugin::Mapped;
+use crate::plugin::manifest::SenderRetries;
+use crate::store::MappedItem;
+
+use super::app::{Live, Wired};
+
+/// How long a click may wait, and how long automation may, if the connection says nothing else.
+pub const EXPIRE_INTERACTIVE: Duration = Duration::from_secs(120);
+pub const EXPIRE_AUTOMATION: Duration = Duration::from_secs(86_400);
+/// A wish of longer ago counts from its arrival: the sender's clock is wrong.
+const OLDEST_WISH: Duration = Duration::from_secs(14 * 86_400);
+/// An event without an id of its own is known by its content: the same content later may be a new wish.
+const CONTENT_KEY_KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// What is needed to make a call of an item.
+pub struct Maker<'a> {
+    pub live: &'a Live,
+    pub wired: &'a Wired,
+    pub plugin_hash: &'a str,
+    pub retries: SenderRetries,
+    pub now: Time,
+    pub id: CallId,
+}
+
+impl Maker<'_> {
+    /// The item with its call, or with the outcome that says why there is none.
+    pub fn settle(&self, event: &Event, index: u16, mapped: &Mapped) -> MappedItem {
+        let connection = &self.wired.connection;
+        let decided = self.decide(event, index, mapped);
+        let (outcome, call) = match decided {
+            Ok(call) => (Outcome::Called { call: call.id }, Some(Box::new(call))),
+            Err(outcome) => (outcome, None),
+        };
+        MappedItem {
+            index,
+            item: Item { outcome, record: mapped.record.clone(), customer: mapped.customer.clone(), at: self.now },
+            call,
+            event_key: mapped.event_id.as_ref().filter(|_| mapped.ignored.is_none()).map(|id| (format!("{}\u{0}{id}", event.hook), self.kept(id))),
+            duplicate_window: (!mapped.record.id.is_empty()).then_some(connection.duplicate_window),
+            lookup_due: None,
+        }
+    }
+
+    /// At least as long as this CRM delivers again.
+    fn kept(&self, event_id: &str) -> Duration {
+        match self.retries {
+            _ if event_id.starts_with("sha256:") && self.retries != SenderRetries::Hours => CONTENT_KEY_KEPT,
+            SenderRetries::None => Duration::from_secs(3600),
+            SenderRetries::Soon => Duration::from_secs(86_400),
+            SenderRetries::Hours => Duration::from_secs(4 * 86_400),
+        }
+    }
+
+    fn decide(&self, event: &Event, index: u16, mapped: &Mapped) -> Result<Call, Outcome> {
+        let connection = &self.wired.connection;
+        match mapped.ignored {
+            Some("own_write") => return Err(Outcome::Ignored { why: Ignored::OwnWrite }),
+            Some(_) => return Err(Outcome::Ignored { why: Ignored::Filter }),
+            None => {}
+        }
+        let refused = |code, detail: String| Outcome::Refused { code, detail };
+        if mapped.customer.phone.trim().is_empty() {
+            return Err(refused(Code::MissingPhone, String::new()));
+        }
+        let phone = phone::normalise(&mapped.customer.phone).map_err(|e| refused(e.code(), e.to_string()))?;
+        if connection.purpose == Purpose::Advertising && mapped.consent != Some(true) {
+            return Err(refused(Code::MissingConsent, String::new()));
+        }
+        let lines = lines_for(connection, self.live, mapped.owner.as_deref());
+        if lines.is_empty() {
+            return Err(Outcome::Failed { code: Code::NoLine, detail: Code::NoLine.sentence("en").into() });
+        }
+        let interactive = match connection.priority {
+            Some(priority) => priority == Priority::Interactive,
+            None => mapped.interactive,
+        };
+        let wished_at = mapped.occurred_at.filter(|at| *at <= event.received_at && event.received_at.since(*at) < OLDEST_WISH).unwrap_or(event.received_at);
+        let mut call = blank(self.id, event.workspace.clone(), Origin::Item { event: event.id, index }, phone, wished_at, self.now);
+        call.connection = Some(connection.id.clone());
+        call.record = mapped.record.clone();
+        call.owner.clone_from(&mapped.owner);
+        call.customer = mapped.customer.clone();
+        call.lines = lines;
+        call.interactive = interactive;
+        call.expires_at = wished_at.plus(expiry(connection, interactive));
+        call.plugin_hash = self.plugin_hash.to_owned();
+        test_mode(&mut call, connection);
+        Ok(call)
+    }
+}
+
+/// How long a call of this connection may wait.
+pub fn expiry(connection: &Connection, interactive: bool) -> Duration {
+    if interactive {
+        connection.expire_interactive.unwrap_or(EXPIRE_INTERACTIVE)
+    } else {
+        connection.expire_automation.unwrap_or(EXPIRE_AUTOMATION)
+    }
+}
+
+/// In test mode the dialer gets the admin's own phone, or nothing.
+pub fn test_mode(call: &mut Call, connection: &Connection) {
+    if connection.mode == Mode::Test {
+        call.labels.insert("mode".into(), "test".into());
+        call.test_phone = connection.test_phone.as_deref().and_then(|p| phone::normalise(p).ok());
+    }
+}
+
+/// The lines that may place a call, by the connection's choice.
+pub fn lines_for(connection: &Connection, live: &Live, owner: Option<&str>) -> Vec<LineId> {
+    let known = |line: &&LineId| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace);
+    if connection.line_choice == LineChoice::Owner
+        && let Some(line) = owner.and_then(|owner| connection.owners.get(owner)).filter(known)
+    {
+        return vec![line.clone()];
+    }
+    connection.lines.iter().filter(known).cloned().collect()
+}
+
+/// A queued call with nothing but who and when.
+pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Origin, phone: phone::Phone, wished_at: Time, now: Time) -> Call {
+    Call {
+        id,
+        workspace,
+        connection: None,
+        origin,
+        state: State::Queued,
+        version: 0,
+        record: Default::default(),
+        owner: None,
+        customer: Default::default(),
+        phone,
+        lines: Vec::new(),
+        line: None,
+        interactive: true,
+        test_phone: None,
+        wished_at,
+        created_at: now,
+        expires_at: now.plus(EXPIRE_INTERACTIVE),
+        hold: None,
+        ever_sent: false,
+        placings: 0,
+        system_errors: 0,
+        placing_at: None,
+        placed_at: None,
+        ended_at: None,
+        deadline: None,
+        refusal: None,
+        reason: None,
+        report: None,
+        reported_at: None,
+        report_digests: Vec::new(),
+        report_mismatch: false,
+        write_back: WriteBack::default(),
+        plugin_hash: String::new(),
+        public_url: String::new(),
+        forward: None,
+        labels: Default::default(),
+    }
+}

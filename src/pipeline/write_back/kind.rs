@@ -1,0 +1,281 @@
+//! One kind of one call: find, create, update or correct, one request at a time.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::super::app::{App, Wired};
+use super::facts::Facts;
+use super::send::send;
+use crate::domain::id::AttemptId;
+use crate::domain::request::Verdict;
+use crate::domain::time::Time;
+use crate::domain::write_back::KindState;
+use crate::outbound::SendError;
+use crate::plugin::manifest::Identity;
+use crate::plugin::{Plugin, Request, Step, WriteBackKind};
+use crate::store::{Attempt, Leg};
+
+/// What one turn on a kind came to.
+#[derive(Debug, PartialEq)]
+pub enum Turn {
+    /// This version is in the CRM, or need not be.
+    Done,
+    /// Something was learnt that must be kept before the next request.
+    Keep,
+    /// Another try, not before this long.
+    Again { after: Option<Duration> },
+    /// Not our fault and no attempt: wait until then (a search lags behind its writes).
+    Wait { until: Time },
+    GiveUp { sentence: String },
+}
+
+/// Everything a turn works with.
+pub struct Work<'a> {
+    pub app: &'a App,
+    pub wired: &'a Wired,
+    pub plugin: &'a Plugin,
+    pub facts: &'a Facts<'a>,
+    pub kind: &'a WriteBackKind,
+    pub version: u16,
+    pub tries: u32,
+    /// An earlier process may have sent a request whose answer nobody kept.
+    pub maybe_sent: bool,
+    /// When the last request may have been sent, for searches that lag.
+    pub sent_at: Time,
+    pub attempts: Vec<Attempt>,
+}
+
+/// What one request came to.
+enum Sent {
+    Ok(Map<String, Value>),
+    Not(Turn),
+    Gone(String),
+}
+
+impl Work<'_> {
+    /// One turn: at most one request that creates something.
+    pub async fn turn(&mut self, state: &mut KindState) -> Turn {
+        if state.failed.is_some() || state.version == Some(self.version) {
+            return Turn::Done;
+        }
+        let context = self.context(state);
+        match self.plugin.holds(&self.kind.conditions, &context, &self.wired.params) {
+            Ok(true) => {}
+            Ok(false) => {
+                state.version = Some(self.version);
+                return Turn::Done;
+            }
+            Err(error) => return Turn::GiveUp { sentence: error.to_string() },
+        }
+        match (&state.entry, state.version) {
+            (None, None) => self.create(state).await,
+            (Some(_), _) if !self.kind.update.is_empty() => self.update(state).await,
+            (_, Some(_)) if !self.kind.correction.is_empty() && !state.corrected => self.correct(state).await,
+            _ => {
+                state.version = Some(self.version);
+                Turn::Done
+            }
+        }
+    }
+
+    fn context(&self, state: &KindState) -> Value {
+        let steps: Map<String, Value> = state.steps.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.facts.context(state.entry.as_deref(), &steps)
+    }
+
+    async fn create(&mut self, state: &mut KindState) -> Turn {
+        if (self.maybe_sent || state.unclear) && matches!(self.kind.identity, Identity::Searchable | Identity::Marker) {
+            match self.find(state).await {
+                Ok(Some(entry)) => {
+                    state.entry = Some(entry);
+                    state.unclear = false;
+                    // It may show an older version, or a step after it may be missing: bring it up to date.
+                    return if self.kind.update.is_empty() {
+                        state.version = Some(self.version);
+                        Turn::Done
+                    } else {
+                        self.update(state).await
+                    };
+                }
+                Ok(None) => state.unclear = false,
+                Err(turn) => return turn,
+            }
+        }
+        let kind = self.kind;
+        for step in &kind.create {
+            if state.steps.contains_key(&step.name) {
+                continue;
+            }
+            match self.step(state, step).await {
+                None => {
+                    state.steps.insert(step.name.clone(), Value::Null);
+                }
+                Some(Sent::Ok(stored)) => {
+                    if let Some(id) = stored.get("id").and_then(Value::as_str) {
+                        state.entry.get_or_insert_with(|| id.to_owned());
+                    }
+                    state.steps.insert(step.name.clone(), Value::Object(stored));
+                    state.unclear = false;
+                    let left = kind.create.iter().any(|s| !state.steps.contains_key(&s.name));
+                    if left {
+                        return Turn::Keep;
+                    }
+                }
+                Some(Sent::Not(turn)) => return turn,
+                Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
+            }
+        }
+        state.version = Some(self.version);
+        Turn::Done
+    }
+
+    async fn find(&mut self, state: &KindState) -> Result<Option<String>, Turn> {
+        let kind = self.kind;
+        let Some(find) = &kind.find else { return Ok(None) };
+        let visible_at = self.sent_at.plus(find.wait);
+        if visible_at > self.app.clock.now() {
+            return Err(Turn::Wait { until: visible_at });
+        }
+        match self.request(state, &find.request, "find", None).await {
+            Sent::Ok(mut found) => Ok(found.remove("found").and_then(|v| v.as_str().map(str::to_owned))),
+            Sent::Not(turn) => Err(turn),
+            Sent::Gone(_) => Ok(None),
+        }
+    }
+
+    async fn update(&mut self, state: &mut KindState) -> Turn {
+        let kind = self.kind;
+        for step in &kind.update {
+            match self.step(state, step).await {
+                None | Some(Sent::Ok(_)) => {}
+                Some(Sent::Not(turn)) => {
+                    // An update made twice is the same update: nothing has to be looked for.
+                    state.unclear = false;
+                    return turn;
+                }
+                Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
+            }
+        }
+        state.version = Some(self.version);
+        Turn::Done
+    }
+
+    /// At most one more entry, for CRMs whose entries cannot be changed.
+    async fn correct(&mut self, state: &mut KindState) -> Turn {
+        let kind = self.kind;
+        for step in &kind.correction {
+            match self.step(state, step).await {
+                None | Some(Sent::Ok(_)) => {}
+                Some(Sent::Not(turn)) => return turn,
+                Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
+            }
+        }
+        state.corrected = true;
+        state.version = Some(self.version);
+        Turn::Done
+    }
+
+    /// `None`: its conditions do not hold.
+    async fn step(&mut self, state: &mut KindState, step: &Step) -> Option<Sent> {
+        match self.plugin.holds(&step.conditions, &self.context(state), &self.wired.params) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
+        }
+        let sent = self.request(state, &step.request, &step.name, Some(step)).await;
+        if matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
+            state.unclear = true;
+        }
+        Some(sent)
+    }
+
+    async fn request(&mut self, state: &KindState, request: &Request, name: &str, step: Option<&Step>) -> Sent {
+        let context = self.context(state);
+        let composed = match self.plugin.compose(request, &context, &self.wired.params, &self.wired.bases) {
+            Ok(composed) => composed,
+            Err(error) => return Sent::Not(Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
+        };
+        let started = self.app.clock.now();
+        let answer = send(self.app, self.wired, &composed).await;
+        let now = self.app.clock.now();
+        let mut attempt = self.attempt(name, started, now);
+        let sent = match answer {
+            Err(error) => {
+                let (class, turn) = match error {
+                    SendError::NotSent(_) => ("not_sent", Turn::Again { after: None }),
+                    SendError::Blocked(_) => ("blocked", Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
+                    SendError::Unclear(_) => ("unclear", Turn::Again { after: None }),
+                };
+                attempt.class = class.into();
+                attempt.detail = self.app.redact(&error.to_string());
+                Sent::Not(turn)
+            }
+            Ok(answer) => {
+                attempt.status = Some(answer.status);
+                let (verdict, says) = self.plugin.verdict(&answer, now);
+                let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
+                let sentence = says.map_or_else(
+                    || format!("status {}: {}", answer.status, self.app.redact(&excerpt)),
+                    |(vi, en)| if self.wired.connection.language.as_str() == "vi" { vi } else { en },
+                );
+                attempt.class = class_of(verdict, answer.status).into();
+                if verdict != Verdict::Done {
+                    attempt.detail.clone_from(&sentence);
+                }
+                match verdict {
+                    Verdict::Done => self.keep(step, name, &answer),
+                    Verdict::Retry { after } => Sent::Not(Turn::Again { after }),
+                    // A person has to act: try again, but slowly.
+                    Verdict::RefreshToken | Verdict::Misconfigured => Sent::Not(Turn::Again { after: Some(Duration::from_secs(300)) }),
+                    Verdict::GiveUp => Sent::Not(Turn::GiveUp { sentence }),
+                    Verdict::Gone => Sent::Gone(sentence),
+                }
+            }
+        };
+        self.attempts.push(attempt);
+        sent
+    }
+
+    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer) -> Sent {
+        match (step, &self.kind.find) {
+            (Some(step), _) => match self.plugin.stored(step, answer) {
+                Ok(stored) => Sent::Ok(stored),
+                Err(error) => {
+                    // It was made; only its id is unknown. Without it nothing can be updated, which is better than a second entry.
+                    tracing::warn!(step = name, error = %error, "the CRM took an entry but its id could not be read");
+                    Sent::Ok(Map::new())
+                }
+            },
+            (None, Some(find)) => Sent::Ok(self.plugin.found(find, answer).map(|id| ("found".to_owned(), Value::String(id))).into_iter().collect()),
+            (None, None) => Sent::Ok(Map::new()),
+        }
+    }
+
+    fn attempt(&self, step: &str, started: Time, now: Time) -> Attempt {
+        Attempt {
+            id: AttemptId::from_uuid(self.app.clock.uuid()),
+            leg: Leg::WriteBack { kind: self.kind.name.to_owned(), step: step.to_owned() },
+            number: self.tries + 1,
+            at: started,
+            duration_ms: u64::try_from(now.since(started).as_millis()).unwrap_or(u64::MAX),
+            status: None,
+            class: "ok".into(),
+            detail: String::new(),
+            next_at: None,
+        }
+    }
+}
+
+/// A 5xx may hide a request that was carried out.
+fn class_of(verdict: Verdict, status: u16) -> &'static str {
+    match verdict {
+        Verdict::Done => "ok",
+        Verdict::Retry { .. } if status >= 500 || status == 408 => "unclear",
+        Verdict::Retry { .. } => "retry",
+        Verdict::RefreshToken => "refresh_token",
+        Verdict::Misconfigured => "misconfigured",
+        Verdict::GiveUp => "give_up",
+        Verdict::Gone => "gone",
+    }
+}
