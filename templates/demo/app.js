@@ -10,8 +10,8 @@ const TEXTS = {
     count: (n) => `${n} khách hàng`, owner: "Phụ trách", company: "Công ty", city: "Thành phố", info: "Nhu cầu", phone: "Điện thoại", no_phone: "Chưa có số",
     call: "Gọi", call_again: "Gọi lại", sending: "Đang gửi…", waiting: "Đang chờ kết quả",
     step_asked: "Đã bấm gọi", step_sending: "Đang gửi sang cầu nối", step_taken: "Cầu nối đã nhận", step_refused: "Cầu nối từ chối", step_unreached: "Không tới được cầu nối",
-    step_bridge: "Cầu nối nhận", step_result: "Kết quả", step_result_wait: "Chờ kết quả về", step_result_done: "Đã ghi vào hồ sơ", step_result_hint: "Điện thoại sẽ gọi ngay khi rảnh",
-    history: "Lịch sử", no_history: "Chưa có cuộc gọi nào", no_history_hint: "Bấm Gọi. Kết quả sẽ tự hiện ở đây, không cần tải lại trang.",
+    step_bridge: "Cầu nối nhận", step_result: "Kết quả", step_result_wait: "Chờ kết quả về", step_result_done: "Đã ghi vào hồ sơ", step_result_hint: "Cầu nối gọi ngay khi máy rảnh",
+    history: "Lịch sử", wait_history: "Đang chờ kết quả cuộc gọi", wait_history_hint: "Kết quả sẽ tự hiện ở đây, không cần tải lại trang.", no_history: "Chưa có cuộc gọi nào", no_history_hint: "Bấm Gọi. Kết quả sẽ tự hiện ở đây, không cần tải lại trang.",
     no_match: "Không tìm thấy khách nào", no_match_hint: "Thử tên, số hoặc công ty khác.", no_customers: "Chưa có khách hàng", no_customers_hint: "Thêm qua POST /api/customers.",
     choose: "Chọn một khách hàng", choose_hint: "Danh sách ở bên trái.", gone: "Không có khách hàng này", gone_hint: "Có thể đã bị xóa.",
     answered: "Đã nghe máy", no_answer: "Không nghe máy", unreachable: "Không liên lạc được", refused: "Không gọi được", expired: "Hết hạn, chưa gọi", cancelled: "Đã hủy", lost: "Không rõ kết quả", note: "Ghi chú",
@@ -30,13 +30,13 @@ const TEXTS = {
   },
   en: {
     skip: "Skip to content", demo: "Demo", back: "Back to the list", language: "Language", customers: "Customers", title: "Sổ Khách",
-    search: "Search name, number, company", stage: "Stage", all: "All", live_on: "Live", live_off: "Connection lost, trying again…",
+    search: "Name, number or company", stage: "Stage", all: "All", live_on: "Live", live_off: "Connection lost, trying again…",
     new: "New", contacted: "Contacted", quoted: "Quoted", customer: "Customer", paused: "Paused",
     count: (n) => n === 1 ? "1 customer" : `${n} customers`, owner: "Owner", company: "Company", city: "City", info: "Needs", phone: "Phone", no_phone: "No number yet",
     call: "Call", call_again: "Call again", sending: "Sending…", waiting: "Waiting for result",
     step_asked: "Call pressed", step_sending: "Sending to the bridge", step_taken: "Taken by the bridge", step_refused: "Refused by the bridge", step_unreached: "Bridge not reached",
-    step_bridge: "Bridge takes it", step_result: "Result", step_result_wait: "Waiting for the result", step_result_done: "Saved on this record", step_result_hint: "The phone dials as soon as it is free",
-    history: "History", no_history: "No calls yet", no_history_hint: "Press Call. The result appears here by itself, without reloading.",
+    step_bridge: "Bridge takes it", step_result: "Result", step_result_wait: "Waiting for the result", step_result_done: "Saved on this record", step_result_hint: "The bridge dials as soon as the phone is free",
+    history: "History", wait_history: "Waiting for the call's result", wait_history_hint: "It appears here by itself, without reloading.", no_history: "No calls yet", no_history_hint: "Press Call. The result appears here by itself, without reloading.",
     no_match: "No customer found", no_match_hint: "Try another name, number or company.", no_customers: "No customers yet", no_customers_hint: "Add some with POST /api/customers.",
     choose: "Choose a customer", choose_hint: "The list is on the left.", gone: "There is no such customer", gone_hint: "It may have been deleted.",
     answered: "Answered", no_answer: "No answer", unreachable: "Could not be reached", refused: "Not called", expired: "Expired, not called", cancelled: "Cancelled", lost: "Result unknown", note: "Note",
@@ -102,6 +102,7 @@ function icon(name) {
 }
 
 const empty = (picture, title, hint) => el("div.empty", icon(picture), el("b", t(title)), el("span", t(hint)));
+const sentence = (text) => text && text[0].toUpperCase() + text.slice(1);
 const plain = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").replace(/[đĐ]/g, "d").toLowerCase();
 
 function initials(name) {
@@ -240,7 +241,8 @@ function renderTimeline() {
     node.querySelectorAll("details").forEach((d) => { d.dataset.key = entry.key; d.open = opened.has(entry.key); });
     return node;
   }));
-  if (!all.length) parts.timeline.replaceChildren(el("li", empty("phone", "no_history", "no_history_hint")));
+  const waits = ["asking", "accepted"].includes(lastAsk()?.state);
+  if (!all.length) parts.timeline.replaceChildren(el("li", waits ? empty("phone", "wait_history", "wait_history_hint") : empty("phone", "no_history", "no_history_hint")));
 }
 
 function noteEntry(note) {
@@ -256,7 +258,7 @@ function noteEntry(note) {
 }
 
 function failedAsk(ask) {
-  const [title, text] = ask.state === "rejected" ? [t("rejected_title"), t("rejected_text", ask.status, ask.say)] : [t("failed_title"), t("failed_text", ask.say)];
+  const [title, text] = ask.state === "rejected" ? [t("rejected_title"), t("rejected_text", ask.status, sentence(ask.say))] : [t("failed_title"), t("failed_text", sentence(ask.say))];
   const raw = ask.answer ? el("details", el("summary", t("answer")), el("pre", ask.answer)) : null;
   return el("li.card.entry", el("span.mark.bad", icon("warn")), el("header", el("h3", title), timeTag(ask.changed_ms)), el("p.text", text), raw);
 }
@@ -347,8 +349,8 @@ async function pressCall() {
     const answer = await fetch(`/page/customers/${encodeURIComponent(customer.id)}/call`, { method: "POST" });
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     const ask = await answer.json();
-    if (ask.state === "rejected") toast("bad", t("rejected_title"), t("rejected_text", ask.status, ask.say));
-    if (ask.state === "failed") toast("bad", t("failed_title"), t("failed_text", ask.say));
+    if (ask.state === "rejected") toast("bad", t("rejected_title"), t("rejected_text", ask.status, sentence(ask.say)));
+    if (ask.state === "failed") toast("bad", t("failed_title"), t("failed_text", sentence(ask.say)));
   } catch {
     broken();
   }
