@@ -20,3 +20,6 @@ pub mod stats;
 pub use error::Error;
 pub use run::{Addresses, Options, run, start};
 pub use sample::demo_moods;
+
+#[cfg(test)]
+mod tests;

@@ -90,12 +90,8 @@ pub fn start(options: Options, listener: TcpListener) -> Result<Running, Error> 
     let address = listener.local_addr()?;
     let crm = Arc::new(Crm::new(options)?);
     let data = Data::from(Arc::clone(&crm));
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
-        .workers(1)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+    let server =
+        HttpServer::new(move || App::new().app_data(data.clone()).configure(routes)).workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run();
     let handle = server.handle();
     runtime.spawn(server);
     let watch = crm.options.phone_url.clone().map(|url| runtime.spawn(live::watch_phone(Arc::clone(&crm), url)).abort_handle());
