@@ -50,8 +50,11 @@ pub struct Wired {
     /// The connection's own parameters with defaults.
     pub params: BTreeMap<String, String>,
     pub bases: BTreeMap<String, String>,
-    /// Requests to this CRM at once. One where a doubled entry could not be told from a wished one.
+    /// Requests to this CRM at once.
     pub requests: Semaphore,
+    /// Where a doubled entry could not be told from a wished one, write-backs go one after the other, so that a crash
+    /// leaves at most one in doubt.
+    pub one_by_one: Option<Semaphore>,
     pub limiter: Option<DefaultDirectRateLimiter>,
 }
 
@@ -148,7 +151,8 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         hooks,
         params: texts(&connection.parameters),
         bases,
-        requests: Semaphore::new(if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize).max(1) }),
+        requests: Semaphore::new(limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize).max(1)),
+        one_by_one: doubled.then(|| Semaphore::new(1)),
         limiter: limits.and_then(|l| Some(limiter(l.rate.as_ref()?.get_ref().parse().ok()?, l.burst))),
         connection,
     }

@@ -97,7 +97,7 @@ fn line(id: &str, slots: u32) -> LinePolicy {
 }
 
 fn gate() -> Gate {
-    Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into() }
+    Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into(), sweep: SweepPolicy::default() }
 }
 
 fn after() -> AfterReport {

@@ -82,6 +82,7 @@ pub struct Gate {
     pub slot_timeout: Duration,
     pub report_deadline: Duration,
     pub public_url: String,
+    pub sweep: SweepPolicy,
 }
 
 /// The answer to a claim.

@@ -19,6 +19,12 @@ pub const LEASE: Duration = Duration::from_secs(90);
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
 pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, gate: &Gate) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
+    // The sweep may be a moment late: nothing is dialled after its time.
+    if call.expires_at <= now {
+        let unreported = call.connection.as_ref().is_some_and(|c| gate.sweep.write_back_unreported.contains(c));
+        expire(tx, &mut call, now, unreported)?;
+        return Ok(Begun::Gone);
+    }
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace && call.lines.contains(&p.id)) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
@@ -41,6 +47,14 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     tx.effects.push(Effect::Deadline { at: now.plus(gate.slot_timeout), kind: Deadline::Slot, call: call.id });
     tx.effects.push(Effect::Deadline { at: deadline, kind: Deadline::Report, call: call.id });
     Ok(Begun::Go(Box::new(call)))
+}
+
+/// Ends a queued call whose time is over.
+pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> Result<(), StoreError> {
+    call.state = State::Expired;
+    call.refusal = Some(Code::Expired);
+    result::over_without_report(tx, call, now, unreported)?;
+    tx.update_call(call, State::Queued, now)
 }
 
 fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time, until: Time) {

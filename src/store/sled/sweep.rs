@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::placing::expire;
 use super::result::{over_without_report, slot_over};
 use super::schedule::{Deadline, Effect};
 use super::store::SledStore;
@@ -68,10 +69,8 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
                 let not_before = call.hold.and_then(|h| h.until).filter(|until| *until > now && call.hold.is_some_and(|h| h.code == Code::HoldBackoff));
                 tx.effects.push(Effect::queued(&call, not_before));
             } else {
-                call.state = State::Expired;
-                call.refusal = Some(Code::Expired);
-                over_without_report(tx, &mut call, now, unreported)?;
                 swept.expired.push(id);
+                return expire(tx, &mut call, now, unreported);
             }
         }
         Step::To(State::Unconfirmed) => {
