@@ -271,12 +271,8 @@ impl Connection {
 
     /// Every webhook address: `hook_key` as the hook `default`, then `hooks`.
     pub fn all_hooks(&self) -> Vec<Hook> {
-        let first = self.hook_key.as_ref().map(|key| Hook {
-            name: "default".to_owned(),
-            hook_key: key.clone(),
-            exposed: self.exposed,
-            parameters: BTreeMap::new(),
-        });
+        let first =
+            self.hook_key.as_ref().map(|key| Hook { name: "default".to_owned(), hook_key: key.clone(), exposed: self.exposed, parameters: BTreeMap::new() });
         first.into_iter().chain(self.hooks.iter().cloned()).collect()
     }
 

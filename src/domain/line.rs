@@ -42,17 +42,7 @@ fn one() -> u32 {
 impl LineSettings {
     /// A line with every default.
     pub fn new(id: LineId, secret_key: SecretText) -> Self {
-        Self {
-            id,
-            workspace: WorkspaceId::default(),
-            name: None,
-            secret_key,
-            rate: None,
-            burst: 1,
-            max_in_flight: 1,
-            monthly_quota: None,
-            paused: false,
-        }
+        Self { id, workspace: WorkspaceId::default(), name: None, secret_key, rate: None, burst: 1, max_in_flight: 1, monthly_quota: None, paused: false }
     }
 
     /// The name people see.

@@ -140,7 +140,23 @@ fn push_digit(out: &mut String, c: char, zero: char) {
 /// Words that programs and people leave in an empty field.
 fn says_nothing(text: &str) -> bool {
     const WORDS: [&str; 17] = [
-        "null", "none", "nil", "n/a", "na", "undefined", "false", "nan", "empty", "không", "khong", "không có", "khong co", "chưa có", "chua co", "ko có", "ko co",
+        "null",
+        "none",
+        "nil",
+        "n/a",
+        "na",
+        "undefined",
+        "false",
+        "nan",
+        "empty",
+        "không",
+        "khong",
+        "không có",
+        "khong co",
+        "chưa có",
+        "chua co",
+        "ko có",
+        "ko co",
     ];
     let word = text.to_lowercase();
     WORDS.contains(&word.as_str()) || !text.chars().any(char::is_alphanumeric)
