@@ -85,13 +85,17 @@ impl<'de> Deserialize<'de> for Phone {
 }
 
 /// A field longer than this holds no phone number worth looking for.
-const MAX_CHARS: usize = 400;
+const MAX_BYTES: usize = 1000;
 
 /// Fewer digits beside words (`Phòng 12`, `sau 17h`) are not what was meant as the number.
 const LIKELY_DIGITS: usize = 7;
 
 /// Reads the number in a text as people and programs write it.
 pub fn normalise(text: &str) -> Result<Phone, PhoneError> {
+    // Cutting it could cut a number into somebody else's.
+    if text.len() > MAX_BYTES {
+        return Err(PhoneError::NotANumber);
+    }
     let text = clean(text);
     if says_nothing(&text) {
         return Err(PhoneError::Empty);
@@ -110,8 +114,8 @@ pub fn normalise(text: &str) -> Result<Phone, PhoneError> {
 
 /// One script of digits, one kind of dash and space, nothing invisible.
 fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(MAX_CHARS));
-    for c in text.chars().take(MAX_CHARS) {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
         match c {
             '０'..='９' => push_digit(&mut out, c, '０'),
             '٠'..='٩' => push_digit(&mut out, c, '٠'),
@@ -266,8 +270,9 @@ fn zero_in_front(rest: &str) -> String {
 /// Steps 7 and 8: the migration of 2018, then the shapes of today's numbering plan.
 fn plan(digits: &str) -> Result<String, PhoneError> {
     if digits.len() == 11 && ["012", "016", "018", "019"].iter().any(|old| digits.starts_with(old)) {
-        let new = MIGRATED.iter().find(|(old, _)| digits.starts_with(old)).ok_or(PhoneError::NotANumber)?.1;
-        return Ok(format!("{new}{}", &digits[4..]));
+        let (old, number) = digits.split_at(4);
+        let new = MIGRATED.iter().find_map(|row| row.strip_prefix(old)).ok_or(PhoneError::NotANumber)?;
+        return Ok(format!("{}{number}", new.trim_start()));
     }
     match (digits.len(), digits.as_bytes()) {
         (10, [b'0', b'3' | b'5' | b'7' | b'8' | b'9', ..]) | (11, [b'0', b'2', ..]) => Ok(digits.to_owned()),
@@ -284,28 +289,9 @@ fn is_service(digits: &str) -> bool {
 }
 
 /// Prefixes of 11-digit mobiles and what they became on 15 September 2018.
-const MIGRATED: [(&str, &str); 21] = [
-    ("0120", "070"),
-    ("0121", "079"),
-    ("0122", "077"),
-    ("0126", "076"),
-    ("0128", "078"),
-    ("0123", "083"),
-    ("0124", "084"),
-    ("0125", "085"),
-    ("0127", "081"),
-    ("0129", "082"),
-    ("0162", "032"),
-    ("0163", "033"),
-    ("0164", "034"),
-    ("0165", "035"),
-    ("0166", "036"),
-    ("0167", "037"),
-    ("0168", "038"),
-    ("0169", "039"),
-    ("0186", "056"),
-    ("0188", "058"),
-    ("0199", "059"),
+const MIGRATED: [&str; 21] = [
+    "0120 070", "0121 079", "0122 077", "0126 076", "0128 078", "0123 083", "0124 084", "0125 085", "0127 081", "0129 082", "0162 032", "0163 033", "0164 034",
+    "0165 035", "0166 036", "0167 037", "0168 038", "0169 039", "0186 056", "0188 058", "0199 059",
 ];
 
 #[cfg(test)]
