@@ -30,11 +30,17 @@ pub enum Meaning {
     /// 2111: the data is wrong, another try will not help.
     Refused(Code),
     /// The line or its account: nothing was placed; a person must act, or a probe may work after `probe`.
-    Line { code: Code, probe: Option<Duration> },
+    Line {
+        code: Code,
+        probe: Option<Duration>,
+    },
     /// 2222.
     SystemError,
     /// Surely not placed; the dialer as a whole waits.
-    NotSent { code: Code, wait: Option<Duration> },
+    NotSent {
+        code: Code,
+        wait: Option<Duration>,
+    },
     Unclear,
 }
 
@@ -109,9 +115,7 @@ fn by_code(body: &[u8]) -> Option<Meaning> {
 fn by_status(answer: &Answer, retry_503: bool) -> Meaning {
     match answer.status {
         429 => Meaning::NotSent { code: Code::DialerBusy, wait: answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs) },
-        300..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 415 => {
-            Meaning::NotSent { code: Code::DialerMisconfigured, wait: Some(Duration::from_secs(300)) }
-        }
+        300..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 415 => Meaning::NotSent { code: Code::DialerMisconfigured, wait: Some(Duration::from_secs(300)) },
         503 if retry_503 => Meaning::NotSent { code: Code::DialerUnreachable, wait: None },
         _ => Meaning::Unclear,
     }

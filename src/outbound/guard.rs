@@ -1,45 +1,11 @@
 //! Which addresses callbridge may connect to. An address in an event must never reach into the operator's network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// A network in CIDR form, as in `outbound.allow_networks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-/// Text that is no network.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a network like 10.0.0.0/8 or fd00::/8")]
-pub struct BadNetwork(String);
-
-impl FromStr for Network {
-    type Err = BadNetwork;
-
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let bad = || BadNetwork(text.to_owned());
-        let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
-        let address: IpAddr = address.trim().parse().map_err(|_| bad())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = if prefix.is_empty() { longest } else { prefix.trim().parse().map_err(|_| bad())? };
-        if prefix > longest { Err(bad()) } else { Ok(Self { address, prefix }) }
-    }
-}
-
-impl Network {
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(net), IpAddr::V4(a)) => self.prefix == 0 || (u32::from(net) ^ u32::from(a)) >> (32 - u32::from(self.prefix)) == 0,
-            (IpAddr::V6(net), IpAddr::V6(a)) => self.prefix == 0 || (u128::from(net) ^ u128::from(a)) >> (128 - u32::from(self.prefix)) == 0,
-            _ => false,
-        }
-    }
-}
+use crate::config::Network;
 
 /// The guard: public addresses, and the networks that the instance's own config file allows.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +103,21 @@ mod tests {
     #[test]
     fn inner_addresses_are_refused_however_they_are_written() {
         let guard = Guard::default();
-        for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3", "169.254.169.254", "100.64.0.1", "[fd00::1]", "[fe80::1]", "0.0.0.0", "192.168.1.1", "[64:ff9b::7f00:1]"] {
+        for host in [
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "10.1.2.3",
+            "169.254.169.254",
+            "100.64.0.1",
+            "[fd00::1]",
+            "[fe80::1]",
+            "0.0.0.0",
+            "192.168.1.1",
+            "[64:ff9b::7f00:1]",
+        ] {
             assert!(!allows(&guard, &format!("http://{host}/")), "{host}");
         }
         assert!(allows(&guard, "http://8.8.8.8/"));
@@ -148,10 +128,5 @@ mod tests {
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "fd12::/16".parse().unwrap()]);
         assert!(allows(&guard, "http://127.9.9.9/") && allows(&guard, "http://[fd12::5]/") && allows(&guard, "http://[::ffff:127.0.0.1]/"));
         assert!(!allows(&guard, "http://10.0.0.1/") && !allows(&guard, "http://[fd13::5]/"));
-    }
-
-    #[test]
-    fn a_wrong_network_is_an_error() {
-        assert!("10.0.0.0/33".parse::<Network>().is_err() && "intranet".parse::<Network>().is_err());
     }
 }

@@ -4,8 +4,7 @@ use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::BytesMut;
 use reqwest::redirect;
 
 use super::guard::{Blocked, Guard};
@@ -73,7 +72,7 @@ impl Http {
         let url = url::Url::parse(&request.url).map_err(|e| SendError::Blocked(format!("the address is not readable: {e}")))?;
         self.guard.check_url(&url).map_err(|e| SendError::Blocked(e.to_string()))?;
         let host = url.host_str().unwrap_or_default();
-        if !request.allow_hosts.is_empty() && !request.allow_hosts.iter().any(|pattern| crate::plugin::host_matches(pattern, host)) {
+        if !request.allow_hosts.is_empty() && !request.allow_hosts.iter().any(|pattern| crate::plugin::compose::host_matches(pattern, host)) {
             return Err(SendError::Blocked(format!("{host} is not a host of this plugin")));
         }
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| SendError::Blocked(e.to_string()))?;
@@ -89,15 +88,13 @@ impl Http {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, SendError> {
-        let response = self.client()?.execute(request).await.map_err(|e| classify(&e))?;
+        let mut response = self.client()?.execute(request).await.map_err(|e| classify(&e))?;
         let status = response.status().as_u16();
         let headers =
             response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
         let mut body = BytesMut::new();
         let mut truncated = false;
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk: Bytes = chunk.map_err(|e| SendError::Unclear(plain(&e)))?;
+        while let Some(chunk) = response.chunk().await.map_err(|e| SendError::Unclear(plain(&e)))? {
             let room = self.limits.body_bytes.saturating_sub(body.len());
             truncated |= chunk.len() > room;
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);

@@ -5,5 +5,5 @@ pub mod forward;
 pub mod guard;
 pub mod http;
 
-pub use guard::{Guard, Network};
+pub use guard::Guard;
 pub use http::{Http, Limits, SendError};

@@ -141,7 +141,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         .into_iter()
         .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate, None), hook })
         .collect();
-    let limits = plugin.and_then(|p| p.manifest().limits.as_ref());
+    let limits = plugin.map(|p| &p.manifest().limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
     let mut bases = connection.base_urls.clone();
     if let Some(url) = &connection.base_url {
@@ -153,7 +153,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         bases,
         requests: Semaphore::new(limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize).max(1)),
         one_by_one: doubled.then(|| Semaphore::new(1)),
-        limiter: limits.and_then(|l| Some(limiter(l.rate.as_ref()?.get_ref().parse().ok()?, l.burst))),
+        limiter: limits.and_then(|l| Some(limiter(l.rate.as_ref()?.parse().ok()?, l.burst))),
         connection,
     }
 }

@@ -68,7 +68,8 @@ pub fn variant<'a>(plugin: &'a Plugin, event: &Event) -> Result<&'a Variant, (Co
 
 fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time) -> Vec<MappedItem> {
     if opened.items.is_empty() {
-        let item = Item { outcome: Outcome::Ignored { why: crate::domain::item::Ignored::Filter }, record: Default::default(), customer: Default::default(), at: now };
+        let item =
+            Item { outcome: Outcome::Ignored { why: crate::domain::item::Ignored::Filter }, record: Default::default(), customer: Default::default(), at: now };
         return vec![MappedItem { index: 0, item, call: None, event_key: None, duplicate_window: None, lookup_due: None }];
     }
     let params = wired.params_at(&opened.event.hook);

@@ -92,7 +92,9 @@ fn outcome(app: &App, call: &Call, understood: &Understood, now: Time) -> Placin
         Meaning::Taken => Placing::Taken,
         Meaning::Refused(code) => Placing::Refused { code: *code, detail },
         Meaning::Line { code, probe } => Placing::LineTrouble { pause: pause(*code, probe.map(|p| now.plus(p))) },
-        Meaning::SystemError if app.tuning.retry_2222 && call.system_errors < SYSTEM_ERRORS => Placing::SystemError { not_before: now.plus(SYSTEM_ERROR_PAUSE) },
+        Meaning::SystemError if app.tuning.retry_2222 && call.system_errors < SYSTEM_ERRORS => {
+            Placing::SystemError { not_before: now.plus(SYSTEM_ERROR_PAUSE) }
+        }
         Meaning::SystemError => Placing::MaybeSent { code: Code::Dialer2222, detail },
         Meaning::NotSent { code, wait } => {
             let times = app.store.brakes().dialer.map_or(0, |h| h.times);

@@ -40,7 +40,12 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
     let after = AfterReport {
-        write_back_after: call.connection.as_ref().and_then(|c| app.connection(c)).filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
+        write_back_after: call
+            .connection
+            .as_ref()
+            .and_then(|c| app.connection(c))
+            .filter(|w| !w.connection.write_back.is_empty())
+            .map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,

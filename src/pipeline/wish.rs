@@ -104,11 +104,7 @@ impl Maker<'_> {
 
 /// How long a call of this connection may wait.
 pub fn expiry(connection: &Connection, interactive: bool) -> Duration {
-    if interactive {
-        connection.expire_interactive.unwrap_or(EXPIRE_INTERACTIVE)
-    } else {
-        connection.expire_automation.unwrap_or(EXPIRE_AUTOMATION)
-    }
+    if interactive { connection.expire_interactive.unwrap_or(EXPIRE_INTERACTIVE) } else { connection.expire_automation.unwrap_or(EXPIRE_AUTOMATION) }
 }
 
 /// In test mode the dialer gets the admin's own phone, or nothing.

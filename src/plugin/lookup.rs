@@ -58,7 +58,16 @@ impl Plugin {
     }
 
     /// Reads an answer: fills what is still empty and keeps the answer for later look-ups.
-    pub fn apply_lookup(&self, lookup: &Lookup, answer: &Answer, mapped: &mut Mapped, params: &Params, item: &Json, lookups: &mut Map<String, Json>, now: Time) -> LookupOutcome {
+    pub fn apply_lookup(
+        &self,
+        lookup: &Lookup,
+        answer: &Answer,
+        mapped: &mut Mapped,
+        params: &Params,
+        item: &Json,
+        lookups: &mut Map<String, Json>,
+        now: Time,
+    ) -> LookupOutcome {
         if lookup.not_found.contains(&answer.status) {
             return LookupOutcome::NotThereYet;
         }

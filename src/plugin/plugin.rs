@@ -257,7 +257,9 @@ impl Plugin {
             let value = if value.is_empty() { parameter.default.as_str() } else { value };
             match parameter.kind {
                 // A hook may bring its own; whether each has it is known only there.
-                _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => faults.push(format!("the parameter `{id}` is missing")),
+                _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => {
+                    faults.push(format!("the parameter `{id}` is missing"))
+                }
                 _ if value.is_empty() => {}
                 ParameterKind::Url if !is_http(value) => faults.push(format!("the parameter `{id}` must be an http or https address")),
                 ParameterKind::Choice if !parameter.choices.iter().any(|choice| choice == value) => {

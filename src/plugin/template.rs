@@ -114,7 +114,9 @@ impl Scope<'_> {
         let mut data = Map::new();
         for root in roots {
             let value = match root.as_str() {
-                "param" if self.params.is_some() => self.params.map(|params| params.iter().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>().into()),
+                "param" if self.params.is_some() => {
+                    self.params.map(|params| params.iter().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>().into())
+                }
                 "query" if self.query.is_some() => self.query.map(|list| map(list).into()),
                 "header" if self.headers.is_some() => self.headers.map(|list| map(list).into()),
                 "record" if self.record.is_some() => self.record.map(|r| serde_json::json!({"type": r.kind, "id": r.id})),
@@ -166,7 +168,8 @@ impl Template {
             let line = error.pos().map_or(1, |(line, _)| line);
             vec![Fault { line, message: format!("the template cannot be read: {}", error.reason()) }]
         })?;
-        let mut walk = Walk { faults: Vec::new(), roots: BTreeSet::new(), params: BTreeSet::new(), scopes: vec![names], blocks: Vec::new(), line: 1, root: names };
+        let mut walk =
+            Walk { faults: Vec::new(), roots: BTreeSet::new(), params: BTreeSet::new(), scopes: vec![names], blocks: Vec::new(), line: 1, root: names };
         walk.template(&parsed);
         if !walk.faults.is_empty() {
             return Err(walk.faults);
@@ -233,10 +236,9 @@ impl Template {
         let context = Context::from(data);
         let mut render = RenderContext::new(None);
         let mut out = StringOutput::new();
-        parsed.render(helpers::registry(self.escape), &context, &mut render, &mut out).map_err(|error| RenderError {
-            line: error.line_no.unwrap_or(1),
-            message: error.reason().to_string(),
-        })?;
+        parsed
+            .render(helpers::registry(self.escape), &context, &mut render, &mut out)
+            .map_err(|error| RenderError { line: error.line_no.unwrap_or(1), message: error.reason().to_string() })?;
         out.into_string().map_err(|_| RenderError { line: 1, message: "the result is not UTF-8".to_owned() })
     }
 }
@@ -247,7 +249,9 @@ fn plain(parsed: &Parsed) -> Option<Vec<Part>> {
         TemplateElement::RawString(text) => Some(Part::Text(text.clone())),
         TemplateElement::Comment(_) => Some(Part::Text(String::new())),
         TemplateElement::Expression(expression) if expression.params.is_empty() && expression.hash.is_empty() => match &expression.name {
-            Parameter::Path(Path::Relative((segments, _))) => segments.iter().map(|s| if let PathSeg::Named(name) = s { Some(name.clone()) } else { None }).collect::<Option<_>>().map(Part::Name),
+            Parameter::Path(Path::Relative((segments, _))) => {
+                segments.iter().map(|s| if let PathSeg::Named(name) = s { Some(name.clone()) } else { None }).collect::<Option<_>>().map(Part::Name)
+            }
             Parameter::Name(name) if !helpers::is_helper(name) => Some(Part::Name(vec![name.clone()])),
             _ => None,
         },
@@ -287,7 +291,9 @@ impl<'a> Walk<'a> {
         match element {
             TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
             TemplateElement::Expression(expression) => self.expression(expression),
-            TemplateElement::HtmlExpression(_) => self.fault("`{{{…}}}` and `{{& …}}` switch escaping off and are not allowed; use `{{json …}}` in JSON".to_owned()),
+            TemplateElement::HtmlExpression(_) => {
+                self.fault("`{{{…}}}` and `{{& …}}` switch escaping off and are not allowed; use `{{json …}}` in JSON".to_owned())
+            }
             TemplateElement::HelperBlock(block) => self.block(block),
             _ => self.fault("partials and decorators are not part of this format".to_owned()),
         }
@@ -298,7 +304,9 @@ impl<'a> Walk<'a> {
         match &expression.name {
             Parameter::Path(_) | Parameter::Name(_) if !bare => self.helper(expression),
             Parameter::Name(name) if helpers::is_helper(name) => self.fault(format!("the helper `{name}` needs an argument")),
-            Parameter::Path(Path::Relative((segments, raw))) if segments.len() == 1 && helpers::is_helper(raw) => self.fault(format!("the helper `{raw}` needs an argument")),
+            Parameter::Path(Path::Relative((segments, raw))) if segments.len() == 1 && helpers::is_helper(raw) => {
+                self.fault(format!("the helper `{raw}` needs an argument"))
+            }
             name => {
                 let name = name.clone();
                 self.parameter(&name);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 
 use super::{api, callbacks, callone, health, hooks};
-use crate::pipeline::App;
 use crate::config::Settings;
+use crate::pipeline::App;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -23,7 +23,9 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource(["/hooks/{connection}/{key}", "/hooks/{connection}/{key}/{tail:.*}"]).to(hooks::take))
         .service(web::resource(["/callbacks/{token}", "/callbacks/{token}/"]).route(web::post().to(callbacks::take)))
         .service(
-            web::resource(["/campaign/callone/", "/campaign/callone"]).route(web::post().to(callone::take)).route(web::method(actix_web::http::Method::OPTIONS).to(callone::preflight)),
+            web::resource(["/campaign/callone/", "/campaign/callone"])
+                .route(web::post().to(callone::take))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(callone::preflight)),
         )
         .service(web::scope("/api/v1").configure(api::configure))
         .route("/healthz", web::get().to(health::live))

@@ -24,10 +24,16 @@ pub enum Turn {
     /// Something was learnt that must be kept before the next request.
     Keep,
     /// Another try, not before this long.
-    Again { after: Option<Duration> },
+    Again {
+        after: Option<Duration>,
+    },
     /// Not our fault and no attempt: wait until then (a search lags behind its writes).
-    Wait { until: Time },
-    GiveUp { sentence: String },
+    Wait {
+        until: Time,
+    },
+    GiveUp {
+        sentence: String,
+    },
 }
 
 /// Everything a turn works with.

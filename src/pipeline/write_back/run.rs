@@ -101,4 +101,3 @@ fn status(learnt: &WriteBack, next: &NextTry) -> Status {
         NextTry::Done => Status::None,
     }
 }
-
