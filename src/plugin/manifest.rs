@@ -503,6 +503,21 @@ pub struct StepSpec {
     pub content_type: Option<String>,
     #[serde(default)]
     pub store: BTreeMap<String, At<ValueSpec>>,
+    pub sign: Option<SignSpec>,
+}
+
+/// How we sign a request of ours.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignSpec {
+    pub kind: SignKind,
+    pub secret: At<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignKind {
+    StandardWebhooks,
 }
 
 #[derive(Debug, Clone, Deserialize)]

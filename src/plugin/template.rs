@@ -99,6 +99,10 @@ impl Scope<'_> {
         }
     }
 
+    pub fn text_of_param(&self, id: &str) -> String {
+        self.text(&["param".to_owned(), id.to_owned()])
+    }
+
     fn json(&self, root: &str) -> Option<&Json> {
         match root {
             "item" => self.item,
@@ -197,9 +201,18 @@ impl Template {
         self.roots.contains(root)
     }
 
-    /// Whether it is text without any name.
-    pub fn is_fixed(&self) -> bool {
-        self.roots.is_empty() && matches!(&self.program, Program::Plain(_))
+    /// The parameter that is all of this template.
+    pub fn only_param(&self) -> Option<&str> {
+        match &self.program {
+            Program::Plain(parts) => match parts.as_slice() {
+                [Part::Name(path)] => match path.as_slice() {
+                    [root, id] if root == "param" => Some(id),
+                    _ => None,
+                },
+                _ => None,
+            },
+            Program::Full(_) => None,
+        }
     }
 
     /// Fills the template in, once: what stands in the data is never read as a template.
