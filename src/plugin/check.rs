@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::compile::{Compiler, MANIFEST, RequestParts};
 use super::load::Files;
 use super::manifest::{
-    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, ParameterKind, ReceiveSpec, ResponseSpec, StepSpec,
-    VerifyKind, VerifySpec,
+    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, ParameterKind, ReceiveSpec, ResponseSpec,
+    StepSpec, VerifyKind, VerifySpec,
 };
 use super::names::{self, Shape};
 use super::plugin::{Auth, Base, Find, Ignore, Lookup, Plugin, ResponseRule, Select, Step, Variant, WriteBackKind};
@@ -40,7 +40,9 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let kinds = [("call", &manifest.write_back.call), ("note", &manifest.write_back.note), ("field", &manifest.write_back.field)];
     let kinds = kinds.into_iter().filter_map(|(name, spec)| Some(kind(&mut c, name, spec.as_ref()?, &params))).collect();
     let responses = manifest.responses.iter().map(|spec| response(&mut c, spec, &params)).collect();
-    if !files.contains_key("vectors.json") && manifest.receive.iter().any(|r| r.get_ref().verify.iter().any(|v| matches!(v.get_ref().kind, VerifyKind::Hmac | VerifyKind::Hash))) {
+    if !files.contains_key("vectors.json")
+        && manifest.receive.iter().any(|r| r.get_ref().verify.iter().any(|v| matches!(v.get_ref().kind, VerifyKind::Hmac | VerifyKind::Hash)))
+    {
         c.problems.push(Problem::warning(MANIFEST, 0, "signatures are verified, but there is no vectors.json to prove it"));
     }
     for parameter in &manifest.parameters {
@@ -348,4 +350,3 @@ fn response(c: &mut Compiler<'_>, at: &At<ResponseSpec>, params: &Shape) -> Resp
         say: spec.say.clone(),
     }
 }
-

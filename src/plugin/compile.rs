@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json_path::JsonPath;
 
 use super::extract::usual_genders;
-use super::manifest::{At, Conditions, ConditionSpec, GenderSpec, MapSpec, Op, ValueSpec};
+use super::manifest::{At, ConditionSpec, Conditions, GenderSpec, MapSpec, Op, ValueSpec};
 use super::names::Shape;
 use super::plugin::{GenderMap, Mapping, OccurredAt, Request, TimeUnit};
 use super::problem::{Problem, did_you_mean, line_of};
@@ -244,7 +244,9 @@ impl<'a> Compiler<'a> {
     fn try_json(&mut self, file: &str, template: &Template, names: &Shape) {
         let parse = |empty: bool| match template.render_data(names.data(empty)) {
             Err(error) => Err((error.line, error.message)),
-            Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| (error.line(), format!("it does not become JSON: {error}"))).map(drop),
+            Ok(text) => {
+                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| (error.line(), format!("it does not become JSON: {error}"))).map(drop)
+            }
         };
         if let Err((line, message)) = parse(false) {
             self.problems.push(Problem::error(file, line, message));
@@ -269,7 +271,9 @@ impl<'a> Compiler<'a> {
                 } else if !self.used_files.contains(path) {
                     self.problems.push(Problem::warning(path, 0, "nothing in plugin.toml names this template"));
                 }
-            } else if !matches!(path.as_str(), MANIFEST | "README.md" | "icon.svg" | "vectors.json") && !(path.starts_with("cases/") && path.split('/').count() == 3) {
+            } else if !matches!(path.as_str(), MANIFEST | "README.md" | "icon.svg" | "vectors.json")
+                && !(path.starts_with("cases/") && path.split('/').count() == 3)
+            {
                 let hint = did_you_mean(path, ["README.md", "icon.svg", "vectors.json"]);
                 self.problems.push(Problem::error(path, 0, format!("this file has no place in a plugin{hint}")));
             }

@@ -49,9 +49,8 @@ impl Plugin {
     }
 
     pub(super) fn request(&self, request: &Request, scope: &Scope<'_>, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {
-        let filled = |template: &Template, scope: &Scope<'_>| {
-            template.render(scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source })
-        };
+        let filled =
+            |template: &Template, scope: &Scope<'_>| template.render(scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source });
         let own = Scope { params: Some(params), ..Scope::default() };
         let (base, allow_hosts) = self.base(request, &own, bases)?;
         let mut url = address(request, &base, filled(&request.path, scope)?.trim())?;

@@ -283,7 +283,9 @@ fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
     let content_type = delivery.header("content-type").unwrap_or_default().to_ascii_lowercase();
     match kind {
         BodyKind::Json => decode_json(&delivery.body).map_err(|error| match error.code {
-            Code::BadJson if content_type.contains("form") || content_type.contains("xml") => unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON")),
+            Code::BadJson if content_type.contains("form") || content_type.contains("xml") => {
+                unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON"))
+            }
             _ => error,
         }),
         BodyKind::Form => decode_form(&delivery.body),

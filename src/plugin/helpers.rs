@@ -50,8 +50,8 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
 
 /// Every helper that may be called as `{{name …}}` or `(name …)`.
 pub const NAMES: &[&str] = &[
-    "json", "default", "e164", "national", "date", "iso", "epoch_ms", "epoch_s", "ms", "duration", "map", "pick", "upper", "lower", "trim", "truncate", "base64",
-    "url", "hash", "concat", "eq", "ne", "and", "or", "not",
+    "json", "default", "e164", "national", "date", "iso", "epoch_ms", "epoch_s", "ms", "duration", "map", "pick", "upper", "lower", "trim", "truncate",
+    "base64", "url", "hash", "concat", "eq", "ne", "and", "or", "not",
 ];
 
 pub fn is_helper(name: &str) -> bool {

@@ -58,7 +58,17 @@ impl Plugin {
     }
 
     /// Reads an answer: fills what is still empty and keeps the answer for later look-ups.
-    pub fn apply_lookup(&self, lookup: &Lookup, answer: &Answer, mapped: &mut Mapped, params: &Params, item: &Json, lookups: &mut Map<String, Json>, now: Time) -> LookupOutcome {
+    #[expect(clippy::too_many_arguments, reason = "what a look-up reads and writes, each by its name")]
+    pub fn apply_lookup(
+        &self,
+        lookup: &Lookup,
+        answer: &Answer,
+        mapped: &mut Mapped,
+        params: &Params,
+        item: &Json,
+        lookups: &mut Map<String, Json>,
+        now: Time,
+    ) -> LookupOutcome {
         if lookup.not_found.contains(&answer.status) {
             return LookupOutcome::NotThereYet;
         }

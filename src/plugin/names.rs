@@ -22,7 +22,9 @@ impl Shape {
 
     fn leaves(sample: Json) -> Shape {
         match sample {
-            Json::Object(map) => Shape::object(map.into_iter().map(|(name, value)| (name, if value.is_object() { Shape::leaves(value) } else { Shape::Leaf(value) }))),
+            Json::Object(map) => {
+                Shape::object(map.into_iter().map(|(name, value)| (name, if value.is_object() { Shape::leaves(value) } else { Shape::Leaf(value) })))
+            }
             other => Shape::Leaf(other),
         }
     }

@@ -259,7 +259,9 @@ impl Plugin {
             let value = if value.is_empty() { parameter.default.as_str() } else { value };
             match parameter.kind {
                 // A hook may bring its own; whether each has it is known only there.
-                _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => faults.push(format!("the parameter `{id}` is missing")),
+                _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => {
+                    faults.push(format!("the parameter `{id}` is missing"))
+                }
                 _ if value.is_empty() => {}
                 _ if !parameter.secret && value.starts_with('$') && JsonPath::parse(value).is_err() => {
                     faults.push(format!("the parameter `{id}` begins like a JSONPath, but is none"));

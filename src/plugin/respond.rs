@@ -4,11 +4,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json};
 
+use super::Params;
 use super::extract::decode_json;
 use super::manifest::{AnswerSpec, ResponseClass, RetryUnit};
 use super::plugin::{Find, Plugin, ResponseRule, Step};
 use super::template::Scope;
-use super::Params;
 use super::value::{Source, Value, all};
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;

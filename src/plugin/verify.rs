@@ -20,8 +20,7 @@ use crate::domain::event::Delivery;
 use crate::domain::time::Time;
 
 /// Padding or none, as senders differ.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// The tolerance of Standard Webhooks.
 const STANDARD_TOLERANCE: Duration = Duration::from_secs(300);
@@ -210,7 +209,8 @@ impl Scheme {
     fn standard(&self, delivery: &Delivery, secret: &str) -> Result<(), VerifyError> {
         let header = |name: &str| delivery.header(&format!("webhook-{name}")).or_else(|| delivery.header(&format!("svix-{name}")));
         let (Some(id), Some(time), Some(signatures)) = (header("id"), header("timestamp"), header("signature")) else { return Err(VerifyError::Missing) };
-        let signatures: Vec<Vec<u8>> = signatures.split_whitespace().filter_map(|one| one.strip_prefix("v1,")).filter_map(|one| BASE64.decode(one).ok()).collect();
+        let signatures: Vec<Vec<u8>> =
+            signatures.split_whitespace().filter_map(|one| one.strip_prefix("v1,")).filter_map(|one| BASE64.decode(one).ok()).collect();
         let right = any_secret(secret, |one| {
             standard_keys(one).iter().any(|key| {
                 let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return false };

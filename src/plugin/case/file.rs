@@ -87,7 +87,8 @@ pub struct Exchange {
 impl Plugin {
     /// The names of its cases.
     pub fn case_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.files().filter_map(|(path, _)| path.strip_prefix("cases/")?.split_once('/').map(|(name, _)| name.to_owned())).collect();
+        let mut names: Vec<String> =
+            self.files().filter_map(|(path, _)| path.strip_prefix("cases/")?.split_once('/').map(|(name, _)| name.to_owned())).collect();
         names.dedup();
         names
     }
@@ -102,7 +103,8 @@ impl Plugin {
 
 impl Case {
     pub fn read(name: &str, files: &BTreeMap<&str, &[u8]>) -> Result<Case, String> {
-        let head: Head = toml::from_str(text("case.toml", files.get("case.toml").copied().ok_or("there is no case.toml")?)?).map_err(|e| format!("case.toml: {e}"))?;
+        let head: Head =
+            toml::from_str(text("case.toml", files.get("case.toml").copied().ok_or("there is no case.toml")?)?).map_err(|e| format!("case.toml: {e}"))?;
         let clock = Time::parse_rfc3339(&head.clock).ok_or("case.toml: `clock` is not RFC 3339")?;
         let mut numbered: Vec<(u32, &str, &str, &[u8])> = Vec::new();
         for (file, bytes) in files.iter().filter(|(file, _)| **file != "case.toml") {

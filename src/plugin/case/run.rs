@@ -31,7 +31,8 @@ impl Plugin {
     /// Runs a case.
     pub fn run_case(&self, case: &Case) -> CaseResult {
         let pairs = case.lookups.iter().flat_map(|(_, pairs)| pairs.iter().cloned()).collect();
-        let mut run = Run { plugin: self, case, params: self.with_defaults(&case.parameters), result: CaseResult::default(), lookups: pairs, looked_up: Vec::new() };
+        let mut run =
+            Run { plugin: self, case, params: self.with_defaults(&case.parameters), result: CaseResult::default(), lookups: pairs, looked_up: Vec::new() };
         run.result.mismatches.extend(self.check_params(&case.parameters));
         run.start();
         run.result
@@ -260,27 +261,15 @@ impl<'a> Run<'a> {
         sent: &mut Vec<String>,
     ) {
         let (case, plugin, params) = (self.case, self.plugin, self.params.clone());
-        let code = Code::Lost;
-        let lost = report.is_none();
-        let call = CallFacts {
-            id: CALL_ID.to_owned(),
-            state: if lost { "lost" } else { "ended" }.to_owned(),
-            line: "test".to_owned(),
-            connection: plugin.id().to_owned(),
-            created_at: Some(case.clock),
-            placed_at: Some(case.clock),
-            started_at: Some(case.clock),
-            ended_at: Some(case.clock),
-            refusal: lost.then(|| code.to_string()),
-            reason: lost.then(|| code.sentence(&case.language).to_owned()),
-        };
+        let call = self.facts(report.is_none());
         let facts = report.map(|report| {
             let (call_seconds, answer_seconds) = report.seconds(DurationUnit::Auto, None);
             ReportFacts { report, call_seconds, answer_seconds, version: u32::try_from(index + 1).unwrap_or(1) }
         });
-        let parts = WriteBack { record: &mapped.record, owner: mapped.owner.as_deref(), customer: &mapped.customer, call: &call, report: facts, language: &case.language };
+        let (owner, language) = (mapped.owner.as_deref(), case.language.as_str());
+        let parts = WriteBack { record: &mapped.record, owner, customer: &mapped.customer, call: &call, report: facts, language };
         let note_kind = report.map_or(NoteKind::Lost, |report| report.disposition().into());
-        let note = match Notes::shipped().render(note_kind, &case.language, None, &parts.for_note()) {
+        let note = match Notes::shipped().render(note_kind, language, None, &parts.for_note()) {
             Ok(note) => note,
             Err(error) => return self.miss(error.to_string()),
         };
@@ -303,35 +292,63 @@ impl<'a> Run<'a> {
                 Ok(false) => continue,
                 Err(error) => return self.miss(error.to_string()),
             }
-            let request = match plugin.compose(&step.request, &context, &params, &BTreeMap::new(), case.clock) {
-                Ok(request) => request,
-                Err(error) => return self.miss(error.to_string()),
-            };
-            let expected = pairs.pop_front();
-            sent.push(compare::blessed(expected.as_ref(), &request));
-            let place = format!("write-back {} {}", kind.name, step.name);
-            let answer = match &expected {
-                Some(expected) => {
-                    compare::request(&place, expected, &request, &mut self.result.mismatches);
-                    expected.answer.clone()
-                }
-                None => {
-                    self.result.mismatches.push(format!("{place}: this request is not in the case"));
-                    Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
-                }
-            };
-            if plugin.verdict(&answer, case.clock).0 != Verdict::Done {
-                return;
-            }
-            match plugin.stored(step, &answer, &context, &params) {
-                Ok(kept) => {
+            match self.step(kind, step, &context, pairs, sent) {
+                Ok(Some(kept)) => {
                     if let (true, Some(id)) = (first, kept.get("id").and_then(Json::as_str)) {
                         entry.id = Some(id.to_owned());
                     }
                     entry.steps.insert(step.name.clone(), Json::Object(kept));
                 }
-                Err(error) => return self.miss(error.to_string()),
+                Ok(None) => return,
+                Err(message) => return self.miss(message),
             }
         }
+    }
+
+    /// The call as every case has it: each moment of it is the clock.
+    fn facts(&self, lost: bool) -> CallFacts {
+        let clock = Some(self.case.clock);
+        CallFacts {
+            id: CALL_ID.to_owned(),
+            state: if lost { "lost" } else { "ended" }.to_owned(),
+            line: "test".to_owned(),
+            connection: self.plugin.id().to_owned(),
+            created_at: clock,
+            placed_at: clock,
+            started_at: clock,
+            ended_at: clock,
+            refusal: lost.then(|| Code::Lost.to_string()),
+            reason: lost.then(|| Code::Lost.sentence(&self.case.language).to_owned()),
+        }
+    }
+
+    /// Sends one step to the transcript; `None`: its answer ends this kind.
+    fn step(
+        &mut self,
+        kind: &WriteBackKind,
+        step: &Step,
+        context: &Json,
+        pairs: &mut VecDeque<Exchange>,
+        sent: &mut Vec<String>,
+    ) -> Result<Option<Map<String, Json>>, String> {
+        let (plugin, clock) = (self.plugin, self.case.clock);
+        let request = plugin.compose(&step.request, context, &self.params, &BTreeMap::new(), clock).map_err(|error| error.to_string())?;
+        let expected = pairs.pop_front();
+        sent.push(compare::blessed(expected.as_ref(), &request));
+        let place = format!("write-back {} {}", kind.name, step.name);
+        let answer = match &expected {
+            Some(expected) => {
+                compare::request(&place, expected, &request, &mut self.result.mismatches);
+                expected.answer.clone()
+            }
+            None => {
+                self.miss(format!("{place}: this request is not in the case"));
+                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
+            }
+        };
+        if plugin.verdict(&answer, clock).0 != Verdict::Done {
+            return Ok(None);
+        }
+        plugin.stored(step, &answer, context, &self.params).map(Some).map_err(|error| error.to_string())
     }
 }
