@@ -327,7 +327,8 @@ fn steps(c: &mut Compiler<'_>, kind: &str, phase: &str, specs: &[StepSpec], para
             body: spec.body.as_ref(),
             content_type: spec.content_type.as_deref(),
         };
-        let request = c.request(parts, &names);
+        let mut request = c.request(parts, &names);
+        request.sign = spec.sign.as_ref().map(|sign| c.template(&sign.secret, Escape::Text, params));
         let conditions = c.conditions(&spec.conditions, &names);
         let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
         stored.insert(name.clone(), spec.store.keys().cloned().collect());

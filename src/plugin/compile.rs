@@ -103,7 +103,11 @@ impl<'a> Compiler<'a> {
             }
             ValueSpec::Text(text) => {
                 let line = self.line(at);
-                Value::Template(self.compile(MANIFEST, line, text, Escape::Text, names))
+                let template = self.compile(MANIFEST, line, text, Escape::Text, names);
+                match template.only_param().map(str::to_owned) {
+                    Some(id) => Value::Param(id),
+                    None => Value::Template(template),
+                }
             }
             ValueSpec::List(list) => Value::List(list.iter().map(|one| self.value(one, names)).collect()),
             ValueSpec::If(inner) => Value::If(Box::new(self.value(&inner.value, names)), self.conditions(&inner.conditions, names)),
@@ -210,7 +214,7 @@ impl<'a> Compiler<'a> {
             _ => (None, false, None),
         };
         let content_type = parts.content_type.or(usual).map(str::to_owned);
-        Request { place: parts.place.to_owned(), method: method.to_owned(), base, path, headers, body, json, content_type }
+        Request { place: parts.place.to_owned(), method: method.to_owned(), base, path, headers, body, json, content_type, sign: None }
     }
 
     fn body(&mut self, at: &At<String>, names: &Shape) -> Option<(Template, bool, &'static str)> {

@@ -13,7 +13,9 @@ use super::Params;
 use super::manifest::AuthKind;
 use super::plugin::{Plugin, Request};
 use super::template::{RenderError, Scope, Template, encode_component};
+use super::verify::sign_standard;
 use crate::domain::request::Outbound;
+use crate::domain::time::Time;
 
 /// A request that cannot be made from this data or these settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +35,17 @@ pub enum ComposeError {
 }
 
 impl Plugin {
-    /// Composes a request of the write-back. `bases` are the connection's own addresses by base name.
-    pub fn compose(&self, request: &Request, context: &Json, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {
+    /// Composes a request of the write-back. `bases` are the connection's own addresses by base name; `now` goes into signatures.
+    pub fn compose(&self, request: &Request, context: &Json, params: &Params, bases: &BTreeMap<String, String>, now: Time) -> Result<Outbound, ComposeError> {
         let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
-        self.request(request, &scope, params, bases)
+        let mut outbound = self.request(request, &scope, params, bases)?;
+        if let Some(secret) = &request.sign {
+            let secret = secret.render(&scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source })?;
+            let version = context.pointer("/report/version").and_then(Json::as_u64).unwrap_or(0);
+            let id = format!("{}_{version}", context.pointer("/call/id").and_then(Json::as_str).unwrap_or_default());
+            outbound.headers.extend(standard_signature(secret.trim(), &id, now, &outbound.body));
+        }
+        Ok(outbound)
     }
 
     pub(super) fn request(&self, request: &Request, scope: &Scope<'_>, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {
@@ -89,7 +98,8 @@ impl Plugin {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(bad("it is not http or https"));
         }
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        let whole = request.path.source().trim().is_empty();
+        if !url.username().is_empty() || url.password().is_some() || (url.query().is_some() && !whole) || url.fragment().is_some() {
             return Err(bad("it may have a host and a path only"));
         }
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -103,6 +113,13 @@ impl Plugin {
     }
 }
 
+/// The three headers of <https://www.standardwebhooks.com>; none without a secret.
+fn standard_signature(secret: &str, id: &str, now: Time, body: &[u8]) -> Vec<(String, String)> {
+    let time = now.0.div_euclid(1000).to_string();
+    let Some(signature) = secret.split_whitespace().next().and_then(|secret| sign_standard(secret, id, &time, body)) else { return Vec::new() };
+    vec![("webhook-id".to_owned(), id.to_owned()), ("webhook-timestamp".to_owned(), time), ("webhook-signature".to_owned(), signature)]
+}
+
 /// `*`, an exact name, or `*.name` for the names below it.
 pub fn host_matches(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
@@ -114,6 +131,9 @@ pub fn host_matches(pattern: &str, host: &str) -> bool {
 /// Base and path together; the path was percent-encoded piece by piece, so only dots and emptiness are left to refuse.
 fn address(request: &Request, base: &Url, path: &str) -> Result<Url, ComposeError> {
     let bad = |why| ComposeError::BadPath { place: request.place.clone(), why };
+    if path.is_empty() && request.path.source().trim().is_empty() {
+        return Ok(base.clone());
+    }
     let (plain, query) = path.split_once('?').map_or((path, None), |(plain, query)| (plain, Some(query)));
     if plain.contains(['\\', '#']) || plain.chars().any(char::is_control) {
         return Err(bad("it holds a character no path has"));

@@ -55,7 +55,7 @@ impl WriteBack<'_> {
             "record": {"type": text(&record.kind), "id": text(&record.id)},
             "owner": self.owner,
             "customer": {
-                "phone": text(&customer.phone), "phone_e164": text(&e164), "phone_national": text(&national), "name": text(&customer.name),
+                "phone": text(&national), "phone_e164": text(&e164), "phone_national": text(&national), "name": text(&customer.name),
                 "gender": customer.gender, "info": text(&customer.info)
             },
             "call": {

@@ -106,7 +106,7 @@ impl Plugin {
                 wrong_method = true;
                 continue;
             }
-            if variant.select.content.is_some_and(|content| peek(&delivery.body) != Some(content)) {
+            if variant.select.content.is_some_and(|content| shape(variant.body, delivery) != Some(content)) {
                 continue;
             }
             if let Some(has) = &variant.select.has {
@@ -263,6 +263,15 @@ fn peek(body: &[u8]) -> Option<Content> {
         Some(b'[') => Some(Content::Array),
         Some(b'{') => Some(Content::Object),
         _ => None,
+    }
+}
+
+/// Whether the body is a list or one record; a form always is one record.
+fn shape(kind: BodyKind, delivery: &Delivery) -> Option<Content> {
+    match kind {
+        BodyKind::Json => peek(&delivery.body),
+        BodyKind::Form | BodyKind::Query => Some(Content::Object),
+        BodyKind::Sniff => peek(&delivery.body).or(Some(Content::Object)),
     }
 }
 

@@ -58,6 +58,7 @@ impl Plugin {
     }
 
     /// Reads an answer: fills what is still empty and keeps the answer for later look-ups.
+    #[expect(clippy::too_many_arguments, reason = "what a look-up reads and writes, each by its name")]
     pub fn apply_lookup(
         &self,
         lookup: &Lookup,

@@ -6,8 +6,10 @@
 mod check;
 mod compile;
 mod helpers;
+mod manifest_value;
 mod names;
 mod phone;
+mod template_names;
 
 pub mod case;
 pub mod compose;
@@ -25,6 +27,9 @@ pub mod template;
 pub mod value;
 pub mod vectors;
 pub mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use compose::ComposeError;
 pub use extract::{MapContext, MapError, Mapped, ParseError, Selected};

@@ -2,6 +2,8 @@
 //!
 //! Only for helpers and transcripts: what may be dialled is decided elsewhere.
 
+use crate::error::Code;
+
 /// E.164 and national form; other text is given back without its separators.
 pub fn forms(text: &str) -> (String, String) {
     let kept: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
@@ -20,6 +22,19 @@ pub fn forms(text: &str) -> (String, String) {
     match subscriber.filter(|s| (8..=10).contains(&s.len())) {
         Some(subscriber) => (format!("+84{subscriber}"), format!("0{subscriber}")),
         None => (kept.clone(), kept),
+    }
+}
+
+/// Whether a transcript would call this number; the whole truth is the domain's.
+pub fn check(text: &str) -> Result<(), Code> {
+    if text.trim().is_empty() {
+        return Err(Code::MissingPhone);
+    }
+    let (e164, national) = forms(text);
+    match (e164.starts_with("+84"), national.len()) {
+        (true, 10 | 11) => Ok(()),
+        (false, _) if e164.starts_with('+') => Err(Code::ForeignPhone),
+        _ => Err(Code::BadPhone),
     }
 }
 

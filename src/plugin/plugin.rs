@@ -128,6 +128,8 @@ pub struct Request {
     /// The body's template is a `.json.hbs`.
     pub(super) json: bool,
     pub(super) content_type: Option<String>,
+    /// The secret of a Standard Webhooks signature; empty = unsigned.
+    pub(super) sign: Option<Template>,
 }
 
 /// A look-up: a request for fields the delivery did not carry.
@@ -261,6 +263,9 @@ impl Plugin {
                     faults.push(format!("the parameter `{id}` is missing"))
                 }
                 _ if value.is_empty() => {}
+                _ if !parameter.secret && value.starts_with('$') && JsonPath::parse(value).is_err() => {
+                    faults.push(format!("the parameter `{id}` begins like a JSONPath, but is none"));
+                }
                 ParameterKind::Url if !is_http(value) => faults.push(format!("the parameter `{id}` must be an http or https address")),
                 ParameterKind::Choice if !parameter.choices.iter().any(|choice| choice == value) => {
                     let hint = did_you_mean(value, parameter.choices.iter().map(String::as_str));

@@ -4,11 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json};
 
+use super::Params;
 use super::extract::decode_json;
 use super::manifest::{AnswerSpec, ResponseClass, RetryUnit};
 use super::plugin::{Find, Plugin, ResponseRule, Step};
 use super::template::Scope;
-use super::value::{Source, all};
+use super::value::{Source, Value, all};
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 
@@ -107,13 +108,16 @@ impl Plugin {
         (verdict, None)
     }
 
-    /// What a step keeps of its answer.
-    pub fn stored(&self, step: &Step, answer: &Answer) -> Result<Map<String, Json>, StoreError> {
-        if step.store.is_empty() {
-            return Ok(Map::new());
-        }
-        let body = decode_json(&answer.body).map_err(|_| StoreError::NotJson { step: step.name.clone() })?;
-        let source = Source { document: &body, scope: Scope::default(), empty: &self.manifest.empty };
+    /// What a step keeps: JSONPaths look at its answer, templates at the context it was rendered from.
+    pub fn stored(&self, step: &Step, answer: &Answer, context: &Json, params: &Params) -> Result<Map<String, Json>, StoreError> {
+        let needs_body = step.store.values().any(|value| matches!(value, Value::Path(_)));
+        let body = match decode_json(&answer.body) {
+            Ok(body) => body,
+            Err(_) if needs_body => return Err(StoreError::NotJson { step: step.name.clone() }),
+            Err(_) => Json::Null,
+        };
+        let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
+        let source = Source { document: &body, scope, empty: &self.manifest.empty };
         let mut kept = Map::new();
         for (key, value) in &step.store {
             let text = value.text(&source).unwrap_or_default();

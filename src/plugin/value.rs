@@ -13,6 +13,8 @@ use super::template::{RenderError, Scope, Template};
 pub enum Value {
     Path(Box<JsonPath>),
     Template(Template),
+    /// A parameter's text; where the admin wrote a JSONPath, what it finds.
+    Param(String),
     List(Vec<Value>),
     If(Box<Value>, Vec<Condition>),
 }
@@ -66,6 +68,13 @@ impl Value {
             Value::Template(template) => {
                 let text = Json::String(template.render(&source.scope)?.trim().to_owned());
                 Ok(Some(text).filter(|text| wanted(text)).map(Cow::Owned))
+            }
+            Value::Param(id) => {
+                let text = source.scope.text_of_param(id);
+                if let Some(path) = text.strip_prefix('$').and_then(|_| JsonPath::parse(&text).ok()) {
+                    return Ok(path.query(source.document).all().into_iter().find(|node| wanted(node)).map(Cow::Borrowed));
+                }
+                Ok(Some(Json::String(text.trim().to_owned())).filter(|text| wanted(text)).map(Cow::Owned))
             }
             Value::List(list) => {
                 for value in list {

@@ -1,0 +1,81 @@
+//! Where what was sent differs from what was to be sent.
+
+use serde_json::Value as Json;
+use url::Url;
+
+use super::file::Exchange;
+use crate::domain::request::Outbound;
+
+/// Differences of two JSON documents, by path; `"*"` stands for anything.
+pub fn json(path: &str, expected: &Json, real: &Json, out: &mut Vec<String>) {
+    match (expected, real) {
+        (Json::String(any), _) if any == "*" => {}
+        (Json::Object(left), Json::Object(right)) => {
+            for (name, value) in left {
+                match right.get(name) {
+                    Some(found) => json(&format!("{path}.{name}"), value, found, out),
+                    None => out.push(format!("{path}.{name}: expected {value}, absent")),
+                }
+            }
+            out.extend(right.iter().filter(|(name, _)| !left.contains_key(*name)).map(|(name, value)| format!("{path}.{name}: not expected, found {value}")));
+        }
+        (Json::Array(left), Json::Array(right)) if left.len() == right.len() => {
+            for (index, (value, found)) in left.iter().zip(right).enumerate() {
+                json(&format!("{path}[{index}]"), value, found, out);
+            }
+        }
+        _ if expected == real => {}
+        _ => out.push(format!("{path}: expected {expected}, found {real}")),
+    }
+}
+
+/// Differences of a request.
+pub fn request(place: &str, expected: &Exchange, real: &Outbound, out: &mut Vec<String>) {
+    let (host, target) = parts(&real.url);
+    if (expected.method.as_str(), expected.target.as_str()) != (real.method.as_str(), target.as_str()) {
+        out.push(format!("{place}: expected {} {}, found {} {target}", expected.method, expected.target, real.method));
+    }
+    for (name, value) in expected.headers.iter().filter(|(name, _)| name != "content-length") {
+        let found = if name == "host" { Some(host.as_str()) } else { real.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()) };
+        if value != "*" && found != Some(value.as_str()) {
+            out.push(format!("{place}: header {name}: expected `{value}`, found `{}`", found.unwrap_or("nothing")));
+        }
+    }
+    let body = String::from_utf8_lossy(&real.body);
+    match (serde_json::from_str::<Json>(&expected.body), serde_json::from_str::<Json>(&body)) {
+        (Ok(left), Ok(right)) => json(&format!("{place}: body $"), &left, &right, out),
+        _ if expected.body == body || expected.body == "*" => {}
+        _ => out.push(format!("{place}: body: expected `{}`, found `{body}`", expected.body)),
+    }
+}
+
+/// A pair as `--bless` writes it: what was really sent, and the answer as it was.
+pub fn blessed(expected: Option<&Exchange>, real: &Outbound) -> String {
+    let (host, target) = parts(&real.url);
+    let mut text = format!(">>>\n{} {target} HTTP/1.1\nHost: {host}\n", real.method);
+    for (name, value) in real.headers.iter().filter(|(name, _)| name != "accept") {
+        let any = expected.is_some_and(|e| e.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v == "*"));
+        let name = name.split('-').map(capital).collect::<Vec<_>>().join("-");
+        text.push_str(&format!("{name}: {}\n", if any { "*" } else { value }));
+    }
+    text.push('\n');
+    let body = String::from_utf8_lossy(&real.body);
+    let pretty = serde_json::from_str::<Json>(&body).ok().and_then(|json| serde_json::to_string_pretty(&json).ok());
+    text.push_str(&pretty.unwrap_or_else(|| body.into_owned()));
+    let answer = expected.map_or("HTTP/1.1 200 OK\nContent-Type: application/json\n\n{\"id\":\"1\"}", |expected| expected.answer_text.as_str());
+    format!("{}\n<<<\n{answer}\n", text.trim_end_matches('\n'))
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Host with its port, and path with its query.
+fn parts(url: &str) -> (String, String) {
+    let Ok(url) = Url::parse(url) else { return (String::new(), url.to_owned()) };
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    (host, target)
+}

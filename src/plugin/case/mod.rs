@@ -1,0 +1,8 @@
+//! Transcripts of a plugin (`cases/<name>/`): example, test and *Try it* in one, run without network, clock or store.
+
+mod compare;
+mod file;
+mod run;
+
+pub use file::{Case, Exchange, Expect};
+pub use run::CaseResult;

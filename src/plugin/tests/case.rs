@@ -1,0 +1,79 @@
+//! Transcripts: a right one holds, a wrong one says where, and blessing makes it right.
+
+use super::{MANIFEST, NOTE, folder};
+use crate::plugin::Plugin;
+use crate::plugin::load::load;
+
+const CASE: &str = r#"
+title = "A lead is called and gets its note"
+clock = "2026-11-22T03:20:30Z"
+[parameters]
+site = "https://crm.example.vn"
+token = "t"
+[expect]
+status = 200
+outcomes = ["called", "ignored:own_write", "refused:missing_phone"]
+"#;
+const WEBHOOK: &str = "POST /hooks/a/b HTTP/1.1\r\nHost: bridge.example.vn\r\n\r\n[{\"id\":\"7\",\"phone\":\"+84912345678\",\"owner\":\"u1\"},{\"by\":\"me\"},{\"id\":\"8\",\"owner\":\"u1\"}]";
+const LOOKUP: &str =
+    ">>>\nGET /api/leads/8?fields=phone, HTTP/1.1\nHost: crm.example.vn\nAuthorization: Bearer t\n\n<<<\nHTTP/1.1 200 OK\n\n{\"phone\": \"\"}\n";
+const CALL: &str =
+    r#"{"secretKey": "*", "customerPhone": "0912345678", "customerName": "", "customerGender": "", "customerInfo": "", "callId": "*", "apiCallbackUrl": "*"}"#;
+const REPORT: &str = r#"{"CallDetail": {"AnswerDuration": 74, "CallDuration": 80, "ResponseStatus": 1}}"#;
+const WRITE: &str = ">>>\nPOST /api/leads/7/notes HTTP/1.1\nHost: crm.example.vn\nX-Owner: *\n\n{\"text\": \"*\", \"seconds\": 74, \"owner\": \"u1\"}\n<<<\nHTTP/1.1 201 Created\n\n{\"id\": 12}\n";
+const UPDATE: &str = ">>>\nPUT /api/notes/12 HTTP/1.1\n\n{\"text\": \"*\", \"seconds\": 74, \"owner\": \"u1\"}\n<<<\nHTTP/1.1 200 OK\n\n{}\n";
+
+fn plugin(files: &[(&str, &str)]) -> Plugin {
+    let mut all = folder(MANIFEST, NOTE);
+    for (name, text) in files {
+        all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+    }
+    load("sample", all).unwrap()
+}
+
+fn run(changed: &[(&str, &str)]) -> crate::plugin::case::CaseResult {
+    let mut files = vec![
+        ("case.toml", CASE),
+        ("1-webhook.http", WEBHOOK),
+        ("2-lookup.http", LOOKUP),
+        ("3-call.json", CALL),
+        ("4-report.json", REPORT),
+        ("5-write-back.http", WRITE),
+        ("6-report.json", REPORT),
+        ("7-write-back.http", UPDATE),
+    ];
+    for (name, text) in changed {
+        files.iter_mut().find(|(file, _)| file == name).unwrap().1 = text;
+    }
+    let plugin = plugin(&files);
+    assert_eq!(plugin.case_names(), ["one"]);
+    plugin.run_case(&plugin.case("one").unwrap())
+}
+
+#[test]
+fn a_right_transcript_holds_to_its_second_report() {
+    assert_eq!(run(&[]).mismatches, Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_transcript_says_where() {
+    for (file, from, to, said) in [
+        ("case.toml", "status = 200", "status = 202", "the CRM was to be told 202, it is told 200"),
+        ("case.toml", "ignored:own_write", "called", "expected called, called"),
+        ("2-lookup.http", "leads/8", "leads/9", "look-up lead: expected GET /api/leads/9"),
+        ("3-call.json", "0912345678", "0987654321", "call $.customerPhone: expected \"0987654321\""),
+        ("5-write-back.http", "\"seconds\": 74", "\"seconds\": 1", "body $.seconds: expected 1, found 74"),
+        ("5-write-back.http", "crm.example.vn", "evil.vn", "header host"),
+        ("7-write-back.http", "notes/12", "notes/13", "write-back note update: expected PUT /api/notes/13"),
+    ] {
+        let original = [("case.toml", CASE), ("2-lookup.http", LOOKUP), ("3-call.json", CALL), ("5-write-back.http", WRITE), ("7-write-back.http", UPDATE)];
+        let text = original.iter().find(|(name, _)| *name == file).unwrap().1.replace(from, to);
+        let result = run(&[(file, text.as_str())]);
+        assert!(result.mismatches.iter().any(|m| m.contains(said)), "{said}: {:?}", result.mismatches);
+        // What blessing writes holds, whatever stood there before.
+        if file != "case.toml" {
+            let blessed: Vec<(&str, &str)> = result.blessed.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            assert_eq!(run(&blessed).mismatches, Vec::<String>::new());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is wrong with a folder is said with file, line and the nearest right word.
+
+use super::{MANIFEST, NOTE, broken, folder, params, sample};
+use crate::plugin::Registry;
+use crate::plugin::load::load;
+
+#[test]
+fn the_sample_has_nothing_to_complain_about_but_its_missing_vectors() {
+    let warnings: Vec<String> = sample().warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["plugin.toml: warning: signatures are verified, but there is no vectors.json to prove it"]);
+}
+
+#[test]
+fn a_wrong_key_is_named_with_its_line_and_the_right_one() {
+    let said = broken("record_id = \"$.id\"", "recordid = \"$.id\"");
+    let line = MANIFEST.lines().position(|l| l.starts_with("record_id")).unwrap() + 1;
+    assert!(said.starts_with(&format!("plugin.toml:{line}: error: unknown field `recordid`")), "{said}");
+    assert!(said.contains("did you mean `record_id`?"), "{said}");
+}
+
+#[test]
+fn a_wrong_name_in_a_template_is_found_in_every_branch() {
+    for template in [
+        "{\"a\": \"{{#if owner}}x{{else}}{{recrd.id}}{{/if}}\"}",
+        "{\"a\": \"{{#unless owner}}{{record.idd}}{{/unless}}\"}",
+        "{\"a\": \"{{default call.plased_at \"x\"}}\"}",
+        "{\"a\": \"{{upper (concat record.id report.notess)}}\"}",
+        "{\"a\": \"{{#each steps}}{{@root.param.tokn}}{{/each}}\"}",
+        "{\"a\": \"{{#with report}}{{disposition}}{{nope}}{{/with}}\"}",
+        "{\"a\": \"{{uper record.id}}\"}",
+        "{\"a\": \"{{{record.id}}}\"}",
+        "{\"a\": \"{{> partial}}\"}",
+        "{\"a\": \"{{truncate record.id}}\"}",
+    ] {
+        let error = load("sample", folder(MANIFEST, template)).unwrap_err();
+        assert!(error.problems.iter().any(|p| p.file == "templates/note.json.hbs" && p.line == 1), "{template}: {error}");
+    }
+    let error = load("sample", folder(MANIFEST, "{\n\"a\": \"{{#if owner}}{{else}}\n{{custmer.phone}}{{/if}}\"}")).unwrap_err();
+    assert_eq!(error.problems[0].line, 3);
+    assert!(error.problems[0].message.contains("did you mean `customer`?"), "{error}");
+}
+
+#[test]
+fn a_json_template_must_become_json() {
+    assert!(load("sample", folder(MANIFEST, "{ \"a\": \"{{json record.id}}\" }")).unwrap_err().to_string().contains("does not become JSON"));
+    let plugin = load("sample", folder(MANIFEST, "{ \"a\": {{report.answer_seconds}} }")).unwrap();
+    assert!(plugin.warnings().iter().any(|p| p.message.contains("when every name is absent")));
+}
+
+#[test]
+fn other_faults_are_told() {
+    for (from, to, said) in [
+        ("note.json.hbs", "nota.json.hbs", "did you mean `note.json.hbs`?"),
+        ("phone = \"$.phone\"", "phone = \"$.phone[\"", "is not a JSONPath"),
+        ("\"{{param.secret}}\"", "\"{{param.secrt}}\"", "did you mean `secret`?"),
+        ("id = \"phone_field\"", "id = \"fone\"", "there is no name `param.phone_field`"),
+        ("tolerance = \"5m\"", "tolerance = \"soon\"", "is not a duration"),
+        ("message = [\"body\", ", "message = [\"bdy\", ", "did you mean `body`?"),
+        ("path = \"/leads/{{url", "path = \"leads/{{url", "begins with `/`"),
+        ("identity = \"none\"", "identity = \"searchable\"", "need `find`"),
+        ("spec = 1", "spec = 2", "is not known"),
+        ("id = \"sample\"", "id = \"other\"", "is not the folder's name"),
+        ("kind = \"bearer\"", "kind = \"barer\"", "did you mean `bearer`?"),
+        ("[[lookup]]", "[[lookup]]\nbase = \"apy\"", "did you mean `api`?"),
+        ("if = [{ value = \"$.by\", to = \"me\" }]", "if = [{ value = \"$.by\" }]", "has no `to`"),
+        ("phone_field\"\ntitle", "unused\"\ntitle", "there is no name"),
+    ] {
+        let problems = broken(from, to);
+        assert!(problems.contains(said), "{to}: {problems}");
+    }
+    let mut files = folder(MANIFEST, NOTE);
+    files.insert("readme.md".to_owned(), Vec::new());
+    assert!(load("sample", files).unwrap_err().to_string().contains("did you mean `README.md`?"));
+}
+
+#[test]
+fn parameters_are_checked() {
+    let plugin = sample();
+    assert!(plugin.check_params(&params(&[])).is_empty());
+    let given = [("site", "crm.example.vn"), ("tokn", "x"), ("phone_field", "$.[")].map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+    let faults = plugin.check_params(&given).join("\n");
+    for said in ["did you mean `token`?", "`site` must be an http", "`token` is missing", "`phone_field` begins like a JSONPath"] {
+        assert!(faults.contains(said), "{faults}");
+    }
+}
+
+#[test]
+fn a_broken_folder_never_replaces_a_good_plugin_and_older_versions_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("sample");
+    std::fs::create_dir_all(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("plugin.toml"), MANIFEST).unwrap();
+    std::fs::write(folder.join("templates/note.json.hbs"), NOTE).unwrap();
+    let (registry, errors) = Registry::open(Some(dir.path()));
+    assert_eq!(errors.iter().filter(|e| e.id == "sample").count(), 0);
+    let first = registry.get("sample").unwrap();
+
+    std::fs::write(folder.join("plugin.toml"), "spec = ").unwrap();
+    assert_eq!(registry.reload().iter().filter(|e| e.id == "sample").count(), 1);
+    assert_eq!(registry.get("sample").unwrap().hash(), first.hash());
+
+    std::fs::write(folder.join("plugin.toml"), MANIFEST.replace("name = \"Sample\"", "name = \"New\"")).unwrap();
+    registry.reload();
+    assert_eq!(registry.get("sample").unwrap().name(), "New");
+    assert_eq!(registry.version("sample", first.hash()).unwrap().name(), "Sample");
+    registry.forget(|_| false);
+    assert_eq!(registry.version("sample", first.hash()).unwrap().name(), "New");
+}
