@@ -1,1 +1,7 @@
-fn main() {}
+//! The `callbridge` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callbridge::cli::main()
+}

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::app::{App, Wired};
 use crate::domain::call::{Call, State};
+use crate::domain::record::Customer;
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{Note, NoteKind, Notes};
@@ -12,6 +13,8 @@ use crate::plugin::template::RenderError;
 /// A call's note and the facts for its templates, rendered once per run.
 pub struct Facts<'a> {
     call: &'a Call,
+    /// With the number as it was dialled, in its national form.
+    customer: Customer,
     facts: CallFacts,
     seconds: (i64, i64),
     language: &'a str,
@@ -40,7 +43,8 @@ impl<'a> Facts<'a> {
             refusal: code.map(|c| c.as_str().to_owned()),
             reason,
         };
-        let mut this = Self { call, facts, seconds, language, note: Note::default() };
+        let customer = Customer { phone: call.phone.national(), ..call.customer.clone() };
+        let mut this = Self { call, customer, facts, seconds, language, note: Note::default() };
         this.note = Notes::shipped().render(this.kind(), language, None, &this.borrowed().for_note())?;
         Ok(this)
     }
@@ -59,7 +63,7 @@ impl<'a> Facts<'a> {
         WriteBack {
             record: &self.call.record,
             owner: self.call.owner.as_deref(),
-            customer: &self.call.customer,
+            customer: &self.customer,
             call: &self.facts,
             report: self.call.report.as_ref().map(|report| ReportFacts {
                 report,

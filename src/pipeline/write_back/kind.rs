@@ -198,7 +198,7 @@ impl Work<'_> {
 
     async fn request(&mut self, state: &KindState, request: &Request, name: &str, step: Option<&Step>) -> Sent {
         let context = self.context(state);
-        let composed = match self.plugin.compose(request, &context, &self.wired.params, &self.wired.bases) {
+        let composed = match self.plugin.compose(request, &context, &self.wired.params, &self.wired.bases, self.app.clock.now()) {
             Ok(composed) => composed,
             Err(error) => return Sent::Not(Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
         };
@@ -230,7 +230,7 @@ impl Work<'_> {
                     attempt.detail.clone_from(&sentence);
                 }
                 match verdict {
-                    Verdict::Done => self.keep(step, name, &answer),
+                    Verdict::Done => self.keep(step, name, &answer, &context),
                     Verdict::Retry { after } => Sent::Not(Turn::Again { after }),
                     // A person has to act: try again, but slowly.
                     Verdict::RefreshToken | Verdict::Misconfigured => Sent::Not(Turn::Again { after: Some(Duration::from_secs(300)) }),
@@ -243,9 +243,9 @@ impl Work<'_> {
         sent
     }
 
-    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer) -> Sent {
+    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Sent {
         match (step, &self.kind.find) {
-            (Some(step), _) => match self.plugin.stored(step, answer) {
+            (Some(step), _) => match self.plugin.stored(step, answer, context, &self.wired.params) {
                 Ok(stored) => Sent::Ok(stored),
                 Err(error) => {
                     // It was made; only its id is unknown. Without it nothing can be updated, which is better than a second entry.

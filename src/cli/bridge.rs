@@ -1,0 +1,168 @@
+//! A whole bridge from settings: store, clients, workers, listeners. Used by `serve`, by `demo` and by tests.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{Backend, Settings};
+use crate::outbound::http::Limits;
+use crate::outbound::{Guard, Http};
+use crate::pipeline::{App, Live, Tuning};
+use crate::plugin::Registry;
+use crate::secrets::Redactor;
+use crate::store::SledStore;
+use crate::web::State;
+use crate::web::server::{self, Running};
+use crate::worker::{self, Concurrency};
+
+/// What of a bridge runs in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    All,
+    Web,
+    Worker,
+}
+
+/// A running bridge.
+pub struct Bridge {
+    pub app: Arc<App>,
+    pub settings: Arc<Settings>,
+    pub address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    servers: Vec<Running>,
+}
+
+/// Opens the store and wires everything, without starting anything.
+pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<App>> {
+    let Backend::Sled { path } = settings.store.backend() else { bail!("this version keeps its data in sled only: set store.kind = \"sled\"") };
+    let (plugins, problems) = Registry::open(settings.plugins.path.as_deref());
+    for problem in &problems {
+        tracing::error!(plugin = %problem.id, error = %problem, "a plugin was not loaded");
+    }
+    check_connections(settings, &plugins)?;
+    let mut options = crate::store::sled::Options::new(&path);
+    options.cache_bytes = settings.store.cache_mib.max(1) * 1024 * 1024;
+    options.reserve_mib = settings.store.reserve_mib;
+    let store = SledStore::open(options)?;
+    let guard = Guard::new(settings.outbound.allow_networks.clone());
+    let ca_pem = settings.dialer.ca_file.as_ref().map(|file| std::fs::read(file).with_context(|| format!("dialer.ca_file {}", file.display()))).transpose()?;
+    let dialer = Limits { connect: settings.dialer.connect_timeout, total: settings.dialer.timeout, body_bytes: 64 * 1024, fresh: true, ca_pem };
+    let crm = Limits {
+        connect: settings.outbound.connect_timeout,
+        total: settings.outbound.timeout,
+        body_bytes: settings.outbound.max_body_bytes,
+        ..Limits::default()
+    };
+    let app = App {
+        store,
+        clock: Clock::System,
+        crm: Http::new("crm", guard.clone(), crm),
+        dialer: Http::new("dialer", guard, dialer),
+        tuning: tuning(settings, public_url),
+        redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
+        live: ArcSwap::from_pointee(Live::default()),
+        plugins,
+    };
+    app.configure(settings.lines.clone(), settings.connections.clone());
+    Ok(Arc::new(app))
+}
+
+fn tuning(settings: &Settings, public_url: String) -> Tuning {
+    let dialer = &settings.dialer;
+    Tuning {
+        public_url,
+        dialer_url: dialer.url.clone(),
+        slot_timeout: dialer.slot_timeout,
+        settle: dialer.settle,
+        report_deadline: dialer.report_deadline,
+        report_settle: dialer.report_settle,
+        duration_unit: dialer.duration_unit,
+        retry_2222: dialer.retry_2222,
+        retry_503: dialer.retry_503,
+    }
+}
+
+/// Every secret that is known by now: those of the settings, and the parameters that plugins call secret.
+fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
+    let mut values: Vec<String> = settings.secret_values().into_iter().map(str::to_owned).collect();
+    for connection in &settings.connections {
+        let Some(plugin) = plugins.get(&connection.plugin) else { continue };
+        let secret = |id: &str| plugin.manifest().parameters.iter().any(|p| p.get_ref().id == id && p.get_ref().secret);
+        let given = connection.parameters.iter().chain(connection.hooks.iter().flat_map(|hook| &hook.parameters));
+        values.extend(given.filter(|(id, _)| secret(id)).flat_map(|(_, value)| value.texts().into_iter().map(str::to_owned).collect::<Vec<_>>()));
+    }
+    Redactor::new(values.iter().map(String::as_str))
+}
+
+/// A connection whose plugin or parameters do not fit would fail at each webhook: say it at the start, all at once.
+pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Result<()> {
+    let mut faults = Vec::new();
+    for connection in &settings.connections {
+        match plugins.get(&connection.plugin) {
+            None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
+            Some(plugin) => {
+                let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+                faults.extend(plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
+}
+
+impl Bridge {
+    /// Starts on `listener`; `socket` also serves the local CLI.
+    pub fn start(settings: Settings, listener: Option<TcpListener>, role: Role, socket: bool) -> anyhow::Result<Self> {
+        let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let public_url = match (&settings.server.public_url, address) {
+            (None, Some(address)) => format!("http://{address}"),
+            _ => settings.server.base_url(),
+        };
+        let app = assemble(&settings, public_url)?;
+        let settings = Arc::new(settings);
+        let (stop, stopped) = watch::channel(false);
+        let state = State { app: Arc::clone(&app), settings: Arc::clone(&settings), local_admin: false };
+        let mut bridge = Self { app: Arc::clone(&app), settings: Arc::clone(&settings), address, stop, workers: Vec::new(), servers: Vec::new() };
+        if let Some(listener) = listener.filter(|_| role != Role::Worker) {
+            let workers = if settings.server.workers == 0 { std::thread::available_parallelism().map_or(2, usize::from) } else { settings.server.workers };
+            bridge.servers.push(server::serve(state.clone(), listener, workers, settings.server.shutdown_timeout)?);
+        }
+        if socket {
+            bridge.servers.push(server::serve_local(state, &settings.store.socket())?);
+        }
+        if role != Role::Web {
+            let concurrency = Concurrency { place: settings.dialer.concurrency, write_back: settings.write_back.concurrency, ..Concurrency::default() };
+            bridge.workers.push(tokio::spawn(worker::run_forever(Arc::clone(&app), concurrency, stopped.clone())));
+            bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped)));
+        }
+        // Reading the root certificates takes a while: not on the way of the first call.
+        let warm = Arc::clone(&app);
+        tokio::task::spawn_blocking(move || {
+            warm.dialer.warm_up();
+            warm.crm.warm_up();
+        });
+        Ok(bridge)
+    }
+
+    /// The address of the server, for people.
+    pub fn url(&self) -> String {
+        self.address.map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Takes nothing new, lets what is under way finish, closes.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        for server in self.servers {
+            server.stop().await;
+        }
+        for worker in self.workers {
+            let _ = tokio::time::timeout(Duration::from_secs(20), worker).await;
+        }
+    }
+}

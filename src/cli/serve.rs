@@ -1,0 +1,76 @@
+//! `callbridge serve`: the server, until it is told to stop.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::args::Cli;
+use super::bridge::{Bridge, Role};
+use crate::config::{self, Settings};
+use crate::pipeline::App;
+use crate::store::Store;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What runs in this process.
+    #[arg(long, value_enum, default_value = "all")]
+    role: Role,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    let settings = config::load(&cli.sources())?;
+    crate::telemetry::init(&settings.log)?;
+    for warning in &settings.warnings {
+        tracing::warn!(warning = %warning, "a setting is doubtful");
+    }
+    let listener = TcpListener::bind(settings.server.listen).with_context(|| format!("cannot listen on {}", settings.server.listen))?;
+    let bridge = Bridge::start(settings, Some(listener), args.role, true)?;
+    tracing::info!(url = %bridge.url(), connections = bridge.settings.connections.len(), lines = bridge.settings.lines.len(), "callbridge is ready");
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("callbridge stops: nothing new is taken, what is under way is finished");
+    bridge.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a verified snapshot every so often and keeps the newest few.
+pub async fn snapshots(app: Arc<App>, settings: Arc<Settings>, mut stop: watch::Receiver<bool>) {
+    let snapshot = &settings.store.snapshot;
+    if snapshot.every.is_zero() {
+        return;
+    }
+    let folder = settings.store.path.with_file_name(format!("{}-snapshots", settings.store.path.file_name().unwrap_or_default().to_string_lossy()));
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(snapshot.every) => {}
+            _ = stop.changed() => return,
+        }
+        match one_snapshot(&app, &folder, snapshot.keep).await {
+            Ok(path) => tracing::info!(path = %path.display(), "a snapshot was written and verified"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "a snapshot could not be written"),
+        }
+    }
+}
+
+async fn one_snapshot(app: &App, folder: &std::path::Path, keep: u32) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let name = app.clock.now().timestamp().strftime("%Y%m%d-%H%M%S-%3f").to_string();
+    let path = folder.join(format!("{name}.callbridge"));
+    app.store.snapshot(&path).await?;
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "callbridge")).collect();
+    all.sort();
+    let over = all.len().saturating_sub(keep.max(1) as usize);
+    for old in all.iter().take(over) {
+        std::fs::remove_file(old)?;
+    }
+    Ok(path)
+}
