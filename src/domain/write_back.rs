@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Time;
+
 /// The overall status shown for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,9 +46,10 @@ pub struct KindState {
     /// The report version that the entry shows; `None` until something was written. 0 = "ended without a report".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u16>,
-    /// A request may have reached the CRM without an answer that we kept: look before creating again.
-    #[serde(default)]
-    pub unclear: bool,
+    /// Since when a creating request may have reached the CRM without an answer that we kept: look before creating again,
+    /// and not before the CRM's search can know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclear: Option<Time>,
     /// A correction was added for a CRM that cannot update.
     #[serde(default)]
     pub corrected: bool,

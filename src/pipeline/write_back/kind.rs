@@ -47,8 +47,6 @@ pub struct Work<'a> {
     pub tries: u32,
     /// An earlier process may have sent a request whose answer nobody kept.
     pub maybe_sent: bool,
-    /// When the last request may have been sent, for searches that lag.
-    pub sent_at: Time,
     pub attempts: Vec<Attempt>,
 }
 
@@ -74,11 +72,11 @@ impl Work<'_> {
             }
             Err(error) => return Turn::GiveUp { sentence: error.to_string() },
         }
-        match (&state.entry, state.version) {
-            (None, None) => self.create(state).await,
-            (Some(_), _) if !self.kind.update.is_empty() => self.update(state).await,
-            (_, Some(_)) if !self.kind.correction.is_empty() && !state.corrected => self.correct(state).await,
-            _ => {
+        match state.version {
+            None => self.create(state).await,
+            Some(_) if state.entry.is_some() && !self.kind.update.is_empty() => self.update(state).await,
+            Some(_) if !self.kind.correction.is_empty() && !state.corrected => self.correct(state).await,
+            Some(_) => {
                 state.version = Some(self.version);
                 Turn::Done
             }
@@ -91,20 +89,13 @@ impl Work<'_> {
     }
 
     async fn create(&mut self, state: &mut KindState) -> Turn {
-        if (self.maybe_sent || state.unclear) && matches!(self.kind.identity, Identity::Searchable | Identity::Marker) {
-            match self.find(state).await {
-                Ok(Some(entry)) => {
-                    state.entry = Some(entry);
-                    state.unclear = false;
-                    // It may show an older version, or a step after it may be missing: bring it up to date.
-                    return if self.kind.update.is_empty() {
-                        state.version = Some(self.version);
-                        Turn::Done
-                    } else {
-                        self.update(state).await
-                    };
-                }
-                Ok(None) => state.unclear = false,
+        if self.maybe_sent && state.entry.is_none() {
+            state.unclear.get_or_insert(self.app.clock.now());
+        }
+        if let Some(since) = state.unclear.filter(|_| matches!(self.kind.identity, Identity::Searchable | Identity::Marker)) {
+            match self.find(state, since).await {
+                Ok(Some(entry)) => return self.found(state, entry).await,
+                Ok(None) => state.unclear = None,
                 Err(turn) => return turn,
             }
         }
@@ -122,7 +113,7 @@ impl Work<'_> {
                         state.entry.get_or_insert_with(|| id.to_owned());
                     }
                     state.steps.insert(step.name.clone(), Value::Object(stored));
-                    state.unclear = false;
+                    state.unclear = None;
                     let left = kind.create.iter().any(|s| !state.steps.contains_key(&s.name));
                     if left {
                         return Turn::Keep;
@@ -136,10 +127,25 @@ impl Work<'_> {
         Turn::Done
     }
 
-    async fn find(&mut self, state: &KindState) -> Result<Option<String>, Turn> {
+    /// The entry is there: nothing is created any more. Which version it shows is not known, so it is brought up to date.
+    async fn found(&mut self, state: &mut KindState, entry: String) -> Turn {
+        state.entry = Some(entry);
+        state.unclear = None;
+        for step in &self.kind.create {
+            state.steps.entry(step.name.clone()).or_insert(Value::Null);
+        }
+        state.version = Some(0);
+        if self.version == 0 || self.kind.update.is_empty() {
+            state.version = Some(self.version);
+            return Turn::Done;
+        }
+        self.update(state).await
+    }
+
+    async fn find(&mut self, state: &KindState, since: Time) -> Result<Option<String>, Turn> {
         let kind = self.kind;
         let Some(find) = &kind.find else { return Ok(None) };
-        let visible_at = self.sent_at.plus(find.wait);
+        let visible_at = since.plus(find.wait);
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
         }
@@ -157,7 +163,7 @@ impl Work<'_> {
                 None | Some(Sent::Ok(_)) => {}
                 Some(Sent::Not(turn)) => {
                     // An update made twice is the same update: nothing has to be looked for.
-                    state.unclear = false;
+                    state.unclear = None;
                     return turn;
                 }
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
@@ -191,7 +197,7 @@ impl Work<'_> {
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
         if matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
-            state.unclear = true;
+            state.unclear = Some(self.app.clock.now());
         }
         Some(sent)
     }

@@ -1,5 +1,7 @@
 //! One run of a call's write-back task.
 
+use std::time::Duration;
+
 use super::super::app::App;
 use super::facts::Facts;
 use super::kind::{Turn, Work};
@@ -46,7 +48,6 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
             version,
             tries: task.tries,
             maybe_sent: task.epoch != app.store.epoch(),
-            sent_at: task.due,
             attempts: std::mem::take(&mut attempts),
         };
         let sent_before = work.attempts.len();
@@ -90,7 +91,22 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
         last.next_at = Some(*due);
     }
     learnt.status = status(&learnt, &next);
-    app.store.finish_write_back(app.clock.now(), id, Written { version, learnt, attempts, next }).await
+    keep(app, id, Written { version, learnt, attempts, next }).await
+}
+
+/// What was learnt must reach the disk before anything is sent again: an entry that nobody remembers would be made twice.
+async fn keep(app: &App, id: CallId, written: Written) -> Result<(), StoreError> {
+    let mut last = Ok(());
+    for _ in 0..60 {
+        match app.store.finish_write_back(app.clock.now(), id, written.clone()).await {
+            Ok(()) => return Ok(()),
+            // A reopened store has a new epoch: the next run looks in the CRM first.
+            Err(error @ (StoreError::Broken(_) | StoreError::Shut)) => return Err(error),
+            Err(error) => last = Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    last
 }
 
 fn status(learnt: &WriteBack, next: &NextTry) -> Status {

@@ -73,7 +73,7 @@ impl Store for SledStore {
 
     fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError> {
         let subjects = self.shared.index().take_tasks(kind, now, max);
-        read::tasks(self, kind, &subjects)
+        read::tasks(self, kind, &subjects).inspect_err(|_| subjects.iter().for_each(|subject| self.release_task(kind, *subject, now)))
     }
 
     fn next_task_at(&self, kind: TaskKind) -> Option<Time> {
