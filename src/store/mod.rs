@@ -6,6 +6,8 @@
 pub mod codec;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod golden;
 pub mod sled;
 pub mod task;
 pub mod verbs;
