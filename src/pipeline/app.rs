@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::domain::connection::{Connection, Hook};
 use crate::domain::id::{ConnectionId, LineId};
 use crate::domain::line::LineSettings;
-use crate::domain::rate::Rate;
+use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
 use crate::domain::schedule::LinePolicy;
 use crate::outbound::Http;
@@ -21,6 +20,8 @@ use crate::plugin::manifest::Identity;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{SledStore, Store, SweepPolicy};
+
+use super::turn::Turns;
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
 #[derive(Debug, Clone)]
@@ -50,12 +51,9 @@ pub struct Wired {
     /// The connection's own parameters with defaults.
     pub params: BTreeMap<String, String>,
     pub bases: BTreeMap<String, String>,
-    /// Requests to this CRM at once.
-    pub requests: Semaphore,
-    /// Where a doubled entry could not be told from a wished one, write-backs go one after the other, so that a crash
-    /// leaves at most one in doubt.
-    pub one_by_one: Option<Semaphore>,
-    pub limiter: Option<DefaultDirectRateLimiter>,
+    /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
+    /// a crash then leaves at most one in doubt.
+    pub turns: Turns,
 }
 
 impl Wired {
@@ -139,10 +137,14 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
     let hooks = connection
         .all_hooks()
         .into_iter()
-        .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate, None), hook })
+        .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate), hook })
         .collect();
     let limits = plugin.map(|p| &p.manifest().limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let rate = limits.and_then(|l| {
+        let rate: Rate = l.rate.as_ref()?.parse().ok()?;
+        Some(Gcra::new(rate, l.burst.unwrap_or(rate.count)))
+    });
     let mut bases = connection.base_urls.clone();
     if let Some(url) = &connection.base_url {
         bases.insert("api".into(), url.clone());
@@ -151,15 +153,13 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         hooks,
         params: texts(&connection.parameters),
         bases,
-        requests: Semaphore::new(limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize).max(1)),
-        one_by_one: doubled.then(|| Semaphore::new(1)),
-        limiter: limits.and_then(|l| Some(limiter(l.rate.as_ref()?.parse().ok()?, l.burst))),
+        turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
         connection,
     }
 }
 
-fn limiter(rate: Rate, burst: Option<u32>) -> DefaultDirectRateLimiter {
-    let burst = NonZeroU32::new(burst.unwrap_or(rate.count)).unwrap_or(NonZeroU32::MIN);
+fn limiter(rate: Rate) -> DefaultDirectRateLimiter {
+    let burst = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
     let interval = Duration::from_nanos(u64::try_from(rate.interval_ns()).unwrap_or(1).max(1));
     let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
     RateLimiter::direct(quota)

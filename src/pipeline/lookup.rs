@@ -102,7 +102,7 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, item:
             Err(error) => return Found::Never { code: Code::MapFailed, detail: app.redact(&error.to_string()) },
         };
         let started = app.clock.now();
-        let sent = super::write_back::send(app, wired, &request).await;
+        let sent = super::write_back::send(app, wired, &request, asked.is_empty()).await;
         let now = app.clock.now();
         *attempt = Some(attempt_of(app, &lookup.name, task, started, now, &sent));
         let answer = match sent {

@@ -11,6 +11,7 @@ pub mod map;
 pub mod place;
 pub mod report;
 pub mod token;
+pub mod turn;
 pub mod wish;
 pub mod write_back;
 

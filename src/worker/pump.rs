@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::time::Time;
+use crate::pipeline::turn::Turn;
 use crate::pipeline::{App, forward, lookup, map, place, write_back};
 use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind};
 
@@ -48,25 +49,39 @@ fn start(app: &Arc<App>, taken: Vec<Task>, first: OwnedSemaphorePermit, permits:
         let app = Arc::clone(app);
         tokio::spawn(async move {
             let _permit = permit;
-            let guard = Release { app: Arc::clone(&app), kind: task.kind, subject: task.subject };
-            if let Err(error) = one(&app, &task).await {
-                tracing::error!(task = ?task.subject, error = %error, "a task could not be settled; it is tried again");
-            }
-            drop(guard);
+            run_one(&app, &task).await;
         });
     }
 }
 
-/// Gives a task back that no step has settled, also after a panic.
+/// Runs a task when its CRM's turn has come, else gives it back until then.
+async fn run_one(app: &Arc<App>, task: &Task) {
+    let wired = task.connection.as_ref().filter(|_| matches!(task.kind, TaskKind::Lookup | TaskKind::WriteBack)).and_then(|id| app.connection(id));
+    let _place = match wired.as_ref().map(|wired| wired.turns.ask(task.subject, app.clock.now())) {
+        Some(Turn::Now(place)) => Some(place),
+        Some(Turn::At(at)) => return app.store.release_task(task.kind, task.subject, at),
+        None => None,
+    };
+    let mut guard = Release { app: Arc::clone(app), kind: task.kind, subject: task.subject, settled: false };
+    match one(app, task).await {
+        Ok(()) => guard.settled = true,
+        Err(error) => tracing::error!(task = ?task.subject, error = %error, "a task could not be settled; it is tried again"),
+    }
+}
+
+/// Gives a task back that no step has settled, also after a panic. A settled one may run again already: it is left alone.
 struct Release {
     app: Arc<App>,
     kind: TaskKind,
     subject: Subject,
+    settled: bool,
 }
 
 impl Drop for Release {
     fn drop(&mut self) {
-        self.app.store.release_task(self.kind, self.subject, self.app.clock.now().plus(AFTER_FAILURE));
+        if !self.settled {
+            self.app.store.release_task(self.kind, self.subject, self.app.clock.now().plus(AFTER_FAILURE));
+        }
     }
 }
 
@@ -100,26 +115,35 @@ pub async fn placing(app: Arc<App>, at_once: usize, mut stop: watch::Receiver<bo
             let app = Arc::clone(&app);
             tokio::spawn(async move {
                 let _permit = permit;
-                let _guard = Unclaim { app: Arc::clone(&app), claim: claim.clone() };
-                if let Err(error) = place::run(&app, claim).await {
-                    tracing::error!(error = %error, "a call could not be placed or its outcome not kept");
-                    tokio::time::sleep(AFTER_FAILURE).await;
-                }
+                place_one(&app, claim).await;
             });
         }
     }
     let _ = permits.acquire_many(u32::try_from(at_once).unwrap_or(u32::MAX)).await;
 }
 
-/// Gives a claim back that no step has settled, also after a panic. A call that is `placing` is no longer claimed.
+/// Tries one claim. After a store error `begin_placing` has given it back already.
+async fn place_one(app: &Arc<App>, claim: Claim) {
+    let mut guard = Unclaim { app: Arc::clone(app), claim: claim.clone(), settled: false };
+    if let Err(error) = place::run(app, claim).await {
+        tracing::error!(error = %error, "a call could not be placed or its outcome not kept");
+        tokio::time::sleep(AFTER_FAILURE).await;
+    }
+    guard.settled = true;
+}
+
+/// Gives a claim back after a panic. A call that is `placing` is no longer claimed.
 struct Unclaim {
     app: Arc<App>,
     claim: Claim,
+    settled: bool,
 }
 
 impl Drop for Unclaim {
     fn drop(&mut self) {
-        self.app.store.unclaim(&self.claim, None);
+        if !self.settled {
+            self.app.store.unclaim(&self.claim, None);
+        }
     }
 }
 
@@ -140,18 +164,12 @@ pub async fn run_due(app: &Arc<App>) -> bool {
     for kind in TaskKind::ALL {
         for task in app.store.take_tasks(kind, now, 64).unwrap_or_default() {
             any = true;
-            let _guard = Release { app: Arc::clone(app), kind: task.kind, subject: task.subject };
-            if let Err(error) = one(app, &task).await {
-                tracing::error!(error = %error, "a task failed");
-            }
+            run_one(app, &task).await;
         }
     }
     for claim in app.store.next_calls(now, 64).claims {
         any = true;
-        let _guard = Unclaim { app: Arc::clone(app), claim: claim.clone() };
-        if let Err(error) = place::run(app, claim).await {
-            tracing::error!(error = %error, "a call could not be placed");
-        }
+        place_one(app, claim).await;
     }
     any
 }

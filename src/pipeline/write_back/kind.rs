@@ -209,7 +209,7 @@ impl Work<'_> {
             Err(error) => return Sent::Not(Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
         };
         let started = self.app.clock.now();
-        let answer = send(self.app, self.wired, &composed).await;
+        let answer = send(self.app, self.wired, &composed, self.attempts.is_empty()).await;
         let now = self.app.clock.now();
         let mut attempt = self.attempt(name, started, now);
         let sent = match answer {

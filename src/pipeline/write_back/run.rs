@@ -26,10 +26,6 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
     let Some(plugin) = app.plugins.version(&wired.connection.plugin, &call.plugin_hash) else {
         return app.store.finish_write_back(app.clock.now(), id, failed(learnt, "its plugin is not loaded")).await;
     };
-    let _turn = match &wired.one_by_one {
-        Some(one) => one.acquire().await.ok(),
-        None => None,
-    };
     let facts = match Facts::new(app, &wired, &call) {
         Ok(facts) => facts,
         Err(error) => return app.store.finish_write_back(app.clock.now(), id, failed(learnt, &error.to_string())).await,

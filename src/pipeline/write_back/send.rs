@@ -1,15 +1,13 @@
-//! One request to a CRM, within its limits. Our own waiting costs no attempt.
+//! One request to a CRM, counted against its rate.
 
+use super::super::app::{App, Wired};
 use crate::domain::request::{Answer, Outbound};
 use crate::outbound::SendError;
 
-use super::super::app::{App, Wired};
-
-/// Sends once, after waiting for the connection's turn and rate.
-pub async fn send(app: &App, wired: &Wired, request: &Outbound) -> Result<Answer, SendError> {
-    let _turn = wired.requests.acquire().await.map_err(|_| SendError::NotSent("the connection is closing".into()))?;
-    if let Some(limiter) = &wired.limiter {
-        limiter.until_ready().await;
+/// Sends once. The first request of a run has its turn already; further ones count without waiting.
+pub async fn send(app: &App, wired: &Wired, request: &Outbound, first: bool) -> Result<Answer, SendError> {
+    if !first {
+        wired.turns.count();
     }
     app.crm.send(request).await
 }

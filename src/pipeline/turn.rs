@@ -1,0 +1,135 @@
+//! A connection's turn: its CRM's rate and how many requests it takes at once. Nobody waits inside a worker for it: work whose
+//! turn has not come goes back with the time at which it will, so that one slow CRM never holds up another.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::domain::rate::Gcra;
+use crate::domain::time::Time;
+use crate::store::Subject;
+
+/// How soon to look again when every place is taken; grows with the number that look.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The limits of one connection.
+pub struct Turns {
+    rate: Option<Gcra>,
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    arrival_ns: i64,
+    /// Turns that were promised: whose, and when.
+    promised: HashMap<Subject, Time>,
+}
+
+/// May the work start?
+pub enum Turn {
+    Now(OwnedSemaphorePermit),
+    /// Not before then. It costs no attempt.
+    At(Time),
+}
+
+impl Turns {
+    pub fn new(rate: Option<Gcra>, at_once: usize) -> Self {
+        Self { rate, places: Arc::new(Semaphore::new(at_once.max(1))), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a turn; a promised turn is kept until it is used.
+    pub fn ask(&self, subject: Subject, now: Time) -> Turn {
+        let mut state = self.state();
+        let due = match state.promised.get(&subject) {
+            Some(at) if *at > now => return Turn::At(*at),
+            Some(_) => None,
+            None => self.reserve(&mut state, now),
+        };
+        if let Some(at) = due {
+            state.promised.insert(subject, at);
+            return Turn::At(at);
+        }
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => {
+                state.promised.remove(&subject);
+                Turn::Now(place)
+            }
+            Err(_) => {
+                let crowd = Duration::from_millis(u64::try_from(state.promised.len()).unwrap_or(u64::MAX));
+                let at = now.plus(LOOK_AGAIN.max(crowd));
+                state.promised.insert(subject, at);
+                Turn::At(at)
+            }
+        }
+    }
+
+    /// Takes the next free moment of the rate; `None`: it is now.
+    fn reserve(&self, state: &mut State, now: Time) -> Option<Time> {
+        let rate = self.rate.as_ref()?;
+        match rate.check(state.arrival_ns, now.0.saturating_mul(1_000_000)) {
+            Ok(next) => {
+                state.arrival_ns = next;
+                None
+            }
+            Err(until_ns) => {
+                state.arrival_ns = state.arrival_ns.saturating_add(rate.period_ns);
+                Some(Time(until_ns.saturating_add(999_999) / 1_000_000))
+            }
+        }
+    }
+
+    /// A further request of work that has its turn: it counts, but does not wait.
+    pub fn count(&self) {
+        if let Some(rate) = &self.rate {
+            let mut state = self.state();
+            state.arrival_ns = state.arrival_ns.saturating_add(rate.period_ns);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::CallId;
+    use crate::domain::rate::Rate;
+
+    const NOW: Time = Time(1_795_338_022_000);
+
+    fn subject(n: u8) -> Subject {
+        Subject::Call(CallId([n; 16]))
+    }
+
+    fn at(turn: Turn) -> Option<Duration> {
+        match turn {
+            Turn::Now(_) => None,
+            Turn::At(at) => Some(at.since(NOW)),
+        }
+    }
+
+    #[test]
+    fn turns_are_promised_one_after_the_other_and_kept() {
+        let turns = Turns::new(Some(Gcra::new(Rate::new(10, Duration::from_secs(1)).unwrap(), 1)), 10);
+        let ms = |n| Some(Duration::from_millis(n));
+        assert_eq!(at(turns.ask(subject(1), NOW)), None);
+        assert_eq!(at(turns.ask(subject(2), NOW)), ms(100));
+        assert_eq!(at(turns.ask(subject(3), NOW)), ms(200));
+        assert_eq!(at(turns.ask(subject(2), NOW)), ms(100), "asking again costs nothing");
+        assert_eq!(at(turns.ask(subject(2), NOW.plus(Duration::from_millis(100)))), None);
+    }
+
+    #[test]
+    fn a_full_house_is_looked_at_again_later() {
+        let turns = Turns::new(None, 1);
+        let first = turns.ask(subject(1), NOW);
+        assert_eq!(at(turns.ask(subject(2), NOW)), Some(LOOK_AGAIN));
+        drop(first);
+        assert_eq!(at(turns.ask(subject(2), NOW.plus(LOOK_AGAIN))), None);
+    }
+}
