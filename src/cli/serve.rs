@@ -49,9 +49,13 @@ pub async fn snapshots(app: Arc<App>, settings: Arc<Settings>, mut stop: watch::
         return;
     }
     let folder = settings.store.path.with_file_name(format!("{}-snapshots", settings.store.path.file_name().unwrap_or_default().to_string_lossy()));
+    // Counted from the newest one, so that restarts do not put it off for ever.
+    let newest = std::fs::read_dir(&folder).ok().into_iter().flatten().flatten().filter_map(|e| e.metadata().ok()?.modified().ok()?.elapsed().ok()).min();
+    let mut wait = newest.map_or(std::time::Duration::from_secs(60), |age| snapshot.every.saturating_sub(age).max(std::time::Duration::from_secs(60)));
     while !*stop.borrow() {
+        let pause = std::mem::replace(&mut wait, snapshot.every);
         tokio::select! {
-            () = tokio::time::sleep(snapshot.every) => {}
+            () = tokio::time::sleep(pause.min(snapshot.every)) => {}
             _ = stop.changed() => return,
         }
         match one_snapshot(&app, &folder, snapshot.keep).await {

@@ -50,7 +50,7 @@ pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
 /// The outcome must reach the disk: without it a placed call would look unconfirmed. It is tried again until the lease takes over.
 async fn settle(app: &App, call: &Call, outcome: Placing, attempt: Attempt, after: AfterReport) -> Result<(), StoreError> {
     let mut last = Ok(());
-    for _ in 0..20 {
+    for _ in 0..160 {
         match app.store.end_placing(app.clock.now(), call.id, outcome.clone(), attempt.clone(), after.clone()).await {
             Ok(_) => return Ok(()),
             Err(error) => last = Err(error),

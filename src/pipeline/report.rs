@@ -19,7 +19,7 @@ pub enum Received {
     Stored(Reported),
     /// No such token: nothing was done.
     Unknown,
-    /// The body holds no report. It is kept all the same, beside the call.
+    /// The body holds no report: the sender is told why, nothing is kept.
     Unreadable(String),
 }
 

@@ -92,9 +92,13 @@ impl Work<'_> {
         if self.maybe_sent && state.entry.is_none() {
             state.unclear.get_or_insert(self.app.clock.now());
         }
+        let mut found = false;
         if let Some(since) = state.unclear.filter(|_| matches!(self.kind.identity, Identity::Searchable | Identity::Marker)) {
             match self.find(state, since).await {
-                Ok(Some(entry)) => return self.found(state, entry).await,
+                Ok(Some(entry)) => {
+                    found = true;
+                    self.made_before(state, entry);
+                }
                 Ok(None) => state.unclear = None,
                 Err(turn) => return turn,
             }
@@ -123,23 +127,23 @@ impl Work<'_> {
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
             }
         }
+        if found && self.version > 0 && !kind.update.is_empty() {
+            // Which version it shows is not known: bring it up to date.
+            state.version = Some(0);
+            return self.update(state).await;
+        }
         state.version = Some(self.version);
         Turn::Done
     }
 
-    /// The entry is there: nothing is created any more. Which version it shows is not known, so it is brought up to date.
-    async fn found(&mut self, state: &mut KindState, entry: String) -> Turn {
-        state.entry = Some(entry);
+    /// The entry is there: its own step is done, those that link or finish it run (again).
+    fn made_before(&self, state: &mut KindState, entry: String) {
         state.unclear = None;
-        for step in &self.kind.create {
-            state.steps.entry(step.name.clone()).or_insert(Value::Null);
+        if let Some(first) = self.kind.create.first() {
+            let stored: Map<String, Value> = [("id".to_owned(), Value::String(entry.clone()))].into_iter().collect();
+            state.steps.entry(first.name.clone()).or_insert(Value::Object(stored));
         }
-        state.version = Some(0);
-        if self.version == 0 || self.kind.update.is_empty() {
-            state.version = Some(self.version);
-            return Turn::Done;
-        }
-        self.update(state).await
+        state.entry = Some(entry);
     }
 
     async fn find(&mut self, state: &KindState, since: Time) -> Result<Option<String>, Turn> {

@@ -1,6 +1,7 @@
 //! Opening a sled directory, with what its crashes leave behind put right.
 
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,8 @@ impl Trees {
 /// Opens the directory, makes it if it is missing, and starts a new epoch.
 pub fn open(options: &Options) -> Result<Trees, OpenError> {
     let path = &options.path;
-    std::fs::create_dir_all(path).map_err(|e| OpenError::Io(path.clone(), e))?;
+    // It holds phone numbers and the key of the callback tokens: for this user only.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| OpenError::Io(path.clone(), e))?;
     mend(path)?;
     // sled panics on some damaged files.
     let opened = catch_unwind(AssertUnwindSafe(|| open_sled(options)));

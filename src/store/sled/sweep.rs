@@ -19,6 +19,8 @@ const SLICE: usize = 200;
 const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 /// How often an automation call on a held line is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+/// How soon a deadline that came while the request was under way is looked at again.
+const LOOK_AGAIN_PLACING: Duration = Duration::from_secs(1);
 
 /// One slice. `more` says that there is another.
 pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -88,6 +90,11 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
         Step::FreeSlot => {
             slot_over(tx, &mut call, now)?;
             swept.slots_freed.push(id);
+            return Ok(());
+        }
+        // It is being placed: the answer comes within the lease, and the clock runs on.
+        Step::NotApplicable if from == State::Placing => {
+            tx.effects.push(Effect::Deadline { at: now.plus(LOOK_AGAIN_PLACING), kind, call: id });
             return Ok(());
         }
         _ => return Ok(()),
