@@ -48,7 +48,7 @@ pub async fn snapshots(app: Arc<App>, settings: Arc<Settings>, mut stop: watch::
     if snapshot.every.is_zero() {
         return;
     }
-    let folder = settings.store.path.with_file_name(format!("{}-snapshots", settings.store.path.file_name().unwrap_or_default().to_string_lossy()));
+    let folder = crate::store::sled::snapshot_folder(&settings.store.path);
     // Counted from the newest one, so that restarts do not put it off for ever.
     let newest = std::fs::read_dir(&folder).ok().into_iter().flatten().flatten().filter_map(|e| e.metadata().ok()?.modified().ok()?.elapsed().ok()).min();
     let mut wait = newest.map_or(std::time::Duration::from_secs(60), |age| snapshot.every.saturating_sub(age).max(std::time::Duration::from_secs(60)));
@@ -58,20 +58,19 @@ pub async fn snapshots(app: Arc<App>, settings: Arc<Settings>, mut stop: watch::
             () = tokio::time::sleep(pause.min(snapshot.every)) => {}
             _ = stop.changed() => return,
         }
-        match one_snapshot(&app, &folder, snapshot.keep).await {
+        match one_snapshot(&app, &settings.store.path, &folder, snapshot.keep).await {
             Ok(path) => tracing::info!(path = %path.display(), "a snapshot was written and verified"),
             Err(error) => tracing::error!(error = format!("{error:#}"), "a snapshot could not be written"),
         }
     }
 }
 
-async fn one_snapshot(app: &App, folder: &std::path::Path, keep: u32) -> anyhow::Result<PathBuf> {
+async fn one_snapshot(app: &App, store: &std::path::Path, folder: &std::path::Path, keep: u32) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let name = app.clock.now().timestamp().strftime("%Y%m%d-%H%M%S-%3f").to_string();
     let path = folder.join(format!("{name}.callbridge"));
     app.store.snapshot(&path).await?;
-    let mut all: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "callbridge")).collect();
-    all.sort();
+    let all = crate::store::sled::scheduled_snapshots(store);
     let over = all.len().saturating_sub(keep.max(1) as usize);
     for old in all.iter().take(over) {
         std::fs::remove_file(old)?;

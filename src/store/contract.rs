@@ -436,3 +436,36 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     std::fs::write(&backup, &std::fs::read(&backup).unwrap()[..500]).unwrap();
     assert!(sled::verify(&backup).is_err());
 }
+
+#[test]
+fn a_store_that_cannot_be_opened_is_left_alone_and_the_way_back_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("conf"), b"no configuration at all").unwrap();
+    std::fs::write(path.join("db"), vec![0xA5; 100_000]).unwrap();
+    let snapshots = sled::snapshot_folder(&path);
+    std::fs::create_dir_all(&snapshots).unwrap();
+    std::fs::write(snapshots.join("20261123-010203-000.callbridge"), b"x").unwrap();
+    let error = SledStore::open(sled::Options::new(&path)).err().expect("it must not open").to_string();
+    assert!(error.contains("callbridge restore") && error.contains("20261123-010203-000.callbridge"), "{error}");
+    assert_eq!(std::fs::read(path.join("db")).unwrap(), vec![0xA5; 100_000]);
+}
+
+#[test]
+fn a_torn_first_start_and_a_torn_snapshot_do_not_stop_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("conf"), b"").unwrap();
+    std::fs::write(path.join("snap.0000000000000001.generating"), b"torn").unwrap();
+    assert!(SledStore::open(sled::Options::new(&path)).is_ok());
+    assert!(!path.join("snap.0000000000000001.generating").exists());
+}
+
+#[test]
+fn a_second_process_gets_a_clear_sentence() {
+    let f = Fixture::new();
+    let error = SledStore::open(sled::Options::new(&f.dir.path().join("s"))).err().expect("one process per directory").to_string();
+    assert!(error.contains("in use by another"), "{error}");
+}

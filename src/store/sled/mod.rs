@@ -21,5 +21,5 @@ mod sweep;
 mod tx;
 
 pub use open::{OpenError, Options};
-pub use snapshot::{BackupError, restore, verify};
+pub use snapshot::{BackupError, folder as snapshot_folder, restore, scheduled as scheduled_snapshots, verify};
 pub use store::SledStore;

@@ -41,6 +41,13 @@ pub enum OpenError {
     Io(PathBuf, std::io::Error),
 }
 
+/// The exact command that gets the newest snapshot back.
+fn advice(path: &Path) -> String {
+    let aside = path.with_extension("damaged");
+    let backup = super::snapshot::scheduled(path).pop().map_or_else(|| "<your backup>".to_owned(), |p| p.display().to_string());
+    format!("move it aside and restore the newest backup: mv {0} {1} && callbridge restore {backup} --to {0}", path.display(), aside.display())
+}
+
 /// The open trees and the handle that makes them durable.
 pub struct Trees {
     pub db: sled::Db,

@@ -25,6 +25,19 @@ const HEAD: &[u8] = b"callbridge-backup 1\n";
 const REMOVED: u32 = u32::MAX;
 const END: u8 = 0xFF;
 
+/// Where scheduled snapshots of a store lie: beside it, so that losing the directory does not lose them.
+pub fn folder(store: &Path) -> PathBuf {
+    store.with_file_name(format!("{}-snapshots", store.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// The scheduled snapshots of a store, oldest first: their names are times.
+pub fn scheduled(store: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder(store)).ok().into_iter().flatten().flatten().map(|e| e.path());
+    let mut files: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|x| x == "callbridge")).collect();
+    files.sort();
+    files
+}
+
 /// Why a backup cannot be written, read or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
