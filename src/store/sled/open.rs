@@ -31,9 +31,7 @@ impl Options {
 pub enum OpenError {
     #[error("the store in {0} is in use by another callbridge process")]
     InUse(PathBuf),
-    #[error(
-        "the store in {path} cannot be opened: {why}. It was left as it is. Restore the newest backup into a new directory: callbridge restore <backup> --to <new directory>"
-    )]
+    #[error("the store in {path} cannot be opened: {why}. It was left as it is; {}", advice(path))]
     Damaged { path: PathBuf, why: String },
     #[error("the store was written by a newer callbridge (schema {0}); run that version")]
     Newer(u8),
