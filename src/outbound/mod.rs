@@ -4,6 +4,7 @@ pub mod dialer;
 pub mod forward;
 pub mod guard;
 pub mod http;
+pub mod local;
 
 pub use guard::Guard;
 pub use http::{Http, Limits, SendError};
