@@ -5,6 +5,7 @@ pub mod forward;
 pub mod guard;
 pub mod http;
 pub mod local;
+pub mod probe;
 
 pub use guard::Guard;
 pub use http::{Http, Limits, SendError};
