@@ -195,6 +195,8 @@ codes! {
         "Allow the network in outbound.allow_networks if it is really yours.", "Cho phép mạng trong outbound.allow_networks nếu đúng là của bạn."
     Unauthorized "unauthorized" Reject 401: "the API key is missing or wrong", "thiếu hoặc sai khóa API";
         "Send Authorization: Bearer <api key>.", "Gửi Authorization: Bearer <khóa API>."
+    Forbidden "forbidden" Reject 403: "this key may not do that", "khóa này không được phép làm việc đó";
+        "Use a key with a higher role, or ask an admin.", "Dùng khóa có vai trò cao hơn hoặc nhờ quản trị viên."
     NotFound "not_found" Reject 404: "there is no such thing", "không tìm thấy";
         "Check the id or address.", "Kiểm tra mã hoặc địa chỉ."
     Conflict "conflict" Reject 409: "that is not possible in the present state", "không thể thực hiện ở trạng thái hiện tại";

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{demo, output, serve, simulate};
+use super::{backup, brakes, call, check, config, connection, demo, event, line, output, plugin, serve, simulate};
 use crate::config::Sources;
 
 /// Connects any CRM, without code, to the phones of Auto Call (goitudong.vn).
 #[derive(Debug, Parser)]
-#[command(name = "callbridge", version, propagate_version = true)]
+#[command(name = "callbridge", version, propagate_version = true, after_help = output::EXIT_CODES)]
 pub struct Cli {
     /// A settings file; may be given several times, later ones win.
     #[arg(long, global = true, value_name = "FILE")]
@@ -33,6 +33,34 @@ enum Command {
     Serve(serve::Args),
     /// A stand-in for the callone API and its phone.
     Simulate(simulate::Args),
+    /// What callbridge knows about CRM products.
+    #[command(subcommand)]
+    Plugin(plugin::Args),
+    /// The CRM accounts that may ask for calls.
+    #[command(subcommand)]
+    Connection(connection::Args),
+    /// The phones.
+    #[command(subcommand)]
+    Line(line::Args),
+    /// Calls: ask for one, look at them, cancel, redial.
+    #[command(subcommand)]
+    Call(call::Args),
+    /// Webhooks that came in.
+    #[command(subcommand)]
+    Event(event::Args),
+    /// Is everything in place? Settings, plugins, store, disk, clock, dialer, public address.
+    Check,
+    /// The settings.
+    #[command(subcommand)]
+    Config(config::Args),
+    /// Stop all calling.
+    Pause(brakes::Pause),
+    /// Let calling go on.
+    Resume(brakes::Resume),
+    /// Write a copy of the store that can be restored, also while the server runs.
+    Backup(backup::Backup),
+    /// Make a store in a new directory from a backup.
+    Restore(backup::Restore),
 }
 
 impl Cli {
@@ -61,6 +89,17 @@ pub fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(&cli, args).await,
             Command::Simulate(args) => simulate::run(args).await,
+            Command::Plugin(args) => plugin::run(&cli, args),
+            Command::Connection(args) => connection::run(&cli, args).await,
+            Command::Line(args) => line::run(&cli, args).await,
+            Command::Call(args) => call::run(&cli, args).await,
+            Command::Event(args) => event::run(&cli, args).await,
+            Command::Check => check::run(&cli).await,
+            Command::Config(args) => config::run(&cli, args),
+            Command::Pause(args) => brakes::pause(&cli, args).await,
+            Command::Resume(args) => brakes::resume(&cli, args).await,
+            Command::Backup(args) => backup::backup(&cli, args).await,
+            Command::Restore(args) => backup::restore(&cli, args),
         }
     });
     output::exit(result)

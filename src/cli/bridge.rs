@@ -134,7 +134,10 @@ impl Bridge {
             bridge.servers.push(server::serve(state.clone(), listener, workers, settings.server.shutdown_timeout)?);
         }
         if socket {
-            bridge.servers.push(server::serve_local(state, &settings.store.socket())?);
+            let path = settings.store.socket();
+            let local =
+                server::serve_local(state, &path).with_context(|| format!("cannot listen on the socket {} (its path may be too long)", path.display()))?;
+            bridge.servers.push(local);
         }
         if role != Role::Web {
             let concurrency = Concurrency { place: settings.dialer.concurrency, write_back: settings.write_back.concurrency, ..Concurrency::default() };

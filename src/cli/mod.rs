@@ -1,9 +1,21 @@
 //! The command line: one file per command.
 
 mod args;
+mod backup;
+mod brakes;
 pub mod bridge;
+mod call;
+mod check;
+mod client;
+mod config;
+mod connection;
 mod demo;
+mod event;
+mod line;
 mod output;
+mod plugin;
+mod plugin_new;
+mod plugin_test;
 mod serve;
 mod simulate;
 

@@ -1,14 +1,130 @@
 //! What commands print: data on stdout, talk on stderr, and the exit code.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-/// A command's end: 0 done, 1 failed, 2 wrong use (clap), and what a command documents.
+use serde_json::Value;
+
+use crate::domain::time::Time;
+
+/// Shown at the end of `--help`.
+pub const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed: a check or test found something, or the settings cannot be used
+  2  the command was used wrongly
+  3  there is no such call, event, line, connection or plugin
+  4  not possible in the present state (the reason is told)
+  5  trouble with the server or the store: not running, in use, cannot store
+
+Data goes to stdout, everything else to stderr. Commands that look at data or change it ask the running server;
+without one they open the store in store.path themselves.";
+
+pub const FAILED: u8 = 1;
+pub const USAGE: u8 = 2;
+pub const NOT_FOUND: u8 = 3;
+pub const NOT_POSSIBLE: u8 = 4;
+pub const TROUBLE: u8 = 5;
+
+/// A failure with its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failed {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Failed {
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// A command's end: its own code, else 1.
 pub fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("callbridge: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, |failed| ExitCode::from(failed.code))
         }
+    }
+}
+
+/// Data. Whoever reads it may have read enough and gone: that is no failure.
+pub fn data(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// The answer as JSON, or as `human` writes it.
+pub fn show(json: bool, answer: &Value, human: impl FnOnce(&Value) -> String) {
+    let text = if json { serde_json::to_string_pretty(answer).unwrap_or_default() } else { human(answer) };
+    data(&text);
+}
+
+/// Columns as wide as their widest cell; the last one is not padded.
+pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |text: &str| text.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count();
+    let widths: Vec<usize> =
+        heads.iter().enumerate().map(|(i, head)| rows.iter().filter_map(|row| row.get(i)).map(|c| width(c)).max().unwrap_or(0).max(width(head))).collect();
+    let mut out = String::new();
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    for row in std::iter::once(&heads).chain(rows) {
+        let mut line = String::new();
+        for (cell, wide) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell}{:1$}  ", "", wide.saturating_sub(width(cell)));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Name and value, one per line; what is empty is left out.
+pub fn facts(pairs: &[(&str, String)]) -> String {
+    let wide = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(out, "{name:wide$}  {value}");
+    }
+    out
+}
+
+/// The text at a JSON pointer; empty where there is none.
+pub fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Bool(flag)) => if *flag { "yes" } else { "no" }.to_owned(),
+        Some(Value::Array(items)) => items.iter().map(|item| text(item, "")).collect::<Vec<_>>().join(", "),
+        _ => String::new(),
+    }
+}
+
+/// The list at a JSON pointer.
+pub fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A moment of an answer as people in Vietnam read it: `2026-11-23 11:43:14`.
+pub fn moment(value: &Value, pointer: &str) -> String {
+    let Some(time) = value.pointer(pointer).and_then(Value::as_str).and_then(Time::parse_rfc3339) else { return String::new() };
+    time.timestamp().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(7))).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other_in_vietnamese_too() {
+        let rows = vec![vec!["Nguyễn Thị Hoa".to_owned(), "x".to_owned()], vec!["An".to_owned(), "y".to_owned()]];
+        assert_eq!(table(&["NAME", "Z"], &rows), "NAME            Z\nNguyễn Thị Hoa  x\nAn              y\n");
+    }
+
+    #[test]
+    fn times_are_those_of_vietnam() {
+        assert_eq!(moment(&serde_json::json!({"at": "2026-11-22T17:00:00Z"}), "/at"), "2026-11-23 00:00:00");
+        assert_eq!(moment(&serde_json::json!({"at": null}), "/at"), "");
     }
 }

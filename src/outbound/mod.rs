@@ -4,6 +4,8 @@ pub mod dialer;
 pub mod forward;
 pub mod guard;
 pub mod http;
+pub mod local;
+pub mod probe;
 
 pub use guard::Guard;
 pub use http::{Http, Limits, SendError};

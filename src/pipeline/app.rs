@@ -118,7 +118,8 @@ impl App {
     }
 }
 
-fn policy(line: &LineSettings) -> LinePolicy {
+/// What limits a line, as the scheduler asks for it.
+pub fn policy(line: &LineSettings) -> LinePolicy {
     LinePolicy {
         id: line.id.clone(),
         workspace: line.workspace.clone(),

@@ -1,6 +1,21 @@
-//! `/api/v1`: JSON for programs and for the CLI.
+//! `/api/v1`: JSON for programs and for the CLI. The route table is [`routes`]; each noun has its file.
 
-use actix_web::web::ServiceConfig;
+pub mod auth;
+pub mod backup;
+pub mod brakes;
+pub mod call_view;
+pub mod calls;
+pub mod connections;
+pub mod event_view;
+pub mod events;
+pub mod fault;
+pub mod input;
+pub mod lines;
+pub mod openapi;
+pub mod plugins;
+pub mod preview;
+pub mod routes;
+pub mod stats;
+pub mod view;
 
-/// The routes of the API.
-pub fn configure(_config: &mut ServiceConfig) {}
+pub use routes::configure;

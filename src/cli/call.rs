@@ -1,0 +1,282 @@
+//! `callbridge call`: place, preview, list, show, cancel, redial.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use super::args::Cli;
+use super::client::{self, encoded, query};
+use super::output::{self, facts, list, moment, table, text};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Ask for a call.
+    Place(Place),
+    /// What would happen to these numbers now, and why; nothing is placed.
+    Preview(Preview),
+    /// Calls, newest first.
+    List(List),
+    /// One call: its state, its attempts, why it waits.
+    Show {
+        /// call_…
+        id: String,
+    },
+    /// Cancel a queued call.
+    Cancel {
+        /// call_…
+        id: String,
+    },
+    /// Call the same customer again, as a new call.
+    Redial {
+        /// call_…
+        id: String,
+        /// Why; it is kept with the new call.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// As people write it: 0912 345 678, +84 912…
+    phone: String,
+    /// The customer's name, for the person at the phone.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// What the person at the phone is shown.
+    #[arg(long, default_value = "")]
+    info: String,
+    /// The connection whose lines and rules apply and into whose CRM the result is written.
+    #[arg(long)]
+    connection: Option<String>,
+    /// This line only.
+    #[arg(long)]
+    line: Option<String>,
+    /// The CRM record that the result is written to, as TYPE/ID.
+    #[arg(long, value_name = "TYPE/ID")]
+    record: Option<String>,
+    /// The customer agreed to be called; needed for advertising.
+    #[arg(long)]
+    consent: bool,
+    /// Nobody waits: the call may queue for 24 hours instead of 2 minutes.
+    #[arg(long)]
+    automation: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Preview {
+    /// Numbers as people write them; `-` reads them from stdin, one per line.
+    #[arg(required = true, allow_hyphen_values = true)]
+    phones: Vec<String>,
+    #[arg(long)]
+    connection: Option<String>,
+    #[arg(long)]
+    line: Option<String>,
+    /// As if someone waited for the calls.
+    #[arg(long)]
+    interactive: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// queued, placing, placed, unconfirmed, ended, refused, expired, cancelled or lost.
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long)]
+    connection: Option<String>,
+    #[arg(long)]
+    workspace: Option<String>,
+    /// 1 to 200.
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// Older than this call.
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+}
+
+pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    client::with(cli, async |server| {
+        match args {
+            Args::Place(place) => {
+                let call = server.post("/calls", &body(place)).await?;
+                eprintln!("the call is queued as {}", text(&call, "/id"));
+                if !server.is_running() {
+                    eprintln!("no server is running: nothing is dialled until `callbridge serve` runs");
+                }
+                output::show(cli.json, &call, detail);
+            }
+            Args::Preview(preview) => {
+                let answer = server.post("/calls/preview", &preview_body(preview)?).await?;
+                output::show(cli.json, &answer, previews);
+            }
+            Args::List(wanted) => {
+                let limit = Some(wanted.limit.to_string());
+                let pairs = [
+                    ("state", wanted.state.clone()),
+                    ("connection", wanted.connection.clone()),
+                    ("workspace", wanted.workspace.clone()),
+                    ("limit", limit),
+                    ("before", wanted.before.clone()),
+                ];
+                let page = server.get(&format!("/calls{}", query(&pairs))).await?;
+                output::show(cli.json, &page, rows);
+                if !cli.json && page["next"].is_string() {
+                    eprintln!("older ones: --before {}", text(&page, "/next"));
+                }
+            }
+            Args::Show { id } => output::show(cli.json, &server.get(&format!("/calls/{}", encoded(id))).await?, detail),
+            Args::Cancel { id } => {
+                let call = server.post(&format!("/calls/{}/cancel", encoded(id)), &json!({})).await?;
+                output::show(cli.json, &call, detail);
+            }
+            Args::Redial { id, reason } => {
+                let call = server.post(&format!("/calls/{}/redial", encoded(id)), &json!({"reason": reason})).await?;
+                eprintln!("the new call is {}", text(&call, "/id"));
+                output::show(cli.json, &call, detail);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+fn body(place: &Place) -> Value {
+    let mut body = Map::new();
+    body.insert("phone".into(), json!(place.phone));
+    body.insert("name".into(), json!(place.name));
+    body.insert("info".into(), json!(place.info));
+    body.insert("consent".into(), json!(place.consent));
+    body.insert("priority".into(), json!(if place.automation { "automation" } else { "interactive" }));
+    for (name, value) in [("connection", &place.connection), ("line", &place.line)] {
+        if let Some(value) = value {
+            body.insert(name.into(), json!(value));
+        }
+    }
+    if let Some(record) = &place.record {
+        let (kind, id) = record.split_once('/').unwrap_or(("", record));
+        body.insert("record".into(), json!({"type": kind, "id": id}));
+    }
+    Value::Object(body)
+}
+
+fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
+    let mut phones = preview.phones.clone();
+    if phones == ["-"] {
+        let mut input = String::new();
+        std::io::stdin().read_to_string(&mut input).context("stdin cannot be read")?;
+        phones = input.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+    }
+    let priority = if preview.interactive { "interactive" } else { "automation" };
+    Ok(json!({"phones": phones, "connection": preview.connection, "line": preview.line, "priority": priority}))
+}
+
+fn previews(answer: &Value) -> String {
+    let row = |item: &Value| {
+        let mut why = vec![text(item, "/refusal/sentence/en"), text(item, "/waits/reason/sentence/en")];
+        why.push(match moment(item, "/waits/until") {
+            until if until.is_empty() => until,
+            until => format!("until {until}"),
+        });
+        if text(item, "/would") == "wait" && item.pointer("/waits/reason").is_none() {
+            why.push(format!("{} calls wait before it", text(item, "/waits/waiting")));
+        }
+        if item.get("same_as").is_some() {
+            why.push("the same number stands above".into());
+        }
+        why.retain(|part| !part.is_empty());
+        vec![text(item, "/input"), text(item, "/phone_national"), text(item, "/would"), text(item, "/waits/line"), why.join("; ")]
+    };
+    table(&["GIVEN", "DIALLED", "WOULD", "LINE", "WHY"], &list(answer, "/items").iter().map(row).collect::<Vec<_>>())
+}
+
+fn rows(page: &Value) -> String {
+    let row = |call: &Value| {
+        let via = match text(call, "/connection") {
+            none if none.is_empty() => text(call, "/origin/kind"),
+            connection => connection,
+        };
+        let came_to = match text(call, "/report/disposition") {
+            none if none.is_empty() => text(call, "/refusal/code"),
+            disposition => disposition,
+        };
+        let write_back = Some(text(call, "/write_back/status")).filter(|status| status != "none").unwrap_or_default();
+        vec![
+            text(call, "/id"),
+            moment(call, "/created_at"),
+            text(call, "/state"),
+            text(call, "/phone_national"),
+            text(call, "/customer/name"),
+            via,
+            text(call, "/line"),
+            came_to,
+            write_back,
+        ]
+    };
+    table(&["ID", "MADE (+07)", "STATE", "PHONE", "NAME", "VIA", "LINE", "RESULT", "WRITTEN BACK"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+}
+
+fn waits(call: &Value) -> String {
+    if call["waits"].is_null() {
+        return String::new();
+    }
+    let reason = text(call, "/waits/reason/sentence/en");
+    let mut said = if reason.is_empty() { "its turn comes now".to_owned() } else { reason };
+    for (before, part) in [(" until ", moment(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
+        if !part.is_empty() {
+            said.push_str(before);
+            said.push_str(&part);
+            said.push_str(if before.ends_with("(line ") { ")" } else { "" });
+        }
+    }
+    said
+}
+
+fn detail(call: &Value) -> String {
+    let dash = |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" · ");
+    let report = if call["report"].is_null() {
+        String::new()
+    } else {
+        let seconds = format!("{} s talked", text(call, "/report/answer_seconds"));
+        dash(&[text(call, "/report/disposition"), text(call, "/report/interest"), seconds, text(call, "/report/notes")])
+    };
+    let mut out = facts(&[
+        ("call", text(call, "/id")),
+        ("state", text(call, "/state")),
+        ("waits", waits(call)),
+        ("refusal", dash(&[text(call, "/refusal/sentence/en"), text(call, "/reason"), text(call, "/refusal/advice/en")])),
+        ("phone", format!("{} ({})", text(call, "/phone_national"), text(call, "/phone"))),
+        ("customer", dash(&[text(call, "/customer/name"), text(call, "/customer/info")])),
+        ("record", dash(&[text(call, "/record/type"), text(call, "/record/id")])),
+        (
+            "asked by",
+            dash(&[
+                text(call, "/origin/kind"),
+                text(call, "/origin/by"),
+                text(call, "/origin/event"),
+                text(call, "/origin/redial_of"),
+                text(call, "/origin/reason"),
+            ]),
+        ),
+        ("connection", text(call, "/connection")),
+        ("line", if call["line"].is_null() { format!("one of {}", text(call, "/lines")) } else { text(call, "/line") }),
+        ("priority", text(call, "/priority")),
+        ("made", moment(call, "/created_at")),
+        ("expires", if text(call, "/state") == "queued" { moment(call, "/expires_at") } else { String::new() }),
+        ("placed", moment(call, "/placed_at")),
+        ("reported", moment(call, "/reported_at")),
+        ("ended", moment(call, "/ended_at")),
+        ("result", report),
+        ("write-back", text(call, "/write_back/status")),
+    ]);
+    for (kind, state) in call.pointer("/write_back/kinds").and_then(Value::as_object).into_iter().flatten() {
+        out.push_str(&format!("  {kind}: {}\n", dash(&[text(state, "/entry"), text(state, "/failed")])));
+    }
+    let attempts = list(call, "/attempts");
+    if !attempts.is_empty() {
+        out.push('\n');
+        out.push_str(&super::event::attempts(attempts));
+    }
+    out
+}

@@ -1,0 +1,29 @@
+//! `callbridge config explain`.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::args::Cli;
+use super::output::{self, list, table, text};
+use crate::config::explain;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Each value in force and where it came from; secrets are not shown.
+    Explain {
+        /// Only keys that begin with this, for example `dialer`.
+        #[arg(default_value = "")]
+        key: String,
+    },
+}
+
+pub fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    let Args::Explain { key } = args;
+    let rows: Vec<_> = explain(&cli.sources())?.into_iter().filter(|row| row.key.starts_with(key)).collect();
+    output::show(cli.json, &serde_json::to_value(&rows)?, |rows| {
+        let cells = |row: &Value| vec![text(row, "/key"), text(row, "/value"), text(row, "/from")];
+        table(&["KEY", "VALUE", "FROM"], &list(rows, "").iter().map(cells).collect::<Vec<_>>())
+    });
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,78 @@
+//! `callbridge line`: list, pause, resume.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::args::Cli;
+use super::client::{self, encoded};
+use super::output::{self, list, moment, table, text};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Every line: how it is doing, what waits for it, and why.
+    List,
+    /// Place nothing more over this line.
+    Pause {
+        id: String,
+        /// Why; it is shown beside the line.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Place again, whatever paused it or made it silent.
+    Resume { id: String },
+}
+
+pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    client::with(cli, async |server| {
+        let answer = match args {
+            Args::List => server.get("/lines").await?,
+            Args::Pause { id, reason } => server.post(&format!("/lines/{}/pause", encoded(id)), &json!({"reason": reason})).await?,
+            Args::Resume { id } => server.post(&format!("/lines/{}/resume", encoded(id)), &json!({})).await?,
+        };
+        output::show(cli.json, &answer, rows);
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+/// Of a page, or of one line.
+fn rows(answer: &Value) -> String {
+    let lines = answer.get("items").and_then(Value::as_array).map_or_else(|| std::slice::from_ref(answer), Vec::as_slice);
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| {
+            let used = [text(line, "/month_used"), text(line, "/monthly_quota")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+            let in_flight = list(line, "/in_flight").len().to_string();
+            vec![
+                text(line, "/id"),
+                text(line, "/name"),
+                text(line, "/state"),
+                text(line, "/waiting"),
+                in_flight,
+                text(line, "/rate"),
+                used,
+                moment(line, "/last_report"),
+                why(line),
+            ]
+        })
+        .collect();
+    table(&["ID", "NAME", "STATE", "WAITING", "IN CALL", "RATE", "THIS MONTH", "LAST REPORT (+07)", "WHY"], &rows)
+}
+
+fn why(line: &Value) -> String {
+    let mut parts = Vec::new();
+    if !line["pause"].is_null() {
+        parts.push(text(line, "/pause/reason/sentence/en"));
+        parts.push(text(line, "/pause/detail"));
+        parts.push(format!("by {} {}", text(line, "/pause/by"), moment(line, "/pause/since")).trim().to_owned());
+        parts.push(text(line, "/pause/reason/advice/en"));
+    } else {
+        parts.push(text(line, "/waits/reason/sentence/en"));
+        if line.pointer("/waits/until").is_some() {
+            parts.push(format!("until {}", moment(line, "/waits/until")));
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join(" · ")
+}

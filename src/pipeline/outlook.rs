@@ -1,0 +1,112 @@
+//! What would happen to a call now, and why: the answer to "why does it wait" and to "what if". It asks the scheduler's own function.
+
+use std::collections::HashMap;
+
+use super::app::{App, policy};
+use crate::domain::call::{Call, State};
+use crate::domain::id::LineId;
+use crate::domain::schedule::may_place;
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::{Store, StoreError};
+
+/// What a call that is queued may expect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outlook {
+    /// This line is free for it; `ahead` other calls wait for that line too.
+    Now { line: LineId, ahead: usize },
+    /// No line takes it now; `until` is the earliest moment that is known.
+    Waits { code: Code, until: Option<Time>, line: Option<LineId> },
+}
+
+/// Calls that are thought of as placed already, by line: the second number of a list waits for the first.
+pub type Thought = HashMap<LineId, usize>;
+
+/// Over the lines that may place it, the best one.
+pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Thought, now: Time) -> Result<Outlook, StoreError> {
+    let live = app.live.load();
+    let brakes = app.store.brakes();
+    let mut best = Outlook::Waits { code: Code::NoLine, until: None, line: None };
+    for id in lines {
+        let Some(settings) = live.lines.get(id) else { continue };
+        let state = app.store.line(&settings.workspace, id)?;
+        let also_taken = thought.get(id).copied().unwrap_or(0);
+        let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
+            Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id) }),
+            Err(not) => Outlook::Waits { code: not.code, until: not.until, line: Some(id.clone()) },
+        };
+        if sooner(&outlook, &best) {
+            best = outlook;
+        }
+    }
+    Ok(best)
+}
+
+/// Why a queued call is not placed yet; `None` for a call that waits for nothing here.
+pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, StoreError> {
+    if call.state != State::Queued {
+        return Ok(None);
+    }
+    if let Some(connection) = &call.connection
+        && app.connection(connection).is_none()
+    {
+        return Ok(Some(Outlook::Waits { code: Code::HoldRemoved, until: None, line: None }));
+    }
+    // A back-off is the call's own; everything else is the line's and may have changed since it was written.
+    if let Some(hold) = call.hold
+        && hold.code == Code::HoldBackoff
+        && hold.until.is_some_and(|until| until > now)
+    {
+        return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
+    }
+    of_lines(app, &call.lines, call.interactive, &Thought::new(), now).map(Some)
+}
+
+/// A hold that a person would have to wait out, known beforehand: its code, if it ends after `limit` or when nobody knows.
+pub fn hopeless(outlook: &Outlook, limit: Time) -> Option<Code> {
+    match outlook {
+        Outlook::Waits { code: code @ (Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldDialer | Code::NoLine), until, .. } => {
+            until.is_none_or(|until| until > limit).then_some(*code)
+        }
+        _ => None,
+    }
+}
+
+fn sooner(one: &Outlook, other: &Outlook) -> bool {
+    match (one, other) {
+        (_, Outlook::Waits { code: Code::NoLine, .. }) => true,
+        (Outlook::Waits { until: Some(a), .. }, Outlook::Waits { until: Some(b), .. }) => a < b,
+        // Busy without a time ends with a call, a pause only by a person.
+        (Outlook::Waits { code: Code::HoldBusy, .. }, Outlook::Waits { until: None, .. }) => true,
+        (Outlook::Waits { until: Some(_), .. }, Outlook::Waits { until: None, code, .. }) => *code != Code::HoldBusy,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(code: Code, until: Option<i64>) -> Outlook {
+        Outlook::Waits { code, until: until.map(Time), line: None }
+    }
+
+    #[test]
+    fn a_person_hears_at_once_of_a_hold_that_outlasts_the_wait() {
+        let limit = Time(1000);
+        assert_eq!(hopeless(&waits(Code::HoldPaused, None), limit), Some(Code::HoldPaused));
+        assert_eq!(hopeless(&waits(Code::HoldDialer, Some(1001)), limit), Some(Code::HoldDialer));
+        assert_eq!(hopeless(&waits(Code::HoldDialer, Some(999)), limit), None);
+        // The slot's time is only its latest end: a report frees it earlier.
+        assert_eq!(hopeless(&waits(Code::HoldBusy, Some(5000)), limit), None);
+        assert_eq!(hopeless(&Outlook::Now { line: "a".into(), ahead: 3 }, limit), None);
+    }
+
+    #[test]
+    fn the_line_that_is_free_first_is_told() {
+        assert!(sooner(&waits(Code::HoldRate, Some(1)), &waits(Code::HoldRate, Some(2))));
+        assert!(sooner(&waits(Code::HoldBusy, None), &waits(Code::HoldPaused, None)));
+        assert!(sooner(&waits(Code::HoldPaused, None), &waits(Code::NoLine, None)));
+        assert!(!sooner(&waits(Code::HoldPaused, None), &waits(Code::HoldRate, Some(2))));
+    }
+}

@@ -1,0 +1,123 @@
+//! `/connections`: how each is set up. Parameters and their secrets are never shown; the webhook address only to an admin.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Caller;
+use super::fault::{Answer, Fault};
+use super::view::Page;
+use crate::domain::connection::Connection;
+use crate::domain::id::ConnectionId;
+use crate::web::State;
+
+/// One configured use of a plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionView {
+    pub id: String,
+    pub name: String,
+    pub workspace: String,
+    pub plugin: String,
+    /// The plugin's name; null when it is not loaded.
+    pub plugin_name: Option<String>,
+    /// off, test or live.
+    pub mode: String,
+    /// care or advertising.
+    pub purpose: String,
+    pub language: String,
+    pub lines: Vec<String>,
+    /// first, owner, round_robin or least_busy.
+    pub line_choice: String,
+    pub hooks: Vec<HookView>,
+    /// call, note, field.
+    pub write_back: Vec<String>,
+    /// Webhooks taken per hook key.
+    pub inbound_rate: String,
+    /// The brake.
+    pub max_new_calls: String,
+    /// Empty: any time.
+    pub hours: Vec<String>,
+    pub time_zone: String,
+    /// Where it is kept: `file`.
+    pub managed: String,
+    /// What keeps it from working, in sentences.
+    pub problems: Vec<String>,
+}
+
+/// One webhook address.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HookView {
+    pub name: String,
+    /// What is entered in the CRM. Without its key for everybody but an admin.
+    pub url: String,
+    pub exposed: bool,
+}
+
+fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionView {
+    let plugin = state.app.plugins.get(&connection.plugin);
+    let word = |value: serde_json::Result<serde_json::Value>| value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    ConnectionView {
+        id: connection.id.to_string(),
+        name: connection.title().to_owned(),
+        workspace: connection.workspace.to_string(),
+        plugin: connection.plugin.clone(),
+        plugin_name: plugin.as_ref().map(|plugin| plugin.name().to_owned()),
+        mode: word(serde_json::to_value(connection.mode)),
+        purpose: word(serde_json::to_value(connection.purpose)),
+        language: connection.language.as_str().to_owned(),
+        lines: connection.lines.iter().map(ToString::to_string).collect(),
+        line_choice: word(serde_json::to_value(connection.line_choice)),
+        hooks: hooks(state, caller, connection),
+        write_back: connection.write_back.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        inbound_rate: connection.inbound_rate.to_string(),
+        max_new_calls: connection.max_new_calls.to_string(),
+        hours: connection.calling_hours().iter().map(ToString::to_string).collect(),
+        time_zone: connection.time_zone.clone(),
+        managed: "file".into(),
+        problems: problems(state, connection),
+    }
+}
+
+fn hooks(state: &State, caller: &Caller, connection: &Connection) -> Vec<HookView> {
+    let public = state.app.tuning.public_url.trim_end_matches('/');
+    let shown = |key: &str| if caller.is_admin() { key.to_owned() } else { "…".to_owned() };
+    let url = |key: &str| format!("{public}/hooks/{}/{}", connection.id, shown(key));
+    connection.all_hooks().into_iter().map(|hook| HookView { url: url(hook.hook_key.expose()), name: hook.name, exposed: hook.exposed }).collect()
+}
+
+fn problems(state: &State, connection: &Connection) -> Vec<String> {
+    let mut problems = Vec::new();
+    match state.app.plugins.get(&connection.plugin) {
+        None => problems.push(format!("the plugin `{}` is not loaded", connection.plugin)),
+        Some(plugin) => {
+            let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+            problems.extend(plugin.check_params(&given));
+        }
+    }
+    if connection.all_hooks().is_empty() {
+        problems.push("it has no hook_key: no webhook can come in".into());
+    }
+    let live = state.app.live.load();
+    if !connection.lines.iter().any(|line| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace)) {
+        problems.push("it names no line that exists: its calls cannot be placed".into());
+    }
+    problems
+}
+
+/// Every connection, by id.
+#[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Page<ConnectionView>)))]
+pub async fn list(caller: Caller, state: Data<State>) -> Answer {
+    let live = state.app.live.load_full();
+    let mut connections: Vec<&Connection> = live.connections.values().map(|wired| &wired.connection).filter(|c| caller.sees(&c.workspace)).collect();
+    connections.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(HttpResponse::Ok().json(Page::whole(connections.into_iter().map(|c| view(&state, &caller, c)).collect())))
+}
+
+/// One connection.
+#[utoipa::path(get, path = "/connections/{id}", tag = "connections", params(("id" = String, Path)), responses((status = 200, body = ConnectionView)))]
+pub async fn show(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
+    let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
+    let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
+    Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
+}

@@ -1,0 +1,97 @@
+//! Reading what a program sends: an unknown field is refused with the nearest right word, never ignored.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Payload, Query};
+use serde::de::DeserializeOwned;
+
+use super::fault::Fault;
+use crate::error::Code;
+use crate::plugin::problem::did_you_mean;
+use crate::web::hooks::{BODY_LIMIT, read};
+
+/// The longest page.
+pub const PAGE_MAX: usize = 200;
+const PAGE_DEFAULT: usize = 50;
+
+/// A JSON body; an empty one is `{}`.
+pub async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, Fault> {
+    let (body, too_large) = read(payload, BODY_LIMIT).await?;
+    if too_large {
+        return Err(Code::TooLarge.into());
+    }
+    let body: &[u8] = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &body };
+    parse(body)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Fault::new(Code::BadRequest, hinted(&error.to_string())),
+        _ => Fault::new(Code::BadJson, error.to_string()),
+    })
+}
+
+/// The query string.
+pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Fault> {
+    match Query::<T>::from_query(request.query_string()) {
+        Ok(query) => Ok(query.into_inner()),
+        Err(actix_web::error::QueryPayloadError::Deserialize(error)) => Err(Fault::new(Code::BadRequest, hinted(&error.to_string()))),
+        Err(error) => Err(Fault::new(Code::BadRequest, error.to_string())),
+    }
+}
+
+/// serde names the wrong word first and the right ones after it, each in backquotes.
+fn hinted(message: &str) -> String {
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match words.split_first() {
+        Some((wrong, right)) if message.starts_with("unknown ") => format!("{message}{}", did_you_mean(wrong, right.iter().copied())),
+        _ => message.to_owned(),
+    }
+}
+
+/// How many entries a page has.
+pub fn limit(asked: Option<usize>) -> Result<usize, Fault> {
+    match asked {
+        None => Ok(PAGE_DEFAULT),
+        Some(n) if (1..=PAGE_MAX).contains(&n) => Ok(n),
+        Some(n) => Err(Fault::new(Code::BadRequest, format!("limit is {n}; a page has 1 to {PAGE_MAX} entries"))),
+    }
+}
+
+/// An id in a path or a query: a text that is no id of the kind names nothing that exists.
+pub fn id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|_| Fault::no_such(what, text))
+}
+
+/// The header of this name, if it is readable and not empty.
+pub fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its names matter")]
+    struct Sample {
+        phone: String,
+        connection: Option<String>,
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_told_the_right_word() {
+        let fault = parse::<Sample>(br#"{"phone": "1", "conection": "a"}"#).unwrap_err();
+        assert_eq!(fault.code, Code::BadRequest);
+        assert!(fault.detail.contains("did you mean `connection`?"), "{fault}");
+        assert!(parse::<Sample>(br#"{}"#).unwrap_err().detail.contains("missing field `phone`"));
+        assert_eq!(parse::<Sample>(b"{").unwrap_err().code, Code::BadJson);
+        assert_eq!(parse::<Sample>(b"\xff").unwrap_err().code, Code::BadJson);
+    }
+
+    #[test]
+    fn a_page_has_a_sensible_size() {
+        assert_eq!((limit(None), limit(Some(3))), (Ok(50), Ok(3)));
+        assert!(limit(Some(0)).is_err() && limit(Some(201)).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! The table of the API's routes; the OpenAPI document is tested against it.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{backup, brakes, calls, connections, events, lines, openapi, plugins, preview, stats};
+use crate::error::Code;
+use crate::web::problem::problem;
+
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path;)*) => {
+        /// Method and path of every route, as the OpenAPI document writes them.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        /// The routes of the API.
+        pub fn configure(config: &mut ServiceConfig) {
+            config$(.route($path, web::$method().to($handler)))*.default_service(web::to(nothing_here));
+        }
+    };
+}
+
+routes! {
+    get "/calls" => calls::list;
+    post "/calls" => calls::create;
+    post "/calls/preview" => preview::preview;
+    get "/calls/{id}" => calls::show;
+    post "/calls/{id}/cancel" => calls::cancel;
+    post "/calls/{id}/redial" => calls::redial;
+    post "/calls/{id}/write-backs/retry" => calls::retry_write_backs;
+    get "/events" => events::list;
+    get "/events/{id}" => events::show;
+    post "/events/{id}/replay" => events::replay;
+    get "/rejected" => events::rejected;
+    get "/lines" => lines::list;
+    get "/lines/{id}" => lines::show;
+    post "/lines/{id}/pause" => lines::pause;
+    post "/lines/{id}/resume" => lines::resume;
+    get "/pause" => brakes::show;
+    post "/pause" => brakes::stop;
+    post "/resume" => brakes::resume;
+    get "/connections" => connections::list;
+    get "/connections/{id}" => connections::show;
+    get "/plugins" => plugins::list;
+    get "/plugins/{id}" => plugins::show;
+    get "/stats" => stats::show;
+    post "/backup" => backup::write;
+    get "/openapi.json" => openapi::show;
+}
+
+/// 405 with the right methods where the path is one of ours, else 404.
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
+    let methods: Vec<String> = ROUTES.iter().filter(|(_, pattern)| fits(pattern, path)).map(|(method, _)| method.to_uppercase()).collect();
+    if methods.is_empty() {
+        return problem(Code::NotFound, "there is nothing at this address; /api/v1/openapi.json lists what there is");
+    }
+    let allowed = methods.join(", ");
+    let mut answer = problem(Code::MethodNotAllowed, &format!("this address takes {allowed}"));
+    if let Ok(value) = HeaderValue::try_from(allowed) {
+        answer.headers_mut().insert(header::ALLOW, value);
+    }
+    answer
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let (pattern, path): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
+    pattern.len() == path.len() && pattern.iter().zip(path).all(|(p, part)| p.starts_with('{') || *p == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_fits_its_pattern() {
+        assert!(fits("/calls/{id}/cancel", "/calls/call_1/cancel"));
+        assert!(!fits("/calls/{id}/cancel", "/calls/call_1") && !fits("/calls", "/call"));
+    }
+}
