@@ -109,16 +109,18 @@ impl Plugin {
             if variant.select.content.is_some_and(|content| shape(variant.body, delivery) != Some(content)) {
                 continue;
             }
+            let kind = sniffed(variant.body, delivery);
             if let Some(has) = &variant.select.has {
-                if parsed_as != Some(variant.body) {
-                    parsed_as = Some(variant.body);
-                    body = decode(variant.body, delivery).ok();
+                if parsed_as != Some(kind) {
+                    parsed_as = Some(kind);
+                    body = decode(kind, delivery).ok();
                 }
                 if !body.as_ref().is_some_and(|body| !has.query(body).is_empty()) {
                     continue;
                 }
             }
-            let body = if parsed_as == Some(variant.body) { body } else { None };
+            // What one variant parsed to look into, the next need not parse again.
+            let body = if parsed_as == Some(kind) { body } else { None };
             return Ok(Selected { variant, body });
         }
         Err(if wrong_method { Code::MethodNotAllowed } else { Code::NoVariant })
@@ -279,8 +281,19 @@ fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
+/// JSON where a body of any kind turns out to be JSON.
+fn sniffed(kind: BodyKind, delivery: &Delivery) -> BodyKind {
+    let content_type = content_type(delivery);
+    let json = kind == BodyKind::Sniff && !content_type.contains("multipart/") && !content_type.contains("form-urlencoded") && peek(&delivery.body).is_some();
+    if json { BodyKind::Json } else { kind }
+}
+
+fn content_type(delivery: &Delivery) -> String {
+    delivery.header("content-type").unwrap_or_default().to_ascii_lowercase()
+}
+
 fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
-    let content_type = delivery.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = content_type(delivery);
     match kind {
         BodyKind::Json => decode_json(&delivery.body).map_err(|error| match error.code {
             Code::BadJson if content_type.contains("form") || content_type.contains("xml") => {

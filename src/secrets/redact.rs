@@ -3,6 +3,7 @@
 //! By value and not by field name: a CRM that echoes a token in an error page is caught too.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine;
@@ -11,8 +12,9 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use crate::domain::secret::PLACEHOLDER;
 
-/// Shorter secrets are left alone: they would tear holes into every text.
+/// Shorter secrets are left alone: they would tear holes into every text. Also the length of the beginnings that forms are found by.
 const SHORTEST: usize = 6;
+type Beginning = [u8; SHORTEST];
 
 /// What browsers leave as it is in a query, besides letters and digits.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -20,35 +22,43 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 const LOOSE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'%').add(b'?').add(b'&').add(b'+');
 
 /// The known secrets in all their forms; build a new one when they change.
+///
+/// Thousands of lines have thousands of keys, and every header of every webhook is searched: what a byte costs must not grow
+/// with the number of secrets.
 #[derive(Default)]
 pub struct Redactor {
-    /// By first byte; longest first, so that a secret inside a longer one does not leave its rest.
-    by_first: Vec<Vec<Vec<u8>>>,
+    /// By their first bytes; longest first, so that a secret inside a longer one does not leave its rest.
+    by_beginning: HashMap<Beginning, Vec<Vec<u8>>>,
+    /// One bit for each pair of bytes that a form begins with; empty without secrets. Most places of a text end here.
+    pairs: Vec<u64>,
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.by_first.iter().map(Vec::len).sum::<usize>())
+        write!(f, "Redactor({} forms)", self.by_beginning.values().map(Vec::len).sum::<usize>())
     }
 }
 
 impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut by_first = vec![Vec::new(); 256];
-        for secret in secrets {
-            for form in forms(secret.trim()) {
-                if form.len() >= SHORTEST
-                    && let Some(bucket) = form.first().and_then(|first| by_first.get_mut(usize::from(*first)))
-                {
-                    bucket.push(form);
-                }
+        let mut redactor = Self::default();
+        for form in secrets.into_iter().flat_map(|secret| forms(secret.trim())) {
+            let Some(beginning) = form.first_chunk::<SHORTEST>() else { continue };
+            if redactor.pairs.is_empty() {
+                redactor.pairs = vec![0; 1024];
             }
+            let (word, bit) = pair(beginning[0], beginning[1]);
+            if let Some(bits) = redactor.pairs.get_mut(word) {
+                *bits |= bit;
+            }
+            redactor.by_beginning.entry(*beginning).or_default().push(form);
         }
-        for bucket in &mut by_first {
-            bucket.sort_by(|a: &Vec<u8>, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-            bucket.dedup();
+        for forms in redactor.by_beginning.values_mut() {
+            forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+            forms.dedup();
+            forms.shrink_to_fit();
         }
-        Self { by_first }
+        redactor
     }
 
     /// The text with `[secret]` in place of every secret; borrowed when there is none.
@@ -66,10 +76,17 @@ impl Redactor {
     }
 
     fn find(&self, bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-        let rest = bytes.get(from..)?;
-        rest.iter().enumerate().find_map(|(i, first)| {
-            let here = rest.get(i..)?;
-            let form = self.by_first.get(usize::from(*first))?.iter().find(|form| here.starts_with(form))?;
+        if self.pairs.is_empty() {
+            return None;
+        }
+        bytes.get(from..)?.windows(SHORTEST).enumerate().find_map(|(i, window)| {
+            let beginning: &Beginning = window.try_into().ok()?;
+            let (word, bit) = pair(beginning[0], beginning[1]);
+            if self.pairs.get(word)? & bit == 0 {
+                return None;
+            }
+            let here = bytes.get(from + i..)?;
+            let form = self.by_beginning.get(beginning)?.iter().find(|form| here.starts_with(form))?;
             Some((from + i, form.len()))
         })
     }
@@ -93,6 +110,11 @@ impl Redactor {
     }
 }
 
+/// Where the bit of a pair of bytes is.
+fn pair(first: u8, second: u8) -> (usize, u64) {
+    (usize::from(first) << 2 | usize::from(second >> 6), 1 << (second & 63))
+}
+
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     if secret.len() < SHORTEST {
         return Vec::new();
@@ -110,6 +132,9 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
         forms.push(inside.to_owned());
     }
     forms.extend(base64_forms(secret.as_bytes()));
+    // Plain secrets look the same in most forms, and each form is kept for as long as the program runs.
+    forms.sort_unstable();
+    forms.dedup();
     forms.into_iter().map(String::into_bytes).collect()
 }
 
@@ -174,6 +199,15 @@ mod tests {
             let header = format!("Basic {}", STANDARD.encode(format!("{user}:a-longer-secret")));
             assert!(redactor.text(&header).contains(PLACEHOLDER), "{user}");
         }
+    }
+
+    #[test]
+    fn a_text_is_searched_for_thousands_of_secrets_in_one_go() {
+        let secrets: Vec<String> = (0..5_000).map(|n| format!("line-key-{n:04}-of-many")).collect();
+        let redactor = Redactor::new(secrets.iter().map(String::as_str));
+        assert_eq!(redactor.text("a line-key-0007-of-many and line-key-4999-of-many, line-key-5000-of-many"), "a [secret] and [secret], line-key-5000-of-many");
+        assert_eq!(redactor.text("line-key-0000-of-many"), "[secret]");
+        assert_eq!(redactor.text("line-"), "line-");
     }
 
     #[test]

@@ -1,0 +1,126 @@
+//! How fast and how small callbridge is, measured from outside: `benches/run [PART…]`.
+//!
+//! What is measured runs in processes of its own: the release binary, and the stand-ins, which this binary plays itself when
+//! it is started with `--play`. The load comes from this process. Everything that is compared runs interleaved, so that a
+//! slow moment of the machine hits all of it; tables hold medians.
+
+mod backlog;
+mod bridge;
+mod client;
+mod full_loop;
+mod intake;
+mod machine;
+mod memory;
+mod placing;
+mod play;
+mod seed;
+mod start;
+mod table;
+mod webhook;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Intake,
+    Loop,
+    Memory,
+    Start,
+    Placing,
+    Backlog,
+}
+
+/// What to measure and how long.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "benches/run")]
+pub struct Args {
+    /// Which parts; all if none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Rounds of everything that is compared.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of one measurement of the intake.
+    #[arg(long, default_value_t = 4.0)]
+    secs: f64,
+    /// Seconds of the full loop.
+    #[arg(long, default_value_t = 60.0)]
+    loop_secs: f64,
+    /// Webhooks a second into the full loop; 0: as many as come out of it.
+    #[arg(long, default_value_t = 0)]
+    loop_rate: u64,
+    /// Lines of the full loop, ten to a connection.
+    #[arg(long, default_value_t = 4_000)]
+    lines: usize,
+    /// Queued calls of the memory, start and backlog parts.
+    #[arg(long, default_value_t = 100_000)]
+    queued: usize,
+    /// Finished calls of the start part.
+    #[arg(long, default_value_t = 1_000_000)]
+    finished: usize,
+    /// The largest number of calls and lines of the placing part.
+    #[arg(long, default_value_t = 100_000)]
+    placing: usize,
+    /// Where stores and logs go; by default a directory that is deleted at the end.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Given by `cargo bench`; without it nothing is measured, so that `cargo test --benches` stays quick.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Play a stand-in instead of measuring.
+    #[arg(long, hide = true, value_enum)]
+    play: Option<play::Role>,
+    /// How many of what the stand-in makes or takes.
+    #[arg(long, hide = true, default_value_t = 0)]
+    count: usize,
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn measure(&self) -> Duration {
+        Duration::from_secs_f64(self.secs)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(role) = args.play {
+        return play::run(role, &args);
+    }
+    if !args.bench {
+        println!("nothing measured: run benches/run");
+        return Ok(());
+    }
+    let scratch = tempfile::Builder::new().prefix("callbridge-bench-").tempdir()?;
+    let dir = args.dir.clone().unwrap_or_else(|| scratch.path().to_owned());
+    std::fs::create_dir_all(&dir)?;
+    println!("{}", machine::heading());
+    runtime.block_on(async {
+        if args.wants(Part::Intake) {
+            intake::run(&args, &dir.join("intake")).await?;
+        }
+        if args.wants(Part::Loop) {
+            full_loop::run(&args, &dir.join("loop")).await?;
+        }
+        if args.wants(Part::Memory) || args.wants(Part::Start) {
+            memory::run(&args, &dir.join("memory")).await?;
+        }
+        if args.wants(Part::Start) {
+            start::run(&args, &dir.join("start"), &dir.join("memory")).await?;
+        }
+        if args.wants(Part::Placing) {
+            placing::run(&args, &dir.join("placing")).await?;
+        }
+        if args.wants(Part::Backlog) {
+            backlog::run(&args, &dir.join("backlog")).await?;
+        }
+        anyhow::Ok(())
+    })
+}
