@@ -114,7 +114,7 @@ impl Plugin {
                     parsed_as = Some(variant.body);
                     body = decode(variant.body, delivery).ok();
                 }
-                if !body.as_ref().is_some_and(|body| !has.query(body).is_empty()) {
+                if body.as_ref().is_none_or(|body| has.query(body).is_empty()) {
                     continue;
                 }
             }

@@ -462,10 +462,6 @@ impl Index {
         self.calls.get(&call).map(|e| self.queues[e.queue].lines.iter().map(|l| self.lines[*l].id.clone()).collect()).unwrap_or_default()
     }
 
-    pub fn line_state(&self, line: &LineId) -> Option<&LineState> {
-        self.line_of.get(line).map(|l| &self.lines[*l].state)
-    }
-
     fn task(&mut self, kind: TaskKind, subject: Subject, due: Time) {
         let work = &mut self.work[kind.index()];
         if work.running.contains(&subject) {
