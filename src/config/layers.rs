@@ -166,16 +166,16 @@ pub(super) fn join(path: &str, key: &str) -> String {
 /// Where a value stands: its own place, or for a table the first place inside it.
 pub(super) fn origin(value: &Value) -> Option<String> {
     match &value.kind {
-        ValueKind::Table(table) => table.values().filter_map(origin).min_by_key(place),
+        ValueKind::Table(table) => table.values().filter_map(origin).min_by_key(|origin| place(origin)),
         _ => value.origin().map(str::to_owned),
     }
 }
 
 /// File and line of an origin, for sorting.
-pub(super) fn place(origin: &String) -> (String, u64) {
+pub(super) fn place(origin: &str) -> (String, u64) {
     match origin.rsplit_once(':').map(|(file, line)| (file, line.parse::<u64>())) {
         Some((file, Ok(line))) => (file.to_owned(), line),
-        _ => (origin.clone(), 0),
+        _ => (origin.to_owned(), 0),
     }
 }
 

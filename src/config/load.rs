@@ -52,7 +52,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
             return Ok(settings);
         }
     }
-    problems.sort_by_cached_key(|problem| problem.origin.as_ref().map(place));
+    problems.sort_by_cached_key(|problem| problem.origin.as_deref().map(place));
     Err(ConfigError { problems })
 }
 

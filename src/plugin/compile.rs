@@ -271,9 +271,10 @@ impl<'a> Compiler<'a> {
                 } else if !self.used_files.contains(path) {
                     self.problems.push(Problem::warning(path, 0, "nothing in plugin.toml names this template"));
                 }
-            } else if !matches!(path.as_str(), MANIFEST | "README.md" | "icon.svg" | "vectors.json")
-                && !(path.starts_with("cases/") && path.split('/').count() == 3)
-            {
+                continue;
+            }
+            let of_a_case = path.starts_with("cases/") && path.split('/').count() == 3;
+            if !of_a_case && !matches!(path.as_str(), MANIFEST | "README.md" | "icon.svg" | "vectors.json") {
                 let hint = did_you_mean(path, ["README.md", "icon.svg", "vectors.json"]);
                 self.problems.push(Problem::error(path, 0, format!("this file has no place in a plugin{hint}")));
             }

@@ -115,7 +115,7 @@ impl Plugin {
                     parsed_as = Some(kind);
                     body = decode(kind, delivery).ok();
                 }
-                if !body.as_ref().is_some_and(|body| !has.query(body).is_empty()) {
+                if body.as_ref().is_none_or(|body| has.query(body).is_empty()) {
                     continue;
                 }
             }

@@ -63,6 +63,9 @@ where
     }
 }
 
+/// A key and the number of its tree.
+pub type DirtyKey = (u8, Vec<u8>);
+
 /// What the committer shares with readers.
 pub struct Shared {
     pub options: Options,
@@ -72,7 +75,7 @@ pub struct Shared {
     pub wake: Notify,
     pub trouble: Mutex<Option<String>>,
     /// While a snapshot copies: keys written since it began.
-    pub dirty: Mutex<Option<Vec<(u8, Vec<u8>)>>>,
+    pub dirty: Mutex<Option<Vec<DirtyKey>>>,
 }
 
 impl Shared {
