@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Time;
+
 /// The overall status shown for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,12 @@ pub struct KindState {
     /// A request may have reached the CRM without an answer that we kept: look before creating again.
     #[serde(default)]
     pub unclear: bool,
+    /// When that request may have been sent, at the latest: searches lag behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclear_at: Option<Time>,
+    /// The report version that the first step showed, while later steps are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u16>,
     /// A correction was added for a CRM that cannot update.
     #[serde(default)]
     pub corrected: bool,
