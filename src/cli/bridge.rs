@@ -143,12 +143,9 @@ impl Bridge {
             bridge.workers.push(tokio::spawn(worker::run_forever(Arc::clone(&app), concurrency, stopped.clone())));
             bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped)));
         }
-        // Reading the root certificates takes a while: not on the way of the first call.
+        // Reading the root certificates takes a while: not on the way of the first write-back. The placing loop warms its own client.
         let warm = Arc::clone(&app);
-        tokio::task::spawn_blocking(move || {
-            warm.dialer.warm_up();
-            warm.crm.warm_up();
-        });
+        tokio::task::spawn_blocking(move || warm.crm.warm_up());
         Ok(bridge)
     }
 
