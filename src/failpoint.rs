@@ -1,7 +1,81 @@
 //! Named points at which a test may kill the process, to prove that nothing is lost there.
 //!
-//! Compiled only with debug assertions; a release build does nothing here. `config` reads `CALLBRIDGE_FAIL=<name>:<n>` and
-//! calls [`arm`]; the process ends, without unwinding or flushing, when the point is passed for the n-th time.
+//! There is one before and after every durable step, every outbound send and every answer; [`points`] lists them all, and the
+//! names exist only here. Compiled only with debug assertions; a release build does nothing here. `config` reads
+//! `CALLBRIDGE_FAIL=<name>:<n>` and calls [`arm`]; the process ends, without unwinding or flushing, when the point is passed
+//! for the n-th time.
+
+/// The two points around something that must not be half done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Around {
+    pub before: &'static str,
+    pub after: &'static str,
+}
+
+macro_rules! around {
+    ($name:literal) => {
+        Around { before: concat!($name, ".before"), after: concat!($name, ".after") }
+    };
+}
+
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])* $step:ident = $name:literal),* $(,)?) => {
+        /// Every durable step of a store. The committer takes no other, so none can be without its points.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Step { $($(#[doc = $doc])* $step),* }
+
+        impl Step {
+            pub const ALL: &[Step] = &[$(Step::$step),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Step::$step => $name),* }
+            }
+
+            pub const fn around(self) -> Around {
+                match self { $(Step::$step => around!($name)),* }
+            }
+        }
+    };
+}
+
+steps! {
+    Accept = "accept",
+    FinishMap = "finish_map",
+    FinishLookup = "finish_lookup",
+    CreateCall = "create_call",
+    BeginPlacing = "begin_placing",
+    EndPlacing = "end_placing",
+    Report = "report",
+    FinishWriteBack = "finish_write_back",
+    FinishForward = "finish_forward",
+    Change = "change",
+    Sweep = "sweep",
+    Reject = "reject",
+    /// Forgets what was remembered for a while.
+    Prune = "prune",
+    /// The end of a backup, between two groups.
+    Snapshot = "snapshot",
+}
+
+/// The new epoch that every start writes.
+pub const OPEN: Around = around!("open");
+/// Inside a commit: written, handed to the system, on disk.
+pub const COMMIT_APPLIED: &str = "commit.applied";
+pub const COMMIT_FLUSHED: &str = "commit.flushed";
+pub const COMMIT_SYNCED: &str = "commit.synced";
+/// Requests that leave.
+pub const DIALER_SEND: Around = around!("dialer.send");
+pub const CRM_SEND: Around = around!("crm.send");
+/// Answers that promise something.
+pub const HOOKS_ANSWER: Around = around!("hooks.answer");
+pub const CALLBACKS_ANSWER: Around = around!("callbacks.answer");
+pub const CALLONE_ANSWER: Around = around!("callone.answer");
+
+/// Every point there is.
+pub fn points() -> Vec<&'static str> {
+    let pairs = Step::ALL.iter().map(|step| step.around()).chain([OPEN, DIALER_SEND, CRM_SEND, HOOKS_ANSWER, CALLBACKS_ANSWER, CALLONE_ANSWER]);
+    pairs.flat_map(|pair| [pair.before, pair.after]).chain([COMMIT_APPLIED, COMMIT_FLUSHED, COMMIT_SYNCED]).collect()
+}
 
 /// Passes the point `name`; ends the process if the test armed it and this is the chosen passing.
 #[inline]
@@ -10,17 +84,6 @@ pub fn hit(name: &str) {
     armed::hit(name);
     #[cfg(not(debug_assertions))]
     let _ = name;
-}
-
-/// Passes the point `<step>.<side>` without making the name when nothing is armed.
-#[inline]
-pub fn hit_step(step: &str, side: &str) {
-    #[cfg(debug_assertions)]
-    if armed::is_armed() {
-        armed::hit(&format!("{step}.{side}"));
-    }
-    #[cfg(not(debug_assertions))]
-    let _ = (step, side);
 }
 
 /// Arms one point from text like `accept.after:3`. Ignored in release builds and when it does not parse.
@@ -44,13 +107,11 @@ mod armed {
         let _ = ARMED.set((name.to_owned(), AtomicI64::new(n)));
     }
 
-    pub fn is_armed() -> bool {
-        ARMED.get().is_some()
-    }
-
     pub fn hit(name: &str) {
         let Some((armed, left)) = ARMED.get() else { return };
         if armed == name && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // The test reads this to know that the process ended here and not by another fault.
+            eprintln!("failure point {name}: the process ends here");
             std::process::abort();
         }
     }

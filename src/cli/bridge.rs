@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
+use crate::failpoint;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::{App, Live, Tuning};
@@ -63,8 +64,9 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
     let app = App {
         store,
         clock: Clock::System,
-        crm: Http::new("crm", guard.clone(), crm),
-        dialer: Http::new("dialer", guard, dialer),
+        started_at: Clock::System.now(),
+        crm: Http::new(failpoint::CRM_SEND, guard.clone(), crm),
+        dialer: Http::new(failpoint::DIALER_SEND, guard, dialer),
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
         live: ArcSwap::from_pointee(Live::default()),
@@ -144,12 +146,9 @@ impl Bridge {
             bridge.workers.push(tokio::spawn(worker::run_forever(Arc::clone(&app), concurrency, stopped.clone())));
             bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped)));
         }
-        // Reading the root certificates takes a while: not on the way of the first call.
+        // Reading the root certificates takes a while: not on the way of the first write-back. The placing loop warms its own client.
         let warm = Arc::clone(&app);
-        tokio::task::spawn_blocking(move || {
-            warm.dialer.warm_up();
-            warm.crm.warm_up();
-        });
+        tokio::task::spawn_blocking(move || warm.crm.warm_up());
         Ok(bridge)
     }
 

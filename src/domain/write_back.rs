@@ -46,10 +46,15 @@ pub struct KindState {
     /// The report version that the entry shows; `None` until something was written. 0 = "ended without a report".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u16>,
-    /// Since when a creating request may have reached the CRM without an answer that we kept: look before creating again,
-    /// and not before the CRM's search can know of it.
+    /// A request may have reached the CRM without an answer that we kept: look before creating again.
+    #[serde(default)]
+    pub unclear: bool,
+    /// When that request may have been sent, at the latest: searches lag behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unclear: Option<Time>,
+    pub unclear_at: Option<Time>,
+    /// The report version that the first step showed, while later steps are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u16>,
     /// A correction was added for a CRM that cannot update.
     #[serde(default)]
     pub corrected: bool,

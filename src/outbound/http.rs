@@ -9,7 +9,7 @@ use reqwest::redirect;
 
 use super::guard::{Blocked, Guard};
 use crate::domain::request::{Answer, Outbound};
-use crate::failpoint;
+use crate::failpoint::{self, Around};
 
 /// Limits of a client.
 #[derive(Debug, Clone)]
@@ -48,14 +48,14 @@ pub enum SendError {
 pub struct Http {
     guard: Guard,
     limits: Limits,
-    /// The stem of its failure points.
-    name: &'static str,
+    /// Its failure points.
+    points: Around,
     client: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Http {
-    pub fn new(name: &'static str, guard: Guard, limits: Limits) -> Self {
-        Self { guard, limits, name, client: OnceLock::new() }
+    pub fn new(points: Around, guard: Guard, limits: Limits) -> Self {
+        Self { guard, limits, points, client: OnceLock::new() }
     }
 
     fn client(&self) -> Result<&reqwest::Client, SendError> {
@@ -81,9 +81,9 @@ impl Http {
             built = built.header(name.as_str(), value.as_str());
         }
         let built = built.build().map_err(|e| SendError::Blocked(plain(&e)))?;
-        failpoint::hit_step(self.name, "send.before");
+        failpoint::hit(self.points.before);
         let answer = self.exchange(built).await;
-        failpoint::hit_step(self.name, "send.after");
+        failpoint::hit(self.points.after);
         answer
     }
 

@@ -15,6 +15,7 @@ use crate::domain::line::LineSettings;
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
 use crate::domain::schedule::LinePolicy;
+use crate::domain::time::Time;
 use crate::outbound::Http;
 use crate::plugin::manifest::Identity;
 use crate::plugin::{Plugin, Registry};
@@ -79,6 +80,8 @@ pub struct Live {
 pub struct App {
     pub store: SledStore,
     pub clock: Clock,
+    /// Nothing of an earlier process was sent after this.
+    pub started_at: Time,
     pub plugins: Registry,
     /// For CRMs and forwarded reports.
     pub crm: Http,

@@ -6,6 +6,7 @@ use crate::domain::connection::Mode;
 use crate::domain::event::{Delivery, Event};
 use crate::domain::id::{ConnectionId, EventId};
 use crate::error::Code;
+use crate::failpoint;
 use crate::plugin::manifest::SenderRetries;
 use crate::plugin::{Plugin, Reply, ReplySpec, VerifyError};
 use crate::store::{Rejected, Store, StoreError};
@@ -55,7 +56,7 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
     let event = event_of(app, &wired, hook, taken.variant, &delivery);
     let id = event.id;
     let stored = app.store.accept(delivery.received_at, event, delivery.body.clone()).await;
-    crate::failpoint::hit("hooks.answer.before");
+    failpoint::hit(failpoint::HOOKS_ANSWER.before);
     match stored {
         Ok(()) => Told { reply: plugin.reply(Reply::Stored, None), problem: None, event: Some(id) },
         Err(error) => cannot_store(&plugin, &error),

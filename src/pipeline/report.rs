@@ -8,6 +8,7 @@ use super::token;
 use crate::domain::call::Call;
 use crate::domain::phone;
 use crate::domain::report::Report;
+use crate::failpoint;
 use crate::store::{AfterReport, Reported, Store, StoreError};
 
 /// How long after the deadline a token still opens its call.
@@ -51,7 +52,7 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
         mismatch,
     };
     let reported = app.store.report(now, id, body, Some(report), after).await?;
-    crate::failpoint::hit("callbacks.answer.before");
+    failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
     if reported == Reported::NeverSent {
         tracing::error!(call.id = %id, "a report came for a call that was never sent; it is stored and changes nothing");
     }

@@ -175,6 +175,13 @@ pub struct Step {
     pub(super) store: BTreeMap<String, Value>,
 }
 
+impl Step {
+    /// Whether its answer names the entry.
+    pub fn gives_entry(&self) -> bool {
+        self.store.contains_key("id")
+    }
+}
+
 #[derive(Debug)]
 pub struct ResponseRule {
     pub status: Vec<StatusSpec>,

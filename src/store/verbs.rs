@@ -299,22 +299,6 @@ pub struct SweepPolicy {
     pub write_back_unreported: std::sync::Arc<std::collections::HashSet<ConnectionId>>,
 }
 
-/// The name of every durable step; each has a failure point before and after it.
-pub const STEPS: &[&str] = &[
-    "accept",
-    "finish_map",
-    "finish_lookup",
-    "create_call",
-    "begin_placing",
-    "end_placing",
-    "report",
-    "finish_write_back",
-    "finish_forward",
-    "change",
-    "sweep",
-    "reject",
-];
-
 /// Each verb is one atomic, durable step: when it answers `Ok`, its effect survives SIGKILL and a power cut.
 ///
 /// In PostgreSQL each would be one statement or one transaction; `take_tasks` and `next_calls` would be

@@ -9,6 +9,7 @@ use super::hooks::read;
 use super::problem::problem;
 use super::routes::State;
 use crate::error::Code;
+use crate::failpoint::CALLBACKS_ANSWER;
 use crate::pipeline::report::{Received, receive};
 
 /// A report is small; its notes and SMS text may be long.
@@ -31,5 +32,5 @@ pub async fn take(_request: HttpRequest, token: Path<String>, state: Data<State>
             }
         },
     };
-    private(response, "callbacks.answer.after")
+    private(response, CALLBACKS_ANSWER.after)
 }

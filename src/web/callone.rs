@@ -18,6 +18,7 @@ use crate::domain::call::{Forward, Origin};
 use crate::domain::id::CallId;
 use crate::domain::phone;
 use crate::domain::record::{Customer, Gender};
+use crate::failpoint::{self, CALLONE_ANSWER};
 use crate::pipeline::wish;
 use crate::store::{Made, NewCall, Store};
 
@@ -43,7 +44,7 @@ pub async fn take(request: HttpRequest, state: Data<State>, payload: Payload) ->
     };
     let code = answer as i32;
     let response = HttpResponse::Ok().json(json!({"errorCode": code, "hasError": code != 0}));
-    private(with_cors(response, &request, &state, key), "callone.answer.after")
+    private(with_cors(response, &request, &state, key), CALLONE_ANSWER.after)
 }
 
 /// A browser asks before it posts JSON.
@@ -110,7 +111,7 @@ async fn make(state: &State, key: &GatewayKey, object: &Map<String, Value>, phon
     let same = (key.dedup == Dedup::CallId && !theirs.is_empty()).then(|| (format!("drop_in\u{0}{}\u{0}{theirs}", key.name), SAME_CALL));
     let new = NewCall { call: Box::new(call), idempotency: same, max_queued: Some(u64::from(key.max_queued)) };
     let made = app.store.create_call(now, new).await;
-    crate::failpoint::hit("callone.answer.before");
+    failpoint::hit(CALLONE_ANSWER.before);
     match made {
         Ok(Made::Call(_) | Made::Existing(_)) => Answer::Taken,
         Ok(Made::OverLimit) => Answer::OverLimit,

@@ -14,6 +14,7 @@ use super::problem::{Problem, problem};
 use super::routes::State;
 use crate::domain::event::Delivery;
 use crate::error::Code;
+use crate::failpoint::HOOKS_ANSWER;
 use crate::pipeline::ingest::{self, Told};
 
 /// The largest body that is taken.
@@ -33,7 +34,7 @@ pub struct Address {
 pub async fn take(request: HttpRequest, address: Path<Address>, state: Data<State>, payload: Payload) -> HttpResponse {
     let (body, too_large) = match read(payload, BODY_LIMIT).await {
         Ok(read) => read,
-        Err(code) => return private(problem(code, ""), "hooks.answer.after"),
+        Err(code) => return private(problem(code, ""), HOOKS_ANSWER.after),
     };
     let app = &state.app;
     let public = app.tuning.public_url.trim_end_matches('/');
@@ -47,7 +48,7 @@ pub async fn take(request: HttpRequest, address: Path<Address>, state: Data<Stat
         received_at: app.clock.now(),
     };
     let told = ingest::ingest(app, &address.connection, &address.key, delivery, too_large).await;
-    private(respond(told), "hooks.answer.after")
+    private(respond(told), HOOKS_ANSWER.after)
 }
 
 fn respond(told: Told) -> HttpResponse {

@@ -97,6 +97,9 @@ async fn one(app: &App, task: &Task) -> Result<(), StoreError> {
 
 /// The placing loop: event-driven, never a poll over all lines.
 pub async fn placing(app: Arc<App>, at_once: usize, mut stop: watch::Receiver<bool>) {
+    // A client that is still reading the root certificates would leave `placing` on disk for a while without its request.
+    let warm = Arc::clone(&app);
+    let _ = tokio::task::spawn_blocking(move || warm.dialer.warm_up()).await;
     let permits = Arc::new(Semaphore::new(at_once));
     while !*stop.borrow() {
         let Ok(first) = Arc::clone(&permits).acquire_owned().await else { return };

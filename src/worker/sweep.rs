@@ -9,10 +9,12 @@ use crate::pipeline::App;
 use crate::store::Store;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// A server that never lives ten minutes has to forget too; a moment later so that the start is not slowed.
+const FIRST_PRUNE: Duration = Duration::from_secs(1);
 
 /// The loop.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut prune_at = app.clock.now().plus(PRUNE_EVERY);
+    let mut prune_at = app.clock.now().plus(FIRST_PRUNE);
     while !*stop.borrow() {
         let notified = app.store.wake().notified();
         tokio::pin!(notified);

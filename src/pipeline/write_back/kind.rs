@@ -47,6 +47,8 @@ pub struct Work<'a> {
     pub tries: u32,
     /// An earlier process may have sent a request whose answer nobody kept.
     pub maybe_sent: bool,
+    /// The latest moment at which an earlier process may have sent something, for searches that lag.
+    pub sent_at: Time,
     pub attempts: Vec<Attempt>,
 }
 
@@ -72,11 +74,12 @@ impl Work<'_> {
             }
             Err(error) => return Turn::GiveUp { sentence: error.to_string() },
         }
-        match state.version {
-            None => self.create(state).await,
-            Some(_) if state.entry.is_some() && !self.kind.update.is_empty() => self.update(state).await,
-            Some(_) if !self.kind.correction.is_empty() && !state.corrected => self.correct(state).await,
-            Some(_) => {
+        match (&state.entry, state.version) {
+            // Also with an entry: a later step of its making may be missing.
+            (_, None) => self.create(state).await,
+            (Some(_), _) if !self.kind.update.is_empty() => self.update(state).await,
+            _ if !self.kind.correction.is_empty() && !state.corrected => self.correct(state).await,
+            _ => {
                 state.version = Some(self.version);
                 Turn::Done
             }
@@ -89,21 +92,26 @@ impl Work<'_> {
     }
 
     async fn create(&mut self, state: &mut KindState) -> Turn {
-        if self.maybe_sent && state.entry.is_none() {
-            state.unclear.get_or_insert(self.app.clock.now());
-        }
-        let mut found = false;
-        if let Some(since) = state.unclear.filter(|_| matches!(self.kind.identity, Identity::Searchable | Identity::Marker)) {
-            match self.find(state, since).await {
-                Ok(Some(entry)) => {
-                    found = true;
-                    self.made_before(state, entry);
+        let kind = self.kind;
+        if matches!(kind.identity, Identity::Searchable | Identity::Marker) && state.entry.is_none() {
+            if self.maybe_sent {
+                // Kept until a search has answered: one that fails or has to wait says nothing, and the task is this process's by then.
+                state.unclear = true;
+                state.unclear_at = Some(self.sent_at);
+            }
+            if state.unclear {
+                match self.find(state).await {
+                    Ok(Some(entry)) => self.adopt(state, entry),
+                    Ok(None) => {}
+                    Err(turn) => return turn,
                 }
-                Ok(None) => state.unclear = None,
-                Err(turn) => return turn,
             }
         }
-        let kind = self.kind;
+        if kind.identity == Identity::ClientId && (self.maybe_sent || state.unclear) && self.version > 1 && !kind.update.is_empty() {
+            // The CRM may answer with the entry it has, which may show the report of before.
+            state.begun = Some(0);
+        }
+        state.unclear = false;
         for step in &kind.create {
             if state.steps.contains_key(&step.name) {
                 continue;
@@ -117,7 +125,7 @@ impl Work<'_> {
                         state.entry.get_or_insert_with(|| id.to_owned());
                     }
                     state.steps.insert(step.name.clone(), Value::Object(stored));
-                    state.unclear = None;
+                    state.begun.get_or_insert(self.version);
                     let left = kind.create.iter().any(|s| !state.steps.contains_key(&s.name));
                     if left {
                         return Turn::Keep;
@@ -127,29 +135,30 @@ impl Work<'_> {
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
             }
         }
-        if found && self.version > 0 && !kind.update.is_empty() {
-            // Which version it shows is not known: bring it up to date.
-            state.version = Some(0);
-            return self.update(state).await;
-        }
-        state.version = Some(self.version);
-        Turn::Done
+        let shown = state.begun.take().unwrap_or(self.version);
+        state.version = Some(shown);
+        // A report that came between two steps, or an entry found in an unknown version: the next turn brings it up to date.
+        if shown == self.version { Turn::Done } else { Turn::Keep }
     }
 
-    /// The entry is there: its own step is done, those that link or finish it run (again).
-    fn made_before(&self, state: &mut KindState, entry: String) {
-        state.unclear = None;
-        if let Some(first) = self.kind.create.first() {
-            let stored: Map<String, Value> = [("id".to_owned(), Value::String(entry.clone()))].into_iter().collect();
-            state.steps.entry(first.name.clone()).or_insert(Value::Object(stored));
+    /// Takes an entry that an earlier process made for ours: the step that gives the id is done, later ones may be missing.
+    fn adopt(&self, state: &mut KindState, entry: String) {
+        let kind = self.kind;
+        let stored: Map<String, Value> = [("id".to_owned(), Value::String(entry.clone()))].into_iter().collect();
+        for step in &kind.create {
+            state.steps.entry(step.name.clone()).or_insert_with(|| Value::Object(stored.clone()));
+            if step.gives_entry() {
+                break;
+            }
         }
         state.entry = Some(entry);
+        state.begun = Some(if kind.update.is_empty() { self.version } else { 0 });
     }
 
-    async fn find(&mut self, state: &KindState, since: Time) -> Result<Option<String>, Turn> {
+    async fn find(&mut self, state: &KindState) -> Result<Option<String>, Turn> {
         let kind = self.kind;
         let Some(find) = &kind.find else { return Ok(None) };
-        let visible_at = since.plus(find.wait);
+        let visible_at = state.unclear_at.unwrap_or(self.sent_at).plus(find.wait);
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
         }
@@ -167,7 +176,7 @@ impl Work<'_> {
                 None | Some(Sent::Ok(_)) => {}
                 Some(Sent::Not(turn)) => {
                     // An update made twice is the same update: nothing has to be looked for.
-                    state.unclear = None;
+                    state.unclear = false;
                     return turn;
                 }
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
@@ -201,7 +210,8 @@ impl Work<'_> {
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
         if matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
-            state.unclear = Some(self.app.clock.now());
+            state.unclear = true;
+            state.unclear_at = Some(self.app.clock.now());
         }
         Some(sent)
     }

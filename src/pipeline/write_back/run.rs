@@ -44,6 +44,7 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
             version,
             tries: task.tries,
             maybe_sent: task.epoch != app.store.epoch(),
+            sent_at: task.due.max(app.started_at),
             attempts: std::mem::take(&mut attempts),
         };
         let sent_before = work.attempts.len();

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::open::{self, Options, Trees};
 use super::schedule::{Effect, Index};
 use super::tx::{Overlay, Tx};
-use crate::failpoint;
+use crate::failpoint::{self, Step};
 use crate::store::verbs::StoreError;
 
 /// At most this many steps in one transaction; groups of this size came through every power cut that was tried.
@@ -22,15 +22,15 @@ const QUEUE: usize = 8192;
 
 /// A step that waits for its turn.
 trait Job: Send {
-    fn name(&self) -> &'static str;
+    fn step(&self) -> Step;
     /// Runs the step; `true` keeps its writes.
     fn apply(&mut self, tx: &mut Tx<'_>) -> bool;
     fn answer(self: Box<Self>, failed: Option<StoreError>);
 }
 
 struct Work<T, F> {
-    name: &'static str,
-    step: Option<F>,
+    step: Step,
+    run: Option<F>,
     out: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -40,13 +40,13 @@ where
     T: Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
-    fn name(&self) -> &'static str {
-        self.name
+    fn step(&self) -> Step {
+        self.step
     }
 
     fn apply(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(step) = self.step.take() else { return false };
-        let out = catch_unwind(AssertUnwindSafe(|| step(tx))).unwrap_or_else(|_| Err(StoreError::Record(format!("the step {} panicked", self.name))));
+        let Some(run) = self.run.take() else { return false };
+        let out = catch_unwind(AssertUnwindSafe(|| run(tx))).unwrap_or_else(|_| Err(StoreError::Record(format!("the step {} panicked", self.step.name()))));
         let keep = out.is_ok();
         self.out = Some(out);
         keep
@@ -102,14 +102,14 @@ impl Committer {
         Ok((Self { jobs }, thread))
     }
 
-    /// Runs a step durably and gives its answer. Only steps named in [`crate::store::STEPS`] have failure points.
-    pub async fn run<T, F>(&self, name: &'static str, step: F) -> Result<T, StoreError>
+    /// Runs a step durably and gives its answer.
+    pub async fn run<T, F>(&self, step: Step, run: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let work = Work { name, step: Some(step), out: None, reply };
+        let work = Work { step, run: Some(run), out: None, reply };
         self.jobs.try_send(Box::new(work)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => StoreError::Full,
             mpsc::error::TrySendError::Closed(_) => StoreError::Shut,
@@ -148,12 +148,12 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
             break;
         }
         fit += 1;
-        let skip = no_space && matches!(job.name(), "accept" | "create_call" | "reject" | "begin_placing");
+        let skip = no_space && matches!(job.step(), Step::Accept | Step::CreateCall | Step::Reject | Step::BeginPlacing);
         skipped.push(skip);
         if skip {
             continue;
         }
-        failpoint::hit_step(job.name(), "before");
+        failpoint::hit(job.step().around().before);
         let mut tx = Tx::new(&trees, &overlay);
         let keep = job.apply(&mut tx);
         let (step, step_effects) = (tx.step, tx.effects);
@@ -168,7 +168,7 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         Ok(()) => {
             shared.index().apply(effects);
             for (job, skip) in group.into_iter().zip(skipped) {
-                failpoint::hit_step(job.name(), "after");
+                failpoint::hit(job.step().around().after);
                 job.answer(skip.then_some(StoreError::NoSpace { reserve_mib: shared.options.reserve_mib }));
             }
             shared.wake.notify_waiters();
@@ -203,9 +203,9 @@ fn write(shared: &Shared, trees: &Trees, overlay: &Overlay) -> Result<(), String
         Ok::<(), sled::transaction::ConflictableTransactionError<()>>(())
     });
     result.map_err(|e| format!("{e:?}"))?;
-    failpoint::hit("commit.applied");
+    failpoint::hit(failpoint::COMMIT_APPLIED);
     trees.sync()?;
-    failpoint::hit("commit.synced");
+    failpoint::hit(failpoint::COMMIT_SYNCED);
     if let Some(dirty) = shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         for (tree, writes) in overlay.trees.iter().enumerate() {
             dirty.extend(writes.keys().map(|key| (u8::try_from(tree).unwrap_or_default(), key.clone())));

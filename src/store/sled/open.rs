@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sled::{Mode, Tree as SledTree};
 
 use super::keys::{self, Tree};
+use crate::failpoint;
 use crate::store::codec;
 
 /// How to open a store.
@@ -63,7 +64,7 @@ impl Trees {
     /// Makes everything written so far survive a power cut. sled's own flush ends in `sync_file_range`, which does not.
     pub fn sync(&self) -> Result<(), String> {
         self.db.flush().map_err(|e| e.to_string())?;
-        crate::failpoint::hit("commit.flushed");
+        failpoint::hit(failpoint::COMMIT_FLUSHED);
         self.sync.sync_data().map_err(|e| e.to_string())
     }
 }
@@ -121,9 +122,11 @@ fn open_sled(options: &Options) -> Result<Trees, OpenError> {
     batch.insert(keys::SCHEMA, &[codec::VERSION]);
     batch.insert(keys::EPOCH, &epoch.to_be_bytes());
     batch.insert(keys::INSTANCE, &instance);
+    failpoint::hit(failpoint::OPEN.before);
     meta.apply_batch(batch).map_err(failed)?;
     let trees = Trees { db, trees, sync, epoch, instance };
     trees.sync().map_err(damaged)?;
+    failpoint::hit(failpoint::OPEN.after);
     Ok(trees)
 }
 

@@ -3,6 +3,7 @@
 use super::keys::Tree;
 use super::store::SledStore;
 use crate::domain::time::Time;
+use crate::failpoint::Step;
 use crate::store::verbs::StoreError;
 
 const SLICE: usize = 500;
@@ -20,7 +21,7 @@ impl SledStore {
                 if !over.is_empty() {
                     removed += over.len();
                     self.committer
-                        .run("prune", move |tx| {
+                        .run(Step::Prune, move |tx| {
                             for key in over {
                                 // It may have been written anew since it was read.
                                 if tx.time(&key)?.is_some_and(|until| until <= now) {

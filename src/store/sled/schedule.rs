@@ -153,7 +153,12 @@ impl Index {
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
         let policies: Vec<LinePolicy> = self.lines.iter_mut().filter_map(|l| l.policy.take()).collect();
+        // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
+        let running = std::mem::take(&mut self.work).map(|work| work.running);
         *self = Index::default();
+        for (work, running) in self.work.iter_mut().zip(running) {
+            work.running = running;
+        }
         if let Some(bytes) = trees.get(Tree::Meta, keys::BRAKES).map_err(broken)? {
             self.brakes = codec::decode(&bytes)?;
         }

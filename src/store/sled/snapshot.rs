@@ -18,6 +18,7 @@ use super::open::{self, OpenError, Options};
 use super::store::SledStore;
 use crate::domain::schedule::{Brakes, Stopped};
 use crate::domain::time::Time;
+use crate::failpoint::Step;
 use crate::store::codec;
 use crate::store::verbs::StoreError;
 
@@ -116,7 +117,7 @@ async fn copy(store: &SledStore, part: &Path) -> Result<u64, StoreError> {
     // The committer runs this between two groups: nothing is written while the last values are read.
     store
         .committer
-        .run("snapshot", move |_tx| {
+        .run(Step::Snapshot, move |_tx| {
             let dirty = last.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
             let trees = last.trees()?;
             for (tree, key) in dirty {

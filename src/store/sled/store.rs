@@ -18,6 +18,7 @@ use crate::domain::item::Item;
 use crate::domain::report::Report;
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
+use crate::failpoint::Step;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::*;
 
@@ -64,11 +65,11 @@ impl SledStore {
 
 impl Store for SledStore {
     async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError> {
-        self.committer.run("accept", intake::accept(now, event, body, self.epoch())?).await
+        self.committer.run(Step::Accept, intake::accept(now, event, body, self.epoch())?).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
-        self.committer.run("reject", move |tx| intake::reject(tx, &rejected)).await
+        self.committer.run(Step::Reject, move |tx| intake::reject(tx, &rejected)).await
     }
 
     fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError> {
@@ -85,15 +86,15 @@ impl Store for SledStore {
     }
 
     async fn finish_map(&self, now: Time, event: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
-        self.committer.run("finish_map", move |tx| intake::finish_map(tx, now, event, items)).await
+        self.committer.run(Step::FinishMap, move |tx| intake::finish_map(tx, now, event, items)).await
     }
 
     async fn finish_lookup(&self, now: Time, item: MappedItem, event: EventId, attempt: Option<Attempt>, next: NextTry) -> Result<MapSettled, StoreError> {
-        self.committer.run("finish_lookup", move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next)).await
+        self.committer.run(Step::FinishLookup, move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next)).await
     }
 
     async fn create_call(&self, now: Time, new: NewCall) -> Result<Made, StoreError> {
-        self.committer.run("create_call", move |tx| person::create_call(tx, now, new)).await
+        self.committer.run(Step::CreateCall, move |tx| person::create_call(tx, now, new)).await
     }
 
     fn next_calls(&self, now: Time, max: usize) -> Next {
@@ -103,7 +104,7 @@ impl Store for SledStore {
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
         let policy = self.shared.index().policy(&claim.line);
         let step_claim = claim.clone();
-        let begun = self.committer.run("begin_placing", move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &gate)).await;
+        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &gate)).await;
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone) => {}
             // The line is looked at again with the stored state, which says the same and sets its timer.
@@ -113,19 +114,19 @@ impl Store for SledStore {
     }
 
     async fn end_placing(&self, now: Time, call: CallId, outcome: Placing, attempt: Attempt, after: AfterReport) -> Result<Option<Call>, StoreError> {
-        self.committer.run("end_placing", move |tx| placing::end(tx, now, call, outcome, &attempt, &after)).await
+        self.committer.run(Step::EndPlacing, move |tx| placing::end(tx, now, call, outcome, &attempt, &after)).await
     }
 
     async fn report(&self, now: Time, call: CallId, raw: Bytes, report: Option<Report>, after: AfterReport) -> Result<Reported, StoreError> {
-        self.committer.run("report", move |tx| result::report(tx, now, call, &raw, report, &after)).await
+        self.committer.run(Step::Report, move |tx| result::report(tx, now, call, &raw, report, &after)).await
     }
 
     async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError> {
-        self.committer.run("finish_write_back", move |tx| result::finish_write_back(tx, now, call, written)).await
+        self.committer.run(Step::FinishWriteBack, move |tx| result::finish_write_back(tx, now, call, written)).await
     }
 
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
-        self.committer.run("finish_forward", move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
+        self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
     }
 
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
@@ -133,7 +134,7 @@ impl Store for SledStore {
             Change::Replay { event } => self.items(*event)?,
             _ => Vec::new(),
         };
-        self.committer.run("change", move |tx| person::change(tx, now, &actor, change, items)).await
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {

@@ -12,6 +12,7 @@ use crate::domain::id::CallId;
 use crate::domain::schedule::{LinePolicy, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::failpoint;
 use crate::store::verbs::{StoreError, SweepPolicy, Swept};
 
 const SLICE: usize = 200;
@@ -39,7 +40,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     let batch = over.clone();
     let result = store
         .committer
-        .run("sweep", move |tx| {
+        .run(failpoint::Step::Sweep, move |tx| {
             let mut swept = Swept { more, ..Swept::default() };
             for (_, kind, call) in batch {
                 one(tx, now, kind, call, &policy, &policies, &mut swept)?;
