@@ -24,6 +24,8 @@ pub struct Turns {
 #[derive(Default)]
 struct State {
     arrival_ns: i64,
+    /// The first moment that is not promised to anybody.
+    promised_until_ns: i64,
     /// Turns that were promised: whose, and when.
     promised: HashMap<Subject, Time>,
 }
@@ -58,7 +60,9 @@ impl Turns {
         }
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => {
-                state.promised.remove(&subject);
+                if state.promised.remove(&subject).is_some() {
+                    self.spend(&mut state, now);
+                }
                 Turn::Now(place)
             }
             Err(_) => {
@@ -70,26 +74,28 @@ impl Turns {
         }
     }
 
-    /// Takes the next free moment of the rate; `None`: it is now.
+    /// Takes the next free moment of the rate; `None`: it is now. Promised moments stand one behind the other.
     fn reserve(&self, state: &mut State, now: Time) -> Option<Time> {
         let rate = self.rate.as_ref()?;
-        match rate.check(state.arrival_ns, now.0.saturating_mul(1_000_000)) {
-            Ok(next) => {
-                state.arrival_ns = next;
-                None
-            }
-            Err(until_ns) => {
-                state.arrival_ns = state.arrival_ns.saturating_add(rate.period_ns);
-                Some(Time(until_ns.saturating_add(999_999) / 1_000_000))
-            }
+        let now_ns = now.0.saturating_mul(1_000_000);
+        let free = rate.check(state.arrival_ns, now_ns);
+        if let (Ok(next), true) = (free, state.promised_until_ns <= now_ns) {
+            state.arrival_ns = next;
+            return None;
         }
+        let at_ns = free.err().unwrap_or(now_ns).max(state.promised_until_ns);
+        state.promised_until_ns = at_ns.saturating_add(rate.period_ns);
+        Some(Time(at_ns.saturating_add(999_999) / 1_000_000))
     }
 
     /// A further request of work that has its turn: it counts, but does not wait.
     pub fn count(&self) {
+        self.spend(&mut self.state(), Time(0));
+    }
+
+    fn spend(&self, state: &mut State, now: Time) {
         if let Some(rate) = &self.rate {
-            let mut state = self.state();
-            state.arrival_ns = state.arrival_ns.saturating_add(rate.period_ns);
+            state.arrival_ns = state.arrival_ns.max(now.0.saturating_mul(1_000_000)).saturating_add(rate.period_ns);
         }
     }
 }
