@@ -28,6 +28,10 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
         Some(one) => one.acquire().await.ok(),
         None => None,
     };
+    // What is sent now could not be written down, and would be sent again.
+    if let Some(why) = app.store.trouble() {
+        return Err(StoreError::Broken(why));
+    }
     let facts = match Facts::new(app, &wired, &call) {
         Ok(facts) => facts,
         Err(error) => return app.store.finish_write_back(app.clock.now(), id, failed(learnt, &error.to_string())).await,
