@@ -1,10 +1,10 @@
 //! A file system of its own on a loop device, whose power can be cut: what was not synced is gone.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// ext4's ioctl to shut down, and its flag for "do not flush the journal": as if the power went.
-const CUT: &str = "import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587D,struct.pack('I',2))";
+const CUT: &str = "import fcntl,os,struct,sys; disk=os.open(sys.argv[1],os.O_RDONLY); sys.stdin.read(); fcntl.ioctl(disk,0x8004587D,struct.pack('I',2))";
 
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).output().map_err(|e| format!("{program}: {e}"))?;
@@ -40,9 +40,10 @@ impl Disk {
         Ok(())
     }
 
-    /// The power goes.
-    pub fn cut(&self) {
-        run("python3", &["-c", CUT, &self.mount.to_string_lossy()]).unwrap();
+    /// Gets ready to cut, so that the cut itself takes no time.
+    pub fn knife(&self) -> Knife {
+        let mut command = Command::new("python3");
+        Knife(command.arg("-c").arg(CUT).arg(&self.mount).stdin(Stdio::piped()).spawn().unwrap())
     }
 
     pub fn detach(&mut self) {
@@ -59,6 +60,24 @@ impl Disk {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         panic!("{last}");
+    }
+}
+
+/// Cuts the power when told.
+pub struct Knife(Child);
+
+impl Knife {
+    /// The power goes.
+    pub fn cut(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success(), "the disk could not be cut off");
+    }
+}
+
+impl Drop for Knife {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

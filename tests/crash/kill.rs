@@ -56,8 +56,11 @@ pub fn finish(world: &World, site: &Site, ledger: &Ledger, kills: &[i64], mut ta
     let records = read(site);
     judge(&Evidence { world, ledger, sums: &drained, records: &records, kills }, &mut table);
     let log = std::fs::read_to_string(&site.log).unwrap_or_default();
-    let panics: Vec<String> = log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect();
-    table.none("panics", &panics);
+    // Where a disk goes away under it, sled panics, and the store must live through that. Anything else is a fault of ours.
+    let (theirs, ours): (Vec<String>, Vec<String>) =
+        log.lines().filter(|line| line.contains(" panicked at ")).map(str::to_owned).partition(|l| l.contains("/sled-"));
+    table.none("panics", &ours);
+    table.tell("panics of sled that were survived", theirs.len());
     let broken = table.print(title);
     assert!(broken.is_empty(), "not as promised: {broken:#?}");
 }

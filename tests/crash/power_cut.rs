@@ -43,6 +43,7 @@ fn one_store(mut disk: Disk, folder: &std::path::Path, cuts: usize, dice: &mut D
     let (mut cut_at, mut slowest) = (Vec::new(), 0);
     for cut in 1..=cuts {
         let mut server = site.start(None);
+        let knife = disk.knife();
         if dice.below(6) == 0 {
             std::thread::sleep(dice.millis(0, 150));
         } else {
@@ -51,7 +52,7 @@ fn one_store(mut disk: Disk, folder: &std::path::Path, cuts: usize, dice: &mut D
             std::thread::sleep(dice.millis(100, 600));
         }
         load.freeze();
-        disk.cut();
+        knife.cut();
         cut_at.push(now_ms());
         server.kill();
         disk.detach();

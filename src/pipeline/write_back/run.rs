@@ -26,6 +26,10 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
     let Some(plugin) = app.plugins.version(&wired.connection.plugin, &call.plugin_hash) else {
         return app.store.finish_write_back(app.clock.now(), id, failed(learnt, "its plugin is not loaded")).await;
     };
+    // What is sent now could not be written down, and would be sent again.
+    if let Some(why) = app.store.trouble() {
+        return Err(StoreError::Broken(why));
+    }
     let facts = match Facts::new(app, &wired, &call) {
         Ok(facts) => facts,
         Err(error) => return app.store.finish_write_back(app.clock.now(), id, failed(learnt, &error.to_string())).await,

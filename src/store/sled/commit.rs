@@ -163,7 +163,9 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         }
     }
     let rest = group.split_off(fit);
-    let written = if overlay.is_empty() { Ok(()) } else { write(shared, &trees, &overlay) };
+    // sled panics on some I/O errors: the committer must outlive them, or every later step would wait for nobody.
+    let write = || catch_unwind(AssertUnwindSafe(|| write(shared, &trees, &overlay))).unwrap_or_else(|_| Err("sled panicked while writing".into()));
+    let written = if overlay.is_empty() { Ok(()) } else { write() };
     match written {
         Ok(()) => {
             shared.index().apply(effects);
@@ -176,9 +178,11 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         Err(why) => {
             tracing::error!(error = %why, "the store does not write; it is reopened");
             let error = StoreError::Broken(why);
+            // Before anybody hears of it: nothing more may be sent whose outcome could not be kept.
+            shared.set_trouble(Some(error.to_string()));
             group.into_iter().for_each(|job| job.answer(Some(error.clone())));
             drop(trees);
-            reopen(shared, &error);
+            reopen(shared);
         }
     }
     rest
@@ -215,8 +219,7 @@ fn write(shared: &Shared, trees: &Trees, overlay: &Overlay) -> Result<(), String
 }
 
 /// After one write error sled answers every write with it, even when there is space again: closing and opening cures it.
-fn reopen(shared: &Shared, error: &StoreError) {
-    shared.set_trouble(Some(error.to_string()));
+fn reopen(shared: &Shared) {
     let Some(old) = shared.trees.swap(None) else { return };
     // Readers hold the trees only for the length of one read.
     let mut patience = 500;
@@ -224,7 +227,8 @@ fn reopen(shared: &Shared, error: &StoreError) {
         std::thread::sleep(std::time::Duration::from_millis(10));
         patience -= 1;
     }
-    drop(old);
+    // Closing flushes, which may fail the same way.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
     loop {
         match open::open(&shared.options) {
             Ok(trees) => {
