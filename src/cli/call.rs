@@ -35,6 +35,9 @@ pub enum Args {
         /// Why; it is kept with the new call.
         #[arg(long)]
         reason: String,
+        /// Nobody waits: the call may queue for 24 hours instead of 2 minutes.
+        #[arg(long)]
+        automation: bool,
     },
 }
 
@@ -131,8 +134,8 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                 let call = server.post(&format!("/calls/{}/cancel", encoded(id)), &json!({})).await?;
                 output::show(cli.json, &call, detail);
             }
-            Args::Redial { id, reason } => {
-                let call = server.post(&format!("/calls/{}/redial", encoded(id)), &json!({"reason": reason})).await?;
+            Args::Redial { id, reason, automation } => {
+                let call = server.post(&format!("/calls/{}/redial", encoded(id)), &json!({"reason": reason, "priority": priority(*automation)})).await?;
                 eprintln!("the new call is {}", text(&call, "/id"));
                 output::show(cli.json, &call, detail);
             }
@@ -142,13 +145,17 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     .await
 }
 
+fn priority(automation: bool) -> &'static str {
+    if automation { "automation" } else { "interactive" }
+}
+
 fn body(place: &Place) -> Value {
     let mut body = Map::new();
     body.insert("phone".into(), json!(place.phone));
     body.insert("name".into(), json!(place.name));
     body.insert("info".into(), json!(place.info));
     body.insert("consent".into(), json!(place.consent));
-    body.insert("priority".into(), json!(if place.automation { "automation" } else { "interactive" }));
+    body.insert("priority".into(), json!(priority(place.automation)));
     for (name, value) in [("connection", &place.connection), ("line", &place.line)] {
         if let Some(value) = value {
             body.insert(name.into(), json!(value));
@@ -168,7 +175,7 @@ fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
         std::io::stdin().read_to_string(&mut input).context("stdin cannot be read")?;
         phones = input.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     }
-    let priority = if preview.interactive { "interactive" } else { "automation" };
+    let priority = priority(!preview.interactive);
     Ok(json!({"phones": phones, "connection": preview.connection, "line": preview.line, "priority": priority}))
 }
 
@@ -223,7 +230,9 @@ fn waits(call: &Value) -> String {
     }
     let reason = text(call, "/waits/reason/sentence/en");
     let mut said = if reason.is_empty() { "its turn comes now".to_owned() } else { reason };
-    for (before, part) in [(" until ", moment(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
+    // A slot ends with the phone's report; its time is only the latest.
+    let until = if text(call, "/waits/reason/code") == "hold_busy" { ", at the latest at " } else { " until " };
+    for (before, part) in [(until, moment(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
         if !part.is_empty() {
             said.push_str(before);
             said.push_str(&part);
@@ -244,7 +253,7 @@ fn detail(call: &Value) -> String {
     let mut out = facts(&[
         ("call", text(call, "/id")),
         ("state", text(call, "/state")),
-        ("waits", waits(call)),
+        ("now", waits(call)),
         ("refusal", dash(&[text(call, "/refusal/sentence/en"), text(call, "/reason"), text(call, "/refusal/advice/en")])),
         ("phone", format!("{} ({})", text(call, "/phone_national"), text(call, "/phone"))),
         ("customer", dash(&[text(call, "/customer/name"), text(call, "/customer/info")])),
@@ -271,7 +280,11 @@ fn detail(call: &Value) -> String {
         ("write-back", text(call, "/write_back/status")),
     ]);
     for (kind, state) in call.pointer("/write_back/kinds").and_then(Value::as_object).into_iter().flatten() {
-        out.push_str(&format!("  {kind}: {}\n", dash(&[text(state, "/entry"), text(state, "/failed")])));
+        let version = Some(text(state, "/version")).filter(|v| !v.is_empty()).map(|v| format!("report {v} written")).unwrap_or_default();
+        let said = dash(&[version, text(state, "/entry"), text(state, "/failed")]);
+        if !said.is_empty() {
+            out.push_str(&format!("  {kind}: {said}\n"));
+        }
     }
     let attempts = list(call, "/attempts");
     if !attempts.is_empty() {

@@ -139,7 +139,7 @@ fn shown(plugin: &Value) -> String {
         ("plugin", text(plugin, "/id")),
         ("name", text(plugin, "/name")),
         ("evidence", format!("{}, checked {}", text(plugin, "/evidence"), text(plugin, "/checked"))),
-        ("sources", text(plugin, "/sources")),
+        ("sources", list(plugin, "/sources").iter().map(|source| text(source, "")).collect::<Vec<_>>().join("\n             ")),
         ("receives", list(plugin, "/receive").iter().map(|v| format!("{} ({})", text(v, "/name"), text(v, "/methods"))).collect::<Vec<_>>().join(", ")),
         (
             "writes back",

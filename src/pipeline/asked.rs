@@ -103,7 +103,7 @@ pub fn new_call(app: &App, asked: Asked, now: Time) -> Result<Call, NotAsked> {
 }
 
 /// The same wish again as a call of its own, with the reason of the person who wants it.
-pub fn redial(app: &App, old: &Call, by: String, reason: String, now: Time) -> Result<Call, NotAsked> {
+pub fn redial(app: &App, old: &Call, by: String, reason: String, interactive: bool, now: Time) -> Result<Call, NotAsked> {
     if step(old.state, Signal::Redial, old.ever_sent) != Step::NewCall {
         return refused(Code::Conflict, format!("the call is {}: it can be redialled when it is over or unconfirmed", old.state.as_str()));
     }
@@ -118,13 +118,13 @@ pub fn redial(app: &App, old: &Call, by: String, reason: String, now: Time) -> R
     call.customer = old.customer.clone();
     call.record = old.record.clone();
     call.owner.clone_from(&old.owner);
-    timely(app, call, &way, true, now)
+    timely(app, call, &way, interactive, now)
 }
 
 /// A phone number or the refusal that says what is wrong with it.
 pub fn read_phone(text: &str) -> Result<Phone, NotAsked> {
-    phone::normalise(text)
-        .map_err(|error| NotAsked::Refused { code: error.code(), detail: format!("`{}`: {error}", text.chars().take(40).collect::<String>()) })
+    // The sentence of the code says what is wrong; the detail only what was given.
+    phone::normalise(text).map_err(|error| NotAsked::Refused { code: error.code(), detail: format!("`{}`", text.chars().take(40).collect::<String>()) })
 }
 
 fn blank(app: &App, origin: Origin, phone: Phone, way: &Way, now: Time) -> Call {
@@ -149,7 +149,7 @@ fn timely(app: &App, mut call: Call, way: &Way, interactive: bool, now: Time) ->
     if interactive {
         let outlook = outlook::of_lines(app, &call.lines, true, &Thought::new(), now)?;
         if let Some(code) = outlook::hopeless(&outlook, call.expires_at) {
-            return refused(code, "someone waits for this call, and it would not go in time; ask with priority `automation` to let it wait");
+            return refused(code, "someone waits for this call, and it would not go in time; with priority `automation` it may wait");
         }
     }
     Ok(call)

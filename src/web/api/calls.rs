@@ -80,6 +80,23 @@ pub struct ReasonBody {
     pub reason: String,
 }
 
+/// A redial.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedialBody {
+    /// Why; it is kept with the new call.
+    #[serde(default)]
+    reason: String,
+    /// interactive (default: someone waits) or automation.
+    #[serde(default = "interactive")]
+    #[schema(value_type = Option<String>)]
+    priority: Priority,
+}
+
+fn interactive() -> Priority {
+    Priority::Interactive
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -209,18 +226,19 @@ async fn change(id: &str, caller: &Caller, state: &State, make: impl Fn(CallId) 
 
 /// Call the same customer again, as a new call with a reason. 409 while the old call may still be placed.
 #[utoipa::path(
-    post, path = "/calls/{id}/redial", tag = "calls", request_body = ReasonBody,
+    post, path = "/calls/{id}/redial", tag = "calls", request_body = RedialBody,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = CallDetail), (status = 200, description = "This key made a call before: that call", body = CallDetail))
 )]
 pub async fn redial(request: HttpRequest, id: Path<String>, caller: Caller, state: Data<State>, payload: Payload) -> Answer {
     caller.needs(ApiRole::Operator)?;
-    let body: ReasonBody = input::json(payload).await?;
+    let body: RedialBody = input::json(payload).await?;
     let reason = body.reason.trim();
     if reason.is_empty() {
         return Err(Fault::new(Code::BadRequest, "a redial needs a reason, for example {\"reason\": \"the phone shows no call\"}"));
     }
     let old = find(&state, &caller, &id)?;
-    let call = asked::redial(&state.app, &old, caller.name.clone(), reason.to_owned(), state.app.clock.now())?;
+    let interactive = body.priority == Priority::Interactive;
+    let call = asked::redial(&state.app, &old, caller.name.clone(), reason.to_owned(), interactive, state.app.clock.now())?;
     store(&request, &caller, &state, call).await
 }

@@ -1,0 +1,198 @@
+//! The commands as a person runs them: with and without a server, their exit codes, and data apart from talk.
+
+use std::path::Path;
+use std::process::Command;
+
+use callbridge::cli::bridge::{Bridge, Role};
+use callbridge::config::{Sources, load};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a settings file; commands run inside it.
+struct Place {
+    dir: TempDir,
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}\n{}", self.out, self.err))
+    }
+}
+
+const SETTINGS: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+public_url = "https://bridge.example.vn"
+[store]
+path = "data"
+cache_mib = 8
+[store.snapshot]
+every = "0s"
+[dialer]
+url = "http://127.0.0.1:1/campaign/callone/"
+[outbound]
+allow_networks = ["127.0.0.0/8"]
+[[lines]]
+id = "sales-1"
+secret_key = "line-key-0123456789"
+[[connections]]
+id = "shop"
+plugin = "generic"
+hook_key = "hook-key-0123456789"
+lines = ["sales-1"]
+"#;
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("c.toml"), SETTINGS).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_callbridge")).args(["--config", "c.toml"]).args(args).current_dir(self.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// As in [`Place::run`], with the exit code that is expected.
+    fn ends(&self, code: i32, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+        ran
+    }
+
+    /// A server on this folder's store that only answers.
+    fn server(&self) -> Bridge {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut settings = load(&Sources { files: vec![self.path().join("c.toml")], ..Sources::default() }).unwrap();
+        settings.store.path = self.path().join("data");
+        Bridge::start(settings, None, Role::Web, true).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_server_the_commands_ask_it() {
+    let place = Place::new();
+    let bridge = place.server();
+    let call = place.ends(0, &["--json", "call", "place", "0912 345 678", "--name", "Nguyễn Thị Hoa", "--connection", "shop"]).json();
+    let id = call["id"].as_str().unwrap();
+    assert_eq!((&call["origin"]["kind"], &call["priority"]), (&"hand".into(), &"interactive".into()));
+    let listed = place.ends(0, &["call", "list"]);
+    assert!(listed.out.contains(id) && listed.out.contains("Nguyễn Thị Hoa") && listed.err.is_empty(), "{}", listed.out);
+    assert!(place.ends(0, &["call", "show", id]).out.contains("queued"));
+    assert_eq!(place.ends(0, &["--json", "call", "preview", "0912345678", "113"]).json()["items"][1]["would"], "refuse");
+    place.ends(4, &["call", "redial", id, "--reason", "again"]);
+    place.ends(0, &["call", "cancel", id]);
+    assert!(place.ends(4, &["call", "cancel", id]).err.contains("only a queued call can be cancelled"));
+    place.ends(3, &["call", "show", "call_x"]);
+    place.ends(3, &["event", "replay", "evt_x"]);
+    assert!(place.ends(0, &["line", "pause", "sales-1", "--reason", "battery"]).out.contains("battery"));
+    assert!(place.ends(4, &["call", "place", "0912345678"]).err.contains("the line is paused"));
+    place.ends(0, &["line", "resume", "sales-1"]);
+    place.ends(3, &["line", "resume", "sales-9"]);
+    assert!(place.ends(0, &["pause", "--all", "--reason", "Tết"]).out.contains("Tết"));
+    assert_eq!(place.ends(0, &["--json", "line", "list"]).json()["items"][0]["state"], "stopped");
+    place.ends(0, &["resume", "--all"]);
+    place.ends(2, &["pause"]);
+    assert!(place.ends(0, &["connection", "list"]).out.contains("https://bridge.example.vn/hooks/shop/hook-key-0123456789"));
+    assert_eq!(place.ends(0, &["--json", "event", "list", "--rejected"]).json()["items"], serde_json::json!([]));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_the_commands_open_the_store() {
+    let place = Place::new();
+    assert!(place.ends(5, &["call", "list"]).err.contains("there is no store in data yet"));
+    place.server().stop().await;
+    let placed = place.ends(0, &["--json", "call", "place", "0912345678", "--automation"]);
+    assert!(placed.err.contains("no server is running"), "{}", placed.err);
+    assert_eq!(place.ends(0, &["--json", "call", "list"]).json()["items"][0]["id"], placed.json()["id"]);
+    // A socket that a killed server left behind is no server.
+    drop(std::os::unix::net::UnixListener::bind(place.path().join("data/left.sock")).unwrap());
+    std::fs::rename(place.path().join("data/left.sock"), place.path().join("data/callbridge.sock")).unwrap();
+    place.ends(0, &["line", "list"]);
+    // A server whose socket is gone still holds the store.
+    let bridge = place.server();
+    std::fs::remove_file(place.path().join("data/callbridge.sock")).unwrap();
+    assert!(place.ends(5, &["line", "list"]).err.contains("in use by another callbridge process"));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_the_running_server_becomes_a_stopped_store() {
+    let place = Place::new();
+    let bridge = place.server();
+    let id = place.ends(0, &["--json", "call", "place", "0912345678", "--automation"]).json()["id"].as_str().unwrap().to_owned();
+    let written = place.ends(0, &["backup", "copy.callbridge"]);
+    assert_eq!(Path::new(written.out.trim()), std::fs::canonicalize(place.path()).unwrap().join("copy.callbridge"));
+    bridge.stop().await;
+    place.ends(4, &["restore", "copy.callbridge", "--to", "data"]);
+    place.ends(3, &["restore", "nothing.callbridge", "--to", "restored"]);
+    std::fs::write(place.path().join("broken"), "no backup").unwrap();
+    place.ends(1, &["restore", "broken", "--to", "restored"]);
+    place.ends(0, &["restore", "copy.callbridge", "--to", "restored"]);
+    std::fs::write(place.path().join("c.toml"), SETTINGS.replace("\"data\"", "\"restored\"")).unwrap();
+    let call = place.ends(0, &["--json", "call", "show", &id]).json();
+    assert_eq!((&call["state"], &call["waits"]["reason"]["code"]), (&"queued".into(), &"hold_stopped".into()));
+}
+
+#[test]
+fn check_says_what_is_in_place_and_what_is_not() {
+    let place = Place::new();
+    let found = place.ends(1, &["--json", "check"]).json();
+    let result = |about: &str| found.as_array().unwrap().iter().filter(|f| f["about"] == about).map(|f| f["result"].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!((result("plugins"), result("clock"), result("public_url")), (vec!["ok"], vec!["ok"], vec!["ok"]), "{found}");
+    assert_eq!(result("dialer"), ["error"], "nothing listens there");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dialer = listener.local_addr().unwrap().to_string();
+    std::fs::write(place.path().join("c.toml"), SETTINGS.replace("127.0.0.1:1/", &format!("{dialer}/"))).unwrap();
+    place.ends(0, &["check"]);
+    std::fs::write(place.path().join("c.toml"), "[server]\nlistn = 1\n").unwrap();
+    assert!(place.ends(1, &["check"]).out.contains("listen"));
+}
+
+#[test]
+fn plugins_are_listed_checked_tested_and_made_without_a_server() {
+    let place = Place::new();
+    assert!(place.ends(0, &["plugin", "list"]).out.contains("generic"));
+    assert!(place.ends(0, &["plugin", "show", "generic"]).out.contains("result_url"));
+    assert!(place.ends(3, &["plugin", "show", "generik"]).err.contains("did you mean `generic`?"));
+    place.ends(0, &["plugin", "new", "my-crm"]);
+    place.ends(4, &["plugin", "new", "my-crm"]);
+    place.ends(2, &["plugin", "new", "My CRM"]);
+    place.ends(0, &["plugin", "check", "plugins"]);
+    place.ends(0, &["plugin", "test", "plugins/my-crm"]);
+    // A case that no longer holds fails, is blessed, and holds.
+    let file = place.path().join("plugins/my-crm/cases/first/3-call.json");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, right.replace("0912345678", "0987654321")).unwrap();
+    assert!(place.ends(1, &["plugin", "test", "plugins/my-crm"]).out.contains("0987654321"));
+    assert!(place.ends(0, &["plugin", "test", "plugins/my-crm", "--bless"]).out.contains("written"));
+    place.ends(0, &["plugin", "test", "plugins/my-crm"]);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("0912345678"));
+    std::fs::write(place.path().join("plugins/my-crm/plugin.toml"), "spec = 1\nidd = \"my-crm\"\n").unwrap();
+    assert!(place.ends(1, &["plugin", "check", "plugins/my-crm"]).out.contains("did you mean `id`?"));
+}
+
+#[test]
+fn each_value_of_the_settings_is_explained_without_its_secret() {
+    let place = Place::new();
+    let rows = place.ends(0, &["--json", "config", "explain"]).json();
+    let row = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
+    assert_eq!(row("store.path")["from"], "c.toml:6");
+    assert_eq!(row("dialer.timeout")["from"], "built in");
+    assert_eq!(row("connections.shop.hook_key")["value"], "[secret]");
+    let help = place.ends(0, &["--help"]);
+    assert!(help.out.contains("Exit codes:"));
+}
