@@ -147,7 +147,7 @@ async fn a_foreign_phone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_nobody_can_dial() {
-    no_call(json!({"phone": "không có", "record_id": "1001"}), Code::BadPhone).await;
+    no_call(json!({"phone": "09123", "record_id": "1001"}), Code::BadPhone).await;
     no_call(json!({"phone": "113", "record_id": "1001"}), Code::ServiceNumber).await;
 }
 

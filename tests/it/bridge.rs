@@ -60,7 +60,7 @@ impl Setup {
         settings.store.cache_mib = 8;
         settings.server.workers = 1;
         settings.dialer.settle = Duration::ZERO;
-        settings.dialer.report_settle = Duration::from_millis(20);
+        settings.dialer.report_settle = Duration::ZERO;
         settings.dialer.timeout = Duration::from_secs(5);
         settings.outbound.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         settings.lines = vec![LineSettings::new(LineId::new(LINE), SecretText::new(LINE_KEY))];
@@ -90,6 +90,12 @@ impl Setup {
 
     pub fn pace(mut self, change: impl FnOnce(&mut Pace)) -> Setup {
         change(&mut self.dialer.pace);
+        self
+    }
+
+    /// How often the phone posts a report again that nobody took, a second apart.
+    pub fn report_retries(mut self, times: u32) -> Setup {
+        self.dialer.report_retries = times;
         self
     }
 

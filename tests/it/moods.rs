@@ -166,7 +166,7 @@ async fn switched_off() {
 /// 2118: the reset day is not documented, so one probe a day.
 #[tokio::test(flavor = "multi_thread")]
 async fn quota_used_up() {
-    let f = Setup::new(Mood::QuotaUsedUp).start_by_hand().await;
+    let f = Setup::new(Mood::QuotaUsedUp).connection(|c| c.expire_automation = Some(2 * DAY)).start_by_hand().await;
     let id = f.wish(PHONE).await;
     f.until("the line is paused", |f| f.line().pause.map(|p| assert_eq!(p.code, Code::Dialer2118))).await;
     f.mood(Mood::Answers);
