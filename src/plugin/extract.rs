@@ -305,11 +305,19 @@ fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
         BodyKind::Query => decode_form(delivery.query.as_bytes()),
         BodyKind::Sniff => match (peek(&delivery.body), content_type.contains("form-urlencoded")) {
             _ if content_type.contains("multipart/") => Err(unreadable(Code::WrongContentType, "multipart bodies are not read")),
+            (None, false) if !delivery.body.is_empty() && !may_be_a_form(&content_type) => {
+                Err(unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON or a form")))
+            }
             (None, _) if delivery.body.is_empty() => decode_form(delivery.query.as_bytes()),
             (_, true) | (None, _) => decode_form(&delivery.body),
             (Some(_), false) => decode_json(&delivery.body),
         },
     }
+}
+
+/// Scripts that post a form say nothing, `text/plain` or JSON as often as the right type; XML or a picture is never a form.
+fn may_be_a_form(content_type: &str) -> bool {
+    content_type.is_empty() || content_type.starts_with("text/plain") || content_type.contains("json")
 }
 
 /// One JSON document in UTF-8, at most 64 levels deep.

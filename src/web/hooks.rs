@@ -17,9 +17,9 @@ use crate::error::Code;
 use crate::failpoint::HOOKS_ANSWER;
 use crate::pipeline::ingest::{self, Told};
 
-/// The largest body that is taken.
+/// The largest body that is taken where no setting says so.
 pub const BODY_LIMIT: usize = 1 << 20;
-/// The body must be there by then; the server's own limit covers only the head.
+/// The body must be there by then where no setting says so; the server's own limit covers only the head.
 const BODY_TIME: Duration = Duration::from_secs(15);
 
 #[derive(serde::Deserialize)]
@@ -32,7 +32,7 @@ pub struct Address {
 
 /// Takes one delivery.
 pub async fn take(request: HttpRequest, address: Path<Address>, state: Data<State>, payload: Payload) -> HttpResponse {
-    let (body, too_large) = match read(payload, BODY_LIMIT).await {
+    let (body, too_large) = match read_within(payload, state.settings.server.max_body_bytes, state.settings.server.body_timeout).await {
         Ok(read) => read,
         Err(code) => return private(problem(code, ""), HOOKS_ANSWER.after),
     };
@@ -67,7 +67,11 @@ fn respond(told: Told) -> HttpResponse {
 }
 
 /// Reads a body up to `limit`; true: there was more.
-pub async fn read(mut payload: Payload, limit: usize) -> Result<(Bytes, bool), Code> {
+pub async fn read(payload: Payload, limit: usize) -> Result<(Bytes, bool), Code> {
+    read_within(payload, limit, BODY_TIME).await
+}
+
+async fn read_within(mut payload: Payload, limit: usize, time: Duration) -> Result<(Bytes, bool), Code> {
     let reading = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = payload.next().await {
@@ -79,5 +83,5 @@ pub async fn read(mut payload: Payload, limit: usize) -> Result<(Bytes, bool), C
         }
         Ok((body.freeze(), false))
     };
-    tokio::time::timeout(BODY_TIME, reading).await.unwrap_or(Err(Code::TooSlow))
+    tokio::time::timeout(time, reading).await.unwrap_or(Err(Code::TooSlow))
 }

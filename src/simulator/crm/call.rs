@@ -13,7 +13,7 @@ const ANSWER_KEPT_CHARS: usize = 800;
 
 /// `POST /page/customers/{id}/call`.
 pub async fn press(crm: Data<Crm>, id: Path<String>) -> HttpResponse {
-    let ask_id = format!("ask_{}", uuid::Uuid::now_v7().simple());
+    let ask_id = format!("ask_{}", crm.clock.uuid().simple());
     let asked = {
         let mut state = crm.state();
         let customer = state.book.customer(&id).cloned();

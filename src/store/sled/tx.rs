@@ -163,6 +163,10 @@ impl<'a> Tx<'a> {
     /// Writes a changed call that was in state `from`, and moves it in index and counters.
     pub fn update_call(&mut self, call: &mut Call, from: State, now: Time) -> Result<(), StoreError> {
         call.version += 1;
+        if call.state != State::Queued {
+            // Only what waits is held.
+            call.hold = None;
+        }
         if call.state != from {
             self.count(&call.workspace, &format!("calls.state.{}", from.as_str()), -1)?;
             self.count(&call.workspace, &format!("calls.state.{}", call.state.as_str()), 1)?;

@@ -1,0 +1,18 @@
+//! Flow tests: a real bridge, the simulated phone and the fake CRM, each on a socket of its own. Tidy and fuzz live here too, so that
+//! they cost no link of their own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+
+mod backlog;
+mod bad_input;
+mod bridge;
+mod callone;
+mod espocrm;
+mod far_end;
+mod fuzz;
+mod hubspot;
+mod moods;
+mod reports;
+mod restart;
+mod tidy;
+mod wire;
