@@ -4,6 +4,8 @@
 //! it is started with `--play`. The load comes from this process. Everything that is compared runs interleaved, so that a
 //! slow moment of the machine hits all of it; tables hold medians.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, reason = "a test or a measurement ends where it cannot go on")]
+
 mod backlog;
 mod bridge;
 mod client;

@@ -31,7 +31,7 @@ pub fn judge(evidence: &Evidence<'_>, table: &mut Table) {
     adds_up(evidence, table);
 }
 
-fn by_id<'a>(records: &'a Records) -> HashMap<String, &'a Call> {
+fn by_id(records: &Records) -> HashMap<String, &Call> {
     records.calls.iter().map(|call| (call.id.to_string(), call)).collect()
 }
 
