@@ -78,6 +78,14 @@ async fn send(load: Arc<Load>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where things stood when the loop had warmed up.
+struct Steady {
+    at: Instant,
+    written: u64,
+    cpu: [f64; 4],
+    threads: Vec<(String, f64)>,
+}
+
 /// Measures and prints.
 pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
     let (place, dialer, crm, connections) = Stage::place(dir, args.lines)?;
@@ -94,7 +102,7 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
         until: begun + warm + length,
     });
     let senders: Vec<_> = (0..SENDERS).map(|_| tokio::spawn(send(Arc::clone(&load)))).collect();
-    let mut steady: Option<(Instant, u64, [f64; 4], Vec<(String, f64)>)> = None;
+    let mut steady = None;
     let mut each_second = vec![(Instant::now(), 0u64)];
     while Instant::now() < load.until {
         tokio::time::sleep(Duration::from_millis(25)).await;
@@ -105,7 +113,7 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
         };
         load.allowed.store(allowed, Ordering::Relaxed);
         if steady.is_none() && begun.elapsed() >= warm {
-            steady = Some((Instant::now(), written, stage.cpu(), machine::cpu_by_thread(stage.bridge.pid())));
+            steady = Some(Steady { at: Instant::now(), written, cpu: stage.cpu(), threads: machine::cpu_by_thread(stage.bridge.pid()) });
             each_second = vec![(Instant::now(), written)];
         } else if each_second.last().is_some_and(|(at, _)| at.elapsed() >= Duration::from_secs(1)) {
             each_second.push((Instant::now(), written));
@@ -118,15 +126,15 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
     for sender in senders {
         sender.await??;
     }
-    let Some((from, before, cpu_before, threads_before)) = steady else { anyhow::bail!("the loop was too short") };
-    let secs = (end - from).as_secs_f64();
-    let split: Vec<f64> = cpu.iter().zip(cpu_before).map(|(after, before)| (after - before) / secs).collect();
+    let Some(before) = steady else { anyhow::bail!("the loop was too short") };
+    let secs = (end - before.at).as_secs_f64();
+    let split: Vec<f64> = cpu.iter().zip(before.cpu).map(|(after, before)| (after - before) / secs).collect();
     let stats = client::get(stage.dialer.at()?, "/_sim/stats").await?;
     show(
         args,
         &Outcome {
             per_second: per_second(&each_second),
-            rate: count(written - before) / secs,
+            rate: count(written - before.written) / secs,
             secs,
             split,
             rss,
@@ -138,7 +146,7 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
     );
     let busy: Vec<String> = threads
         .iter()
-        .map(|(name, after)| (name, (after - threads_before.iter().find(|(n, _)| n == name).map_or(0.0, |(_, b)| *b)) / secs))
+        .map(|(name, after)| (name, (after - before.threads.iter().find(|(n, _)| n == name).map_or(0.0, |(_, b)| *b)) / secs))
         .filter(|(_, share)| *share > 0.005)
         .map(|(name, share)| format!("{name} {share:.2}"))
         .collect();

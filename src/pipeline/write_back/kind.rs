@@ -203,10 +203,13 @@ impl Work<'_> {
 
     /// `None`: its conditions do not hold.
     async fn step(&mut self, state: &mut KindState, step: &Step) -> Option<Sent> {
-        match self.plugin.holds(&step.conditions, &self.context(state), &self.wired.params) {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
+        // The context is a whole document: it is made only where something looks at it.
+        if !step.conditions.is_empty() {
+            match self.plugin.holds(&step.conditions, &self.context(state), &self.wired.params) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
+            }
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
         if matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
