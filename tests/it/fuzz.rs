@@ -22,6 +22,9 @@ use serde_json::Map;
 /// Nothing small may take this long, also in a slow build on a busy machine.
 const TOO_LONG: Duration = Duration::from_secs(5);
 
+/// Cases between two looks at the clock.
+const ROUND: u32 = 200;
+
 /// One change of some bytes.
 #[derive(Debug, Clone)]
 enum Edit {
@@ -134,12 +137,16 @@ fn fuzz(name: &str, seeds: usize, target: impl Fn(usize, &[Edit])) {
     assert!(seeds > 0, "{name} has no seeds");
     let seconds = std::env::var("CALLBRIDGE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2.0);
     let (from, budget) = (Instant::now(), Duration::from_secs_f64(seconds));
-    let mut runner = TestRunner::new(Config { cases: 200, failure_persistence: None, max_shrink_time: 20_000, ..Config::default() });
+    let config = Config { cases: ROUND, failure_persistence: None, max_shrink_time: 20_000, ..Config::default() };
     let runs = RefCell::new(0u64);
     for seed in 0..seeds {
         target(seed, &[]);
     }
+    let mut rounds = 0;
     while from.elapsed() < budget {
+        // A runner counts its successes over all its runs: a used one would run nothing more.
+        let mut runner = TestRunner::new(config.clone());
+        rounds += 1;
         let strategy = (0..seeds, proptest::collection::vec(edit(), 0..6));
         let result = runner.run(&strategy, |(seed, edits)| {
             *runs.borrow_mut() += 1;
@@ -152,6 +159,7 @@ fn fuzz(name: &str, seeds: usize, target: impl Fn(usize, &[Edit])) {
             panic!("{name}, after {} runs: {error}", runs.borrow());
         }
     }
+    assert_eq!(*runs.borrow(), rounds * u64::from(ROUND), "every round ran");
     eprintln!("{name}: {} runs in {:?} from {seeds} seeds", runs.borrow(), from.elapsed());
 }
 
