@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod api;
 mod backlog;
 mod bad_input;
 mod bridge;
 mod callone;
+mod cli;
 mod espocrm;
 mod far_end;
 mod fuzz;
