@@ -49,7 +49,7 @@ pub struct Report {
     /// Raw; its values are not documented.
     pub call_status: Option<i64>,
     pub sim: String,
-    /// As sent; [`Report::call_seconds`] reads the unit.
+    /// As sent; [`Report::seconds`] reads the unit.
     pub call_duration: i64,
     pub answer_duration: i64,
     pub send_sms: bool,

@@ -1,9 +1,9 @@
 //! The embedded store: sled 0.34, used by the rules its measurements paid for.
 //!
 //! - `flush()` is not an fsync on Linux: a step is durable after `flush()` and `sync_data` on a second handle of `<dir>/db`.
-//! - One committer thread applies waiting steps in groups, each group in one sled transaction ([`commit`]).
-//! - No value is larger than 16 KiB; raw bodies lie in chunks ([`keys`]).
-//! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start ([`schedule`]).
+//! - One committer thread applies waiting steps in groups, each group in one sled transaction (`commit`).
+//! - No value is larger than 16 KiB; raw bodies lie in chunks (`keys`).
+//! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`).
 
 mod commit;
 mod intake;
