@@ -10,7 +10,7 @@ use super::args::Cli;
 use super::client;
 use super::output::{self, FAILED, Failed, NOT_FOUND, NOT_POSSIBLE, text};
 use crate::clock::Clock;
-use crate::store::sled::{self, BackupError};
+use crate::store::{BackupError, restore_backup};
 
 #[derive(Debug, clap::Args)]
 pub struct Backup {
@@ -41,7 +41,7 @@ pub async fn backup(cli: &Cli, args: &Backup) -> anyhow::Result<ExitCode> {
 
 pub fn restore(cli: &Cli, args: &Restore) -> anyhow::Result<ExitCode> {
     eprintln!("reading {} …", args.backup.display());
-    let rows = sled::restore(&args.backup, &args.to, Clock::System.now()).map_err(|error| {
+    let rows = restore_backup(&args.backup, &args.to, Clock::System.now()).map_err(|error| {
         let code = match &error {
             BackupError::Io(_, io) if io.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
             BackupError::NotEmpty(_) => NOT_POSSIBLE,

@@ -12,7 +12,7 @@ pub mod sled;
 pub mod task;
 pub mod verbs;
 
-pub use self::sled::SledStore;
+pub use self::sled::{BackupError, SledStore, restore as restore_backup};
 pub use codec::BadRecord;
 pub use task::{Subject, Task, TaskKind};
 pub use verbs::*;

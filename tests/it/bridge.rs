@@ -298,12 +298,22 @@ impl Fixture {
     }
 
     pub async fn reaches(&self, id: CallId, state: State) -> Call {
-        self.until(&format!("the call is {}", state.as_str()), |f| Some(f.call(id)).filter(|c| c.state == state)).await
+        let call = self.until(&format!("the call is {}", state.as_str()), |f| Some(f.call(id)).filter(|c| c.state == state)).await;
+        self.settled().await;
+        call
+    }
+
+    /// A record can be read a moment before its step is answered and scheduled: a further step waits for that.
+    async fn settled(&self) {
+        let nobody = Change::Cancel { call: CallId([0; 16]) };
+        assert_eq!(self.store().change(self.now(), "fixture".into(), nobody).await.unwrap(), Changed::NotFound);
     }
 
     /// Waits until the call's result is in the CRM.
     pub async fn logged(&self, id: CallId) -> Call {
-        self.until("the result is in the CRM", |f| Some(f.call(id)).filter(|c| c.write_back.status == Status::Logged)).await
+        let call = self.until("the result is in the CRM", |f| Some(f.call(id)).filter(|c| c.write_back.status == Status::Logged)).await;
+        self.settled().await;
+        call
     }
 
     pub fn attempts(&self, id: CallId) -> Vec<Attempt> {
