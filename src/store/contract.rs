@@ -369,6 +369,18 @@ async fn a_report_during_a_write_back_keeps_the_task() {
 }
 
 #[tokio::test]
+async fn a_new_report_does_not_hide_that_an_earlier_process_may_have_written_back() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
+    let f = f.reopened();
+    let later = AfterReport { body_digest: "d2".into(), ..after() };
+    f.store.report(at(1), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap();
+    let task = f.store.take_tasks(TaskKind::WriteBack, at(60), 1).unwrap().remove(0);
+    assert!(task.epoch < f.store.epoch());
+}
+
+#[tokio::test]
 async fn stop_all_survives_a_restart() {
     let f = Fixture::new();
     f.queued(1).await;

@@ -80,8 +80,10 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
 }
 
 fn due(tx: &mut Tx<'_>, call: &Call, kind: TaskKind, at: Time) -> Result<(), StoreError> {
-    let epoch = tx.epoch;
-    tx.write_task(&Task { kind, subject: Subject::Call(call.id), due: at, tries: 0, first_due: at, epoch, connection: call.connection.clone() })
+    let subject = Subject::Call(call.id);
+    // A task that waits already may have been under way in an earlier process: that doubt must not be lost.
+    let epoch = tx.task(kind, subject)?.map_or(tx.epoch, |task| task.epoch);
+    tx.write_task(&Task { kind, subject, due: at, tries: 0, first_due: at, epoch, connection: call.connection.clone() })
 }
 
 /// A call that is over and will get no report: its sentence goes onto the record, and to a drop-in caller.
