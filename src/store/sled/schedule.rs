@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::keys::{self, Tree};
 use super::open::Trees;
-use crate::domain::call::{Call, State};
+use crate::domain::call::{Call, Hold, State};
 use crate::domain::id::{CallId, ConnectionId, LineId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
@@ -132,6 +132,21 @@ struct Work {
     again: HashMap<Subject, Time>,
 }
 
+/// What the index needs of a stored call: the start reads a hundred thousand of them.
+#[derive(serde::Deserialize)]
+struct Alive {
+    id: CallId,
+    state: State,
+    connection: Option<ConnectionId>,
+    lines: Vec<LineId>,
+    line: Option<LineId>,
+    interactive: bool,
+    wished_at: Time,
+    expires_at: Time,
+    hold: Option<Hold>,
+    deadline: Option<Time>,
+}
+
 /// The index.
 #[derive(Default)]
 pub struct Index {
@@ -172,7 +187,7 @@ impl Index {
             let (key, _) = row.map_err(broken)?;
             let Some(id) = keys::id_of(&key[1..]) else { continue };
             if let Some(bytes) = trees.get(Tree::Calls, &id).map_err(broken)? {
-                self.revive(&codec::decode(&bytes)?);
+                self.revive(codec::decode(&bytes)?);
             }
         }
         for row in &trees.trees[Tree::Tasks as usize] {
@@ -184,11 +199,19 @@ impl Index {
     }
 
     /// Puts a call that was alive when the process ended back to where it was.
-    fn revive(&mut self, call: &Call) {
+    fn revive(&mut self, call: Alive) {
         match call.state {
             State::Queued => {
                 let not_before = call.hold.and_then(|h| if h.code == Code::HoldBackoff { h.until } else { None });
-                self.apply(vec![Effect::queued(call, not_before)]);
+                self.apply(vec![Effect::Queued {
+                    call: call.id,
+                    connection: call.connection,
+                    lines: call.lines,
+                    interactive: call.interactive,
+                    wished: call.wished_at,
+                    expires: call.expires_at,
+                    not_before,
+                }]);
             }
             // Its sender is gone: it may have been sent.
             State::Placing => {
