@@ -71,7 +71,7 @@ pub struct Place {
 #[derive(Debug, clap::Args)]
 pub struct Preview {
     /// Numbers as people write them; `-` reads them from stdin, one per line.
-    #[arg(required = true, allow_hyphen_values = true)]
+    #[arg(required = true)]
     phones: Vec<String>,
     #[arg(long)]
     connection: Option<String>,
