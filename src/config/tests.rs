@@ -111,7 +111,7 @@ fn every_option_of_the_lists_is_explained_and_its_example_loads() {
         }
     }
     // What the comments call the default is the default.
-    let plain = Connection::new("hubspot-main".into(), "hubspot");
+    let plain = Connection::new(connection.id.clone(), &connection.plugin);
     let same =
         Connection { owner_wait: connection.owner_wait, inbound_rate: connection.inbound_rate, max_new_calls: connection.max_new_calls, ..plain.clone() };
     assert_eq!(same, plain);
