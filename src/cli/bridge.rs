@@ -11,10 +11,11 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
+use crate::domain::rule::Waits;
 use crate::failpoint;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
-use crate::pipeline::{App, Live, Tuning};
+use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::Redactor;
 use crate::store::SledStore;
@@ -72,8 +73,14 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         live: ArcSwap::from_pointee(Live::default()),
         plugins,
     };
-    app.configure(settings.lines.clone(), settings.connections.clone());
+    app.configure(settings.lines.clone(), settings.connections.clone(), &common(settings));
     Ok(Arc::new(app))
+}
+
+fn common(settings: &Settings) -> Common {
+    let calls = &settings.calls;
+    let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
+    Common { workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {

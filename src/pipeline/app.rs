@@ -10,17 +10,20 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::clock::Clock;
 use crate::domain::connection::{Connection, Hook};
-use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::holiday::Calendar;
+use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
+use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
 use crate::plugin::manifest::Identity;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
-use crate::store::{SledStore, Store, SweepPolicy};
+use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
 use super::turn::Turns;
 
@@ -68,12 +71,31 @@ impl Wired {
     }
 }
 
+/// What holds for all connections: days off and how long calls wait.
+pub struct Common {
+    pub workspaces: Vec<Workspace>,
+    pub calendar: Calendar,
+    pub waits: Waits,
+}
+
 /// The configuration as it is now; replaced as a whole.
 #[derive(Default)]
 pub struct Live {
     pub connections: HashMap<ConnectionId, Arc<Wired>>,
     pub lines: HashMap<LineId, LineSettings>,
     pub sweep: SweepPolicy,
+    pub policies: HashMap<ConnectionId, Arc<Policy>>,
+    pub waits: Waits,
+}
+
+impl Live {
+    /// The rules of a connection, or those of calls that have none.
+    pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match connection {
+            Some(id) => self.policies.get(id).cloned(),
+            None => Some(Arc::new(Policy::of_nobody(workspace.clone(), self.waits))),
+        }
+    }
 }
 
 /// The whole bridge without its web side.
@@ -97,15 +119,19 @@ impl App {
     }
 
     /// Puts lines and connections in force.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>) {
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, common: &Common) {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, waits: common.waits, ..Live::default() };
         for connection in connections {
+            let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
+            let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
+            live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
             live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref())));
         }
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
+        self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         self.live.store(Arc::new(live));
         self.store.configure(policies, self.clock.now());
     }

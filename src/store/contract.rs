@@ -101,7 +101,7 @@ fn gate() -> Gate {
 }
 
 fn after() -> AfterReport {
-    AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), mismatch: false }
+    AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), ..AfterReport::default() }
 }
 
 fn event(n: u8) -> Event {
@@ -137,6 +137,7 @@ fn call(n: u8) -> Call {
         lines: vec!["a".into()],
         line: None,
         interactive: false,
+        consent: None,
         test_phone: None,
         wished_at: T0,
         created_at: T0,

@@ -6,6 +6,8 @@
 //! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`).
 
 mod commit;
+mod dnc;
+mod history;
 mod intake;
 mod keys;
 mod open;

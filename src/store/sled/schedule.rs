@@ -5,17 +5,20 @@
 //! calls and lines there are.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::keys::{self, Tree};
 use super::open::Trees;
 use crate::domain::call::{Call, Hold, State};
 use crate::domain::id::{CallId, ConnectionId, LineId};
+use crate::domain::connection::Mode;
+use crate::domain::opening::Status;
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, StoreError};
+use crate::store::verbs::{Claim, Next, Rules, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
@@ -75,8 +78,17 @@ impl Effect {
             interactive: call.interactive,
             wished: call.wished_at,
             expires: call.expires_at,
-            not_before,
+            not_before: not_before.or_else(|| own_hold(call.hold)),
         }
+    }
+}
+
+/// How long a call waits by a hold of its own, whatever its lines say. A brake ends only by a person.
+fn own_hold(hold: Option<Hold>) -> Option<Time> {
+    match hold? {
+        Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
+        Hold { code: Code::HoldBackoff | Code::HoldCap, until, .. } => until,
+        _ => None,
     }
 }
 
@@ -103,11 +115,17 @@ struct LineEntry {
 }
 
 struct Queue {
+    connection: Option<ConnectionId>,
+    /// What the calendar said last, and from when to when that holds; `None`: it has to be asked.
+    calendar: Option<(Time, Status)>,
     lines: Vec<usize>,
     waiting: [BTreeSet<(Time, CallId)>; 2],
     idle: BTreeSet<usize>,
     turn: usize,
 }
+
+/// Queue, whether someone waits, and the call's place in the queue.
+type Candidate = (usize, bool, (Time, CallId));
 
 struct Entry {
     queue: usize,
@@ -161,16 +179,20 @@ pub struct Index {
     brakes: Brakes,
     deadlines: BTreeSet<(Time, Deadline, CallId)>,
     work: [Work; 4],
+    rules: Option<Arc<Rules>>,
+    /// The latest moment that was asked about: an earlier one means that the clock was set back.
+    seen: Time,
 }
 
 impl Index {
     /// Reads everything that is not over.
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
+        let rules = self.rules.take();
         let policies: Vec<LinePolicy> = self.lines.iter_mut().filter_map(|l| l.policy.take()).collect();
         // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
         let running = std::mem::take(&mut self.work).map(|work| work.running);
-        *self = Index::default();
+        *self = Index { rules, ..Index::default() };
         for (work, running) in self.work.iter_mut().zip(running) {
             work.running = running;
         }
@@ -202,7 +224,7 @@ impl Index {
     fn revive(&mut self, call: Alive) {
         match call.state {
             State::Queued => {
-                let not_before = call.hold.and_then(|h| if h.code == Code::HoldBackoff { h.until } else { None });
+                let not_before = own_hold(call.hold);
                 self.apply(vec![Effect::Queued {
                     call: call.id,
                     connection: call.connection,
@@ -241,6 +263,35 @@ impl Index {
         for line in 0..self.lines.len() {
             self.mark(line);
         }
+    }
+
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = Some(Arc::new(rules));
+        for queue in &mut self.queues {
+            queue.calendar = None;
+        }
+        (0..self.lines.len()).for_each(|line| self.mark(line));
+    }
+
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.clone().unwrap_or_else(|| Arc::new(Rules::Unsaid))
+    }
+
+    /// Whether a queue's connection may call now; if not, until when, if that is known.
+    fn shut(&mut self, queue: usize, now: Time) -> Option<Option<Time>> {
+        let queue = &mut self.queues[queue];
+        let connection = queue.connection.as_ref()?;
+        let Some(Rules::Said { connections, .. }) = self.rules.as_deref() else { return None };
+        let Some(policy) = connections.get(connection).filter(|policy| policy.mode != Mode::Off) else { return Some(None) };
+        let status = match queue.calendar {
+            Some((from, status)) if from <= now && status.until.is_none_or(|until| now < until) => status,
+            _ => {
+                let status = policy.opening.status(now);
+                queue.calendar = Some((now, status));
+                status
+            }
+        };
+        status.shut.map(|_| status.until)
     }
 
     pub fn policy(&self, line: &LineId) -> Option<LinePolicy> {
@@ -288,7 +339,14 @@ impl Index {
         for line in &lines {
             self.lines[*line].queues.push(queue);
         }
-        self.queues.push(Queue { idle: lines.iter().copied().collect(), lines, waiting: Default::default(), turn: 0 });
+        self.queues.push(Queue {
+            connection: connection.clone(),
+            calendar: None,
+            idle: lines.iter().copied().collect(),
+            lines,
+            waiting: Default::default(),
+            turn: 0,
+        });
         self.queue_of.insert((connection, ids), queue);
         queue
     }
@@ -405,6 +463,17 @@ impl Index {
 
     /// Claims that may be tried now, each with a line that is free for it.
     pub fn next_calls(&mut self, now: Time, max: usize) -> Next {
+        if now < self.seen {
+            // The clock was set back: what was to be looked at later is looked at now, and waits for the new time.
+            let timed: Vec<usize> = self.timers.iter().map(|(_, line)| *line).collect();
+            timed.into_iter().for_each(|line| self.mark(line));
+            let delayed: Vec<(Time, CallId)> = self.delayed.iter().copied().filter(|(at, _)| *at < Time::NEVER).collect();
+            for (at, call) in delayed {
+                self.delayed.remove(&(at, call));
+                self.arrive(call);
+            }
+        }
+        self.seen = now;
         while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
             self.delayed.remove(&(at, call));
             self.arrive(call);
@@ -423,8 +492,7 @@ impl Index {
                 self.mark(line);
             }
         }
-        let wake_at =
-            if self.dirty.is_empty() { [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0)].into_iter().flatten().min() } else { Some(now) };
+        let wake_at = if self.dirty.is_empty() { [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0)].into_iter().flatten().filter(|at| *at < Time::NEVER).min() } else { Some(now) };
         Next { claims, wake_at }
     }
 
@@ -433,10 +501,14 @@ impl Index {
         if let Some(at) = self.lines[line].timer.take() {
             self.timers.remove(&(at, line));
         }
-        let candidate = self.candidate(line);
+        let (candidate, opens) = self.candidate(line, now);
         let entry = &self.lines[line];
         let (Some((queue, interactive, key)), Some(policy)) = (candidate, entry.policy.as_ref()) else {
             self.set_idle(line, true);
+            if let Some(at) = opens {
+                self.lines[line].timer = Some(at);
+                self.timers.insert((at, line));
+            }
             return None;
         };
         match may_place(policy, &entry.state, &self.brakes, interactive, entry.claimed.len(), now) {
@@ -464,14 +536,31 @@ impl Index {
     }
 
     /// The call that is next on this line: clicks before automation, the oldest first; automation takes turns between connections.
-    fn candidate(&self, line: usize) -> Option<(usize, bool, (Time, CallId))> {
-        let entry = &self.lines[line];
-        let clicked = entry.queues.iter().filter_map(|q| self.queues[*q].waiting[0].first().map(|key| (*q, true, *key))).min_by_key(|(_, _, key)| *key);
-        if clicked.is_some() {
-            return clicked;
+    ///
+    /// A connection outside its hours is passed over; the second value is when the first of those opens.
+    fn candidate(&mut self, line: usize, now: Time) -> (Option<Candidate>, Option<Time>) {
+        let (n, turn) = (self.lines[line].queues.len(), self.lines[line].turn);
+        let mut clicked: Option<Candidate> = None;
+        let mut automatic: Option<Candidate> = None;
+        let mut opens: Option<Time> = None;
+        for i in 0..n {
+            let q = self.lines[line].queues[(turn + i) % n];
+            let [clicks, calls] = &self.queues[q].waiting;
+            let (click, call) = (clicks.first().copied(), calls.first().copied());
+            if click.is_none() && call.is_none() {
+                continue;
+            }
+            match self.shut(q, now) {
+                Some(until) => opens = opens.into_iter().chain(until).min(),
+                None => {
+                    if let Some(key) = click.filter(|key| clicked.is_none_or(|(_, _, first)| *key < first)) {
+                        clicked = Some((q, true, key));
+                    }
+                    automatic = automatic.or(call.map(|key| (q, false, key)));
+                }
+            }
         }
-        let n = entry.queues.len();
-        (0..n).map(|i| entry.queues[(entry.turn + i) % n]).find_map(|q| self.queues[q].waiting[1].first().map(|key| (q, false, *key)))
+        (clicked.or(automatic), opens)
     }
 
     fn set_idle(&mut self, line: usize, idle: bool) {

@@ -8,16 +8,16 @@ use super::schedule::{Deadline, Effect};
 use super::store::SledStore;
 use super::tx::Tx;
 use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::connection::Mode;
 use crate::domain::id::CallId;
+use crate::domain::rule::Waits;
 use crate::domain::schedule::{LinePolicy, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::verbs::{StoreError, SweepPolicy, Swept};
+use crate::store::verbs::{Rules, StoreError, SweepPolicy, Swept};
 
 const SLICE: usize = 200;
-/// Nothing waits longer than this.
-const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 /// How often an automation call on a held line is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// How soon a deadline that came while the request was under way is looked at again.
@@ -36,6 +36,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
         lines.dedup();
         lines.iter().filter_map(|line| index.policy(line)).collect()
     };
+    let rules = store.rules();
     let more = over.len() == SLICE;
     let batch = over.clone();
     let result = store
@@ -43,7 +44,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
         .run(failpoint::Step::Sweep, move |tx| {
             let mut swept = Swept { more, ..Swept::default() };
             for (_, kind, call) in batch {
-                one(tx, now, kind, call, &policy, &policies, &mut swept)?;
+                one(tx, now, kind, call, &policy, &policies, &rules, &mut swept)?;
             }
             Ok(swept)
         })
@@ -54,7 +55,17 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     result
 }
 
-fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &[LinePolicy], swept: &mut Swept) -> Result<(), StoreError> {
+#[expect(clippy::too_many_arguments, reason = "one call of one slice: what the slice knows is handed on")]
+fn one(
+    tx: &mut Tx<'_>,
+    now: Time,
+    kind: Deadline,
+    id: CallId,
+    policy: &SweepPolicy,
+    lines: &[LinePolicy],
+    rules: &Rules,
+    swept: &mut Swept,
+) -> Result<(), StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(()) };
     let from = call.state;
     let signal = match kind {
@@ -66,11 +77,10 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
     let unreported = call.connection.as_ref().is_some_and(|c| policy.write_back_unreported.contains(c));
     match step(from, signal, call.ever_sent) {
         Step::To(State::Expired) => {
-            if let Some(at) = extended(tx, &call, now, lines)? {
+            if let Some(at) = extended(tx, &call, now, lines, rules)? {
                 tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
                 call.expires_at = at;
-                let not_before = call.hold.and_then(|h| h.until).filter(|until| *until > now && call.hold.is_some_and(|h| h.code == Code::HoldBackoff));
-                tx.effects.push(Effect::queued(&call, not_before));
+                tx.effects.push(Effect::queued(&call, None));
             } else {
                 swept.expired.push(id);
                 return expire(tx, &mut call, now, unreported);
@@ -104,9 +114,23 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
 }
 
 /// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
-fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy]) -> Result<Option<Time>, StoreError> {
-    if call.interactive || now.since(call.created_at) >= MAX_AGE {
+fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy], rules: &Rules) -> Result<Option<Time>, StoreError> {
+    if call.interactive {
         return Ok(None);
+    }
+    // Of a connection that was taken out, only the age of its calls is known.
+    let policy = rules.of(call.connection.as_ref(), &call.workspace);
+    let oldest = call.created_at.plus(policy.as_ref().map_or(Waits::default().max_age, |policy| policy.max_age));
+    if oldest <= now {
+        return Ok(None);
+    }
+    let Some(policy) = policy.filter(|policy| policy.mode != Mode::Off && call.hold.is_none_or(|hold| hold.code != Code::HoldBrake)) else {
+        return Ok(Some(oldest));
+    };
+    // The hours may have been changed since it was made.
+    let by_the_calendar = policy.expires(false, call.wished_at, call.created_at);
+    if by_the_calendar > now {
+        return Ok(Some(by_the_calendar));
     }
     let brakes = tx.brakes()?;
     for policy in lines.iter().filter(|p| call.lines.contains(&p.id)) {
@@ -119,5 +143,5 @@ fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy]) -> Result
             return Ok(None);
         }
     }
-    Ok(Some(now.plus(LOOK_AGAIN).min(call.created_at.plus(MAX_AGE))))
+    Ok(Some(now.plus(LOOK_AGAIN).min(oldest)))
 }
