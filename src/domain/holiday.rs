@@ -93,7 +93,8 @@ mod tests {
         let own = Calendar::read("[[holidays]]\ndays = \"2026-12-24..2026-12-26\"\nen = \"Christmas\"\n").unwrap();
         assert_eq!(own.days.len(), 1);
         assert!(Calendar::read("off").unwrap().days.is_empty());
-        for wrong in ["vietnm", "[[holidays]]\ndays = \"2026-13-01\"", "[[holiday]]\ndays = \"2026-12-24\"", "[[holidays]]\ndays = \"2026-12-26..2026-12-24\""] {
+        for wrong in ["vietnm", "[[holidays]]\ndays = \"2026-13-01\"", "[[holiday]]\ndays = \"2026-12-24\"", "[[holidays]]\ndays = \"2026-12-26..2026-12-24\""]
+        {
             let error = Calendar::read(wrong).unwrap_err().to_string();
             assert!(error.contains("vietnam"), "{error}");
         }

@@ -14,6 +14,7 @@ pub mod number_list;
 pub mod opening;
 pub mod param;
 pub mod phone;
+pub mod pool;
 pub mod rate;
 pub mod record;
 pub mod report;

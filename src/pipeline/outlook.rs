@@ -89,7 +89,8 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
     let Some(policy) = app.live.load().policy(call.connection.as_ref(), &call.workspace) else {
         return Ok(Some(Outlook::Waits { code: Code::HoldRemoved, until: None, line: None }));
     };
-    let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines: &call.lines, new: false };
+    let live = app.live.load();
+    let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines: live.lines_of(call, now), new: false };
     of(app, &question, &Thought::default(), now).map(Some)
 }
 

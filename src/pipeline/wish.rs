@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::call::{Call, Origin, State};
-use crate::domain::connection::{Connection, LineChoice, Mode, Priority};
+use crate::domain::connection::{Connection, Mode, Priority};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, LineId};
+use crate::domain::id::CallId;
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
+use crate::domain::pool::PoolId;
 use crate::domain::rule::Waits;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -74,8 +75,7 @@ impl Maker<'_> {
             return Err(refused(Code::MissingPhone, String::new()));
         }
         let phone = phone::normalise(&mapped.customer.phone).map_err(|e| refused(e.code(), e.to_string()))?;
-        let lines = lines_for(connection, self.live, mapped.owner.as_deref());
-        if lines.is_empty() {
+        if !has_line(connection, self.live) {
             return Err(Outcome::Failed { code: Code::NoLine, detail: Code::NoLine.sentence("en").into() });
         }
         let interactive = match connection.priority {
@@ -88,7 +88,6 @@ impl Maker<'_> {
         call.record = mapped.record.clone();
         call.owner.clone_from(&mapped.owner);
         call.customer = mapped.customer.clone();
-        call.lines = lines;
         call.interactive = interactive;
         call.consent = mapped.consent;
         if let Some(policy) = self.live.policy(Some(&connection.id), &connection.workspace) {
@@ -108,15 +107,9 @@ pub fn test_mode(call: &mut Call, connection: &Connection) {
     }
 }
 
-/// The lines that may place a call, by the connection's choice.
-pub fn lines_for(connection: &Connection, live: &Live, owner: Option<&str>) -> Vec<LineId> {
-    let known = |line: &&LineId| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace);
-    if connection.line_choice == LineChoice::Owner
-        && let Some(line) = owner.and_then(|owner| connection.owners.get(owner)).filter(known)
-    {
-        return vec![line.clone()];
-    }
-    connection.lines.iter().filter(known).cloned().collect()
+/// Whether the connection has a line that exists.
+pub fn has_line(connection: &Connection, live: &Live) -> bool {
+    live.pools.get(&PoolId::Connection(connection.id.clone())).is_some_and(|pool| !pool.lines.is_empty())
 }
 
 /// A queued call with nothing but who and when.

@@ -10,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
+use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
@@ -18,26 +19,26 @@ use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
 
-const T0: Time = Time(1_795_338_022_000);
+pub(super) const T0: Time = Time(1_795_338_022_000);
 
-fn at(secs: u64) -> Time {
+pub(super) fn at(secs: u64) -> Time {
     T0.plus(Duration::from_secs(secs))
 }
 
-struct Fixture {
-    store: SledStore,
+pub(super) struct Fixture {
+    pub(super) store: SledStore,
     dir: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         Self { store, dir }
     }
 
     /// Ends the process's hold on the store and opens it again.
-    fn reopened(self) -> Self {
+    pub(super) fn reopened(self) -> Self {
         let Fixture { store, dir } = self;
         drop(store);
         // The committer thread lets go of the directory when it notices that nobody sends any more.
@@ -46,18 +47,18 @@ impl Fixture {
             SledStore::open(sled::Options::new(&dir.path().join("s"))).ok()
         });
         let store = store.expect("the store opens again");
-        store.configure(vec![line("a", 1)], T0);
+        store.configure(vec![line("a", 1)], pools(), T0);
         Self { store, dir }
     }
 
-    async fn event(&self, n: u8) -> EventId {
+    pub(super) async fn event(&self, n: u8) -> EventId {
         let event = event(n);
         self.store.accept(T0, event.clone(), Bytes::from(vec![n; 40_000])).await.unwrap();
         event.id
     }
 
     /// An event whose one item gave a queued call on line `a`.
-    async fn queued(&self, n: u8) -> CallId {
+    pub(super) async fn queued(&self, n: u8) -> CallId {
         let id = self.event(n).await;
         let tasks = self.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
         assert_eq!(tasks.len(), 1);
@@ -65,7 +66,7 @@ impl Fixture {
         settled.called[0]
     }
 
-    async fn placing(&self, n: u8, now: Time) -> CallId {
+    pub(super) async fn placing(&self, n: u8, now: Time) -> CallId {
         let id = self.queued(n).await;
         let claims = self.store.next_calls(now, 10).claims;
         assert_eq!(claims.len(), 1, "the line is free");
@@ -73,38 +74,44 @@ impl Fixture {
         id
     }
 
-    async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
+    pub(super) async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
         self.store.end_placing(now, id, outcome, attempt(1), after()).await.unwrap().unwrap()
     }
 
-    fn call(&self, id: CallId) -> Call {
+    pub(super) fn call(&self, id: CallId) -> Call {
         self.store.call(id).unwrap().unwrap()
     }
 
-    fn counter(&self, name: &str) -> i64 {
+    pub(super) fn counter(&self, name: &str) -> i64 {
         self.store.stats(&WorkspaceId::default()).unwrap().counters.get(name).copied().unwrap_or(0)
     }
 }
 
-fn open(dir: &std::path::Path) -> SledStore {
+pub(super) fn open(dir: &std::path::Path) -> SledStore {
     let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
-    store.configure(vec![line("a", 1)], T0);
+    store.configure(vec![line("a", 1)], pools(), T0);
     store
 }
 
-fn line(id: &str, slots: u32) -> LinePolicy {
+pub(super) fn line(id: &str, slots: u32) -> LinePolicy {
     LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
 }
 
-fn gate() -> Gate {
+/// Everything goes over line `a`.
+pub(super) fn pools() -> Vec<Pool> {
+    let ids = [PoolId::Connection("c".into()), PoolId::Workspace(WorkspaceId::default()), PoolId::Gateway(WorkspaceId::default(), "shop".into())];
+    ids.into_iter().map(|id| Pool::first(id, vec!["a".into()])).collect()
+}
+
+pub(super) fn gate() -> Gate {
     Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into(), sweep: SweepPolicy::default() }
 }
 
-fn after() -> AfterReport {
+pub(super) fn after() -> AfterReport {
     AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), ..AfterReport::default() }
 }
 
-fn event(n: u8) -> Event {
+pub(super) fn event(n: u8) -> Event {
     Event {
         id: EventId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -122,7 +129,7 @@ fn event(n: u8) -> Event {
     }
 }
 
-fn call(n: u8) -> Call {
+pub(super) fn call(n: u8) -> Call {
     Call {
         id: CallId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -134,7 +141,7 @@ fn call(n: u8) -> Call {
         owner: None,
         customer: Customer::default(),
         phone: phone::normalise("0912345678").unwrap(),
-        lines: vec!["a".into()],
+        lines: Vec::new(),
         line: None,
         interactive: false,
         consent: None,
@@ -164,7 +171,7 @@ fn call(n: u8) -> Call {
     }
 }
 
-fn mapped(n: u8, index: u16) -> MappedItem {
+pub(super) fn mapped(n: u8, index: u16) -> MappedItem {
     MappedItem {
         index,
         item: Item { outcome: Outcome::Waiting, record: RecordRef::default(), customer: Customer::default(), at: T0 },
@@ -175,7 +182,7 @@ fn mapped(n: u8, index: u16) -> MappedItem {
     }
 }
 
-fn attempt(n: u8) -> Attempt {
+pub(super) fn attempt(n: u8) -> Attempt {
     Attempt {
         id: AttemptId([n; 16]),
         leg: Leg::Place,
@@ -330,9 +337,9 @@ async fn without_a_report_the_slot_is_freed_the_line_is_silent_and_the_call_is_l
 async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line() {
     let f = Fixture::new();
     let first = f.queued(1).await;
-    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], T0);
+    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
-    f.store.configure(vec![line("a", 1)], T0);
+    f.store.configure(vec![line("a", 1)], pools(), T0);
     let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
     assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
@@ -342,11 +349,11 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
 async fn a_rate_holds_across_a_restart() {
     let f = Fixture::new();
     let rated = || LinePolicy { rate: Some(Gcra::new(Rate::new(6, Duration::from_secs(60)).unwrap(), 1)), ..line("a", 5) };
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     f.placing(1, T0).await;
     f.queued(2).await;
     let f = f.reopened();
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     assert_eq!(f.store.next_calls(at(9), 10).claims.len(), 0);
     assert_eq!(f.store.next_calls(at(10), 10).claims.len(), 1);
 }

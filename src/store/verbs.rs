@@ -15,6 +15,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
+use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy, Waits};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
@@ -93,7 +94,10 @@ pub struct Gate {
 pub enum Rules {
     /// Nothing was said yet: every connection may call.
     Unsaid,
-    Said { connections: HashMap<ConnectionId, Arc<Policy>>, waits: Waits },
+    Said {
+        connections: HashMap<ConnectionId, Arc<Policy>>,
+        waits: Waits,
+    },
 }
 
 impl Rules {
@@ -377,8 +381,8 @@ pub trait Store {
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError>;
     /// When the next deadline, expiry or slot timeout comes.
     fn next_sweep_at(&self) -> Option<Time>;
-    /// Tells the store what the configuration says about the lines.
-    fn configure(&self, lines: Vec<LinePolicy>, now: Time);
+    /// Tells the store what the configuration says about the lines, and which calls may go over them.
+    fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, now: Time);
     /// Tells the store what the configuration says about calling customers.
     fn set_rules(&self, rules: Rules);
     /// What the rules look at of a number.

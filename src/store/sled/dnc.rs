@@ -112,7 +112,11 @@ impl SledStore {
             if numbers.remove(offset).is_none() {
                 return Ok(false);
             }
-            if numbers.0.is_empty() { tx.remove(Tree::Index, key) } else { tx.write_raw(Tree::Index, key, numbers.bytes()) }
+            if numbers.0.is_empty() {
+                tx.remove(Tree::Index, key)
+            } else {
+                tx.write_raw(Tree::Index, key, numbers.bytes())
+            }
             tx.count(&workspace, COUNTER, -1)?;
             Ok(true)
         };

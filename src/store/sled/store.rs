@@ -16,6 +16,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
+use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
@@ -63,6 +64,11 @@ impl SledStore {
     /// What the configuration says about calling customers.
     pub(super) fn rules(&self) -> Arc<Rules> {
         self.shared.index().rules()
+    }
+
+    #[cfg(test)]
+    pub fn rules_for_tests(&self) -> Arc<Rules> {
+        self.rules()
     }
 
     /// Reads of the index tree, outside of steps.
@@ -120,7 +126,7 @@ impl Store for SledStore {
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
         let (policy, rules) = {
             let index = self.shared.index();
-            (index.policy(&claim.line), index.rules())
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
         };
         let step_claim = claim.clone();
         let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate)).await;
@@ -167,8 +173,8 @@ impl Store for SledStore {
         self.shared.index().next_deadline()
     }
 
-    fn configure(&self, lines: Vec<LinePolicy>, _now: Time) {
-        self.shared.index().configure(lines);
+    fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, _now: Time) {
+        self.shared.index().configure(lines, pools);
         self.shared.wake.notify_waiters();
     }
 

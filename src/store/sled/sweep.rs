@@ -1,7 +1,10 @@
 //! Clocks that ran out: expiry, slot timeouts, report deadlines, leases. In slices, so that intake never waits long.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::board::LinesOf;
 use super::placing::expire;
 use super::result::{over_without_report, slot_over};
 use super::schedule::{Deadline, Effect};
@@ -11,7 +14,7 @@ use crate::domain::call::{Call, Signal, State, Step, step};
 use crate::domain::connection::Mode;
 use crate::domain::id::CallId;
 use crate::domain::rule::Waits;
-use crate::domain::schedule::{LinePolicy, may_place};
+use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
@@ -29,22 +32,18 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     if over.is_empty() {
         return Ok(Swept::default());
     }
-    let policies: Vec<LinePolicy> = {
-        let index = store.shared.index();
-        let mut lines: Vec<_> = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).flat_map(|(_, _, call)| index.lines_of(*call)).collect();
-        lines.sort();
-        lines.dedup();
-        lines.iter().filter_map(|line| index.policy(line)).collect()
-    };
     let rules = store.rules();
+    let expiring = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).map(|(_, _, call)| *call);
+    let lines = store.shared.index().lines_of_all(expiring);
     let more = over.len() == SLICE;
     let batch = over.clone();
     let result = store
         .committer
         .run(failpoint::Step::Sweep, move |tx| {
             let mut swept = Swept { more, ..Swept::default() };
+            let mut lines = Held { lines, known: BTreeMap::new(), rules };
             for (_, kind, call) in batch {
-                one(tx, now, kind, call, &policy, &policies, &rules, &mut swept)?;
+                one(tx, now, kind, call, &policy, &mut lines, &mut swept)?;
             }
             Ok(swept)
         })
@@ -55,17 +54,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     result
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call of one slice: what the slice knows is handed on")]
-fn one(
-    tx: &mut Tx<'_>,
-    now: Time,
-    kind: Deadline,
-    id: CallId,
-    policy: &SweepPolicy,
-    lines: &[LinePolicy],
-    rules: &Rules,
-    swept: &mut Swept,
-) -> Result<(), StoreError> {
+fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &mut Held, swept: &mut Swept) -> Result<(), StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(()) };
     let from = call.state;
     let signal = match kind {
@@ -77,7 +66,7 @@ fn one(
     let unreported = call.connection.as_ref().is_some_and(|c| policy.write_back_unreported.contains(c));
     match step(from, signal, call.ever_sent) {
         Step::To(State::Expired) => {
-            if let Some(at) = extended(tx, &call, now, lines, rules)? {
+            if let Some(at) = extended(tx, &call, now, lines)? {
                 tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
                 call.expires_at = at;
                 tx.effects.push(Effect::queued(&call, None));
@@ -114,12 +103,12 @@ fn one(
 }
 
 /// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
-fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy], rules: &Rules) -> Result<Option<Time>, StoreError> {
+fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Option<Time>, StoreError> {
     if call.interactive {
         return Ok(None);
     }
     // Of a connection that was taken out, only the age of its calls is known.
-    let policy = rules.of(call.connection.as_ref(), &call.workspace);
+    let policy = lines.rules.of(call.connection.as_ref(), &call.workspace);
     let oldest = call.created_at.plus(policy.as_ref().map_or(Waits::default().max_age, |policy| policy.max_age));
     if oldest <= now {
         return Ok(None);
@@ -132,16 +121,36 @@ fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy], rules: &R
     if by_the_calendar > now {
         return Ok(Some(by_the_calendar));
     }
-    let brakes = tx.brakes()?;
-    for policy in lines.iter().filter(|p| call.lines.contains(&p.id)) {
-        let state = tx.line(&call.workspace, &policy.id)?;
-        let held = match may_place(policy, &state, &brakes, false, 0, now) {
-            Ok(()) => false,
-            Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
-        };
-        if !held {
-            return Ok(None);
+    Ok(lines.hold(tx, call, now)?.then(|| now.plus(LOOK_AGAIN).min(oldest)))
+}
+
+/// Whether all lines of a call are held; asked once for calls that have the same lines.
+struct Held {
+    lines: LinesOf,
+    known: BTreeMap<usize, bool>,
+    rules: Arc<Rules>,
+}
+
+impl Held {
+    fn hold(&mut self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<bool, StoreError> {
+        // Not in the index: it is being placed or was moved; its record has changed by then.
+        let Some(queue) = self.lines.queue_of.get(&call.id) else { return Ok(false) };
+        if let Some(held) = self.known.get(queue) {
+            return Ok(*held);
         }
+        let brakes = tx.brakes()?;
+        let mut held = true;
+        for policy in self.lines.lines.get(queue).into_iter().flatten() {
+            let state = tx.line(&call.workspace, &policy.id)?;
+            held = match may_place(policy, &state, &brakes, false, 0, now) {
+                Ok(()) => false,
+                Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
+            };
+            if !held {
+                break;
+            }
+        }
+        self.known.insert(*queue, held);
+        Ok(held)
     }
-    Ok(Some(now.plus(LOOK_AGAIN).min(oldest)))
 }
