@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
+use crate::domain::pool::{Pool, PoolId};
 use crate::failpoint;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
@@ -74,7 +75,11 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         live: ArcSwap::from_pointee(Live::default()),
         plugins,
     };
-    app.configure(settings.lines.clone(), settings.connections.clone());
+    let gateways = settings.gateway_keys.iter().map(|key| {
+        let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
+        (Pool::first(id, key.lines.clone()), key.workspace.clone())
+    });
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect());
     Ok(Arc::new(app))
 }
 

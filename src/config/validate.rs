@@ -127,10 +127,6 @@ fn connection_names(connection: &Connection, settings: &Settings, found: &mut Fo
     if connection.lines.is_empty() && connection.mode != Mode::Off {
         found.doubtful(at("lines"), "names no line: its calls will wait");
     }
-    // Every call's record holds the names, and a record has to stay small on disk.
-    if connection.lines.len() > 256 {
-        found.wrong(at("lines"), "names more than 256 lines: use several connections");
-    }
     for name in &connection.lines {
         line(name, &connection.workspace, settings, &at("lines"), found);
     }

@@ -11,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
+use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
@@ -48,7 +49,7 @@ impl Fixture {
             SledStore::open(sled::Options::new(&dir.path().join("s"))).ok()
         });
         let store = store.expect("the store opens again");
-        store.configure(vec![line("a", 1)], T0);
+        store.configure(vec![line("a", 1)], pools(), T0);
         Self { store, dir }
     }
 
@@ -90,12 +91,18 @@ impl Fixture {
 
 fn open(dir: &std::path::Path) -> SledStore {
     let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
-    store.configure(vec![line("a", 1)], T0);
+    store.configure(vec![line("a", 1)], pools(), T0);
     store
 }
 
 fn line(id: &str, slots: u32) -> LinePolicy {
     LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
+}
+
+/// Everything goes over line `a`.
+fn pools() -> Vec<Pool> {
+    let ids = [PoolId::Connection("c".into()), PoolId::Workspace(WorkspaceId::default()), PoolId::Gateway(WorkspaceId::default(), "shop".into())];
+    ids.into_iter().map(|id| Pool::first(id, vec!["a".into()])).collect()
 }
 
 fn gate() -> Gate {
@@ -137,7 +144,7 @@ fn call(n: u8) -> Call {
         owner: None,
         customer: Customer::default(),
         phone: phone::normalise("0912345678").unwrap(),
-        lines: vec!["a".into()],
+        lines: Vec::new(),
         line: None,
         interactive: false,
         test_phone: None,
@@ -332,9 +339,9 @@ async fn without_a_report_the_slot_is_freed_the_line_is_silent_and_the_call_is_l
 async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line() {
     let f = Fixture::new();
     let first = f.queued(1).await;
-    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], T0);
+    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
-    f.store.configure(vec![line("a", 1)], T0);
+    f.store.configure(vec![line("a", 1)], pools(), T0);
     let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
     assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
@@ -344,11 +351,11 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
 async fn a_rate_holds_across_a_restart() {
     let f = Fixture::new();
     let rated = || LinePolicy { rate: Some(Gcra::new(Rate::new(6, Duration::from_secs(60)).unwrap(), 1)), ..line("a", 5) };
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     f.placing(1, T0).await;
     f.queued(2).await;
     let f = f.reopened();
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     assert_eq!(f.store.next_calls(at(9), 10).claims.len(), 0);
     assert_eq!(f.store.next_calls(at(10), 10).claims.len(), 1);
 }
