@@ -75,6 +75,7 @@ fn instance(settings: &Settings, found: &mut Found) {
     }
     for (key, zero) in [
         ("dialer.concurrency", settings.dialer.concurrency == 0),
+        ("dialer.max_unsent", settings.dialer.max_unsent == 0),
         ("dialer.timeout", settings.dialer.timeout.is_zero()),
         ("dialer.slot_timeout", settings.dialer.slot_timeout.is_zero()),
         ("dialer.report_deadline", settings.dialer.report_deadline.is_zero()),

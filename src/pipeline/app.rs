@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::domain::call::Call;
@@ -134,6 +135,8 @@ pub struct App {
     /// For CRMs and forwarded reports.
     pub crm: Http,
     pub dialer: Http,
+    /// Calls that may stand between `placing` on disk and their request: after a crash nobody knows about these.
+    pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub live: ArcSwap<Live>,

@@ -1,5 +1,6 @@
 //! What every store must do: one suite, run on each implementation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
+use crate::secrets::Keyring;
 
 pub(super) const T0: Time = Time(1_795_338_022_000);
 
@@ -124,6 +126,7 @@ pub(super) fn event(n: u8) -> Event {
         headers: Vec::new(),
         body_bytes: 40_000,
         received_at: T0,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }
@@ -428,6 +431,34 @@ async fn an_idempotency_key_makes_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_delivery_brought_lies_sealed_and_is_read_as_it_came() {
+    let f = Fixture::new();
+    let sent = Event { query: "token=query-secret".into(), headers: vec![("x-signature".into(), "header-secret".into())], ..event(1) };
+    f.store.accept(T0, sent.clone(), Bytes::from_static(b"{}")).await.unwrap();
+    let read = f.store.event(sent.id).unwrap().unwrap();
+    assert_eq!((read.query, read.headers), (sent.query, sent.headers));
+    assert_eq!(f.store.events(None, 10).unwrap()[0].headers, read_headers(&f.store, sent.id));
+    let instance = f.store.instance_key();
+    let folder = f.dir.path().join("s");
+    drop(f.store);
+    let db = std::fs::read(folder.join("db")).unwrap();
+    let holds = |secret: &[u8]| db.windows(secret.len()).any(|w| w == secret);
+    assert!(holds(b"events") && !holds(b"query-secret") && !holds(b"header-secret") && !holds(&instance));
+    let other = sled::Options { keys: Some(Arc::new(Keyring::new([9; 32], &[]))), ..sled::Options::new(&folder) };
+    // The committer thread lets go of the directory a moment after the last handle.
+    let error = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        SledStore::open(other.clone()).err().map(|e| e.to_string()).filter(|e| !e.contains("in use"))
+    });
+    let error = error.expect("another key");
+    assert!(error.contains("secrets.key"), "{error}");
+}
+
+fn read_headers(store: &SledStore, id: EventId) -> Vec<(String, String)> {
+    store.event(id).unwrap().unwrap().headers
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     let f = Fixture::new();
     let store = f.store.clone();
@@ -444,8 +475,13 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     assert!(rows > 0);
     load.await.unwrap();
     let to = f.dir.path().join("restored");
-    sled::restore(&backup, &to, T0).unwrap();
-    let restored = SledStore::open(sled::Options::new(&to)).unwrap();
+    let key = |n| Arc::new(Keyring::new([n; 32], &[]));
+    let error = sled::restore(&backup, &to, key(7), T0).expect_err("another key").to_string();
+    assert!(error.contains("--key") && !to.exists(), "{error}");
+    let keys = Arc::new(Keyring::of_file(&f.dir.path().join("s")).unwrap());
+    sled::restore(&backup, &to, Arc::clone(&keys), T0).unwrap();
+    let restored = SledStore::open(sled::Options { keys: Some(keys), ..sled::Options::new(&to) }).unwrap();
+    assert_eq!(restored.instance_key(), f.store.instance_key());
     let counters = restored.stats(&WorkspaceId::default()).unwrap().counters;
     let get = |name: &str| counters.get(name).copied().unwrap_or(0);
     assert!(get("events") >= get("items"));

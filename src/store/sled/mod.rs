@@ -23,6 +23,7 @@ mod prune;
 mod read;
 mod result;
 mod schedule;
+mod sealed;
 mod snapshot;
 mod store;
 mod sweep;

@@ -84,7 +84,8 @@ impl SledStore {
 
 impl Store for SledStore {
     async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError> {
-        self.committer.run(Step::Accept, intake::accept(now, event, body, self.epoch())?).await
+        let trees = self.trees()?;
+        self.committer.run(Step::Accept, intake::accept(now, event, body, trees.epoch, &trees.keys)?).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
