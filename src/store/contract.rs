@@ -343,9 +343,9 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
     f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
     f.store.configure(vec![line("a", 1)], pools(), T0);
-    let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
+    let swept = f.store.sweep(at(86_400 * 9 / 8), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
-    assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
+    assert!(f.store.next_calls(at(98_000), 10).claims.is_empty());
 }
 
 #[tokio::test]

@@ -137,6 +137,7 @@ pub fn connection(id: &str, plugin: &str, key: &str, parameters: &[(&str, &str)]
     connection.hook_key = Some(SecretText::new(key));
     connection.lines = vec![LineId::new(LINE)];
     connection.max_new_calls = Limit::Off;
+    connection.max_per_number = Some(Limit::Off);
     connection.inbound_rate = Rate { count: 100_000, period: Duration::from_secs(1) };
     connection.write_back = vec![Kind::Call, Kind::Note];
     connection.parameters = parameters.iter().map(|(id, value)| ((*id).to_owned(), (*value).into())).collect();

@@ -10,7 +10,7 @@ use super::tx::Tx;
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
 use crate::domain::id::CallId;
 use crate::domain::rule::Ruling;
-use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
+use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, Rules, StoreError};
@@ -37,7 +37,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }
-    take_slot(&mut line, policy, call.id, now, now.plus(gate.slot_timeout));
+    line.take(policy, call.id, now, now.plus(gate.slot_timeout));
     call.state = State::Placing;
     call.hold = None;
     call.line = Some(claim.line.clone());
@@ -84,23 +84,6 @@ pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> 
     call.refusal = Some(Code::Expired);
     result::over_without_report(tx, call, now, unreported)?;
     tx.update_call(call, State::Queued, now)
-}
-
-fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
-    line.in_flight.retain(|_, until| *until > now);
-    line.in_flight.insert(call, until);
-    if let Some(rate) = &policy.rate
-        && let Ok(arrival) = rate.check(line.arrival_ns, now.0.saturating_mul(1_000_000))
-    {
-        line.arrival_ns = arrival;
-    }
-    let month = month_of(now);
-    if line.month != month {
-        line.month = month;
-        line.month_used = 0;
-    }
-    line.month_used += 1;
-    line.last_placing = Some(now);
 }
 
 /// Writes what the dialer's answer came to, by the state table.
