@@ -16,6 +16,9 @@ use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, Sto
 /// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
 pub const LEASE: Duration = Duration::from_secs(90);
 
+/// How much later than the rest a call is tried again whose request the dialer did not take.
+const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
+
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
 pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, gate: &Gate) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
@@ -78,6 +81,10 @@ fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time,
 pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &Attempt, after: &AfterReport) -> Result<Option<Call>, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(None) };
     tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    // An outcome that was tried again after a store error may come when its call is placed anew: it says nothing about this placing.
+    if attempt.number != u32::from(call.placings) {
+        return Ok(Some(call));
+    }
     let from = call.state;
     let signal = match &outcome {
         Placing::Taken => Signal::Taken,
@@ -170,6 +177,10 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
         }
         Placing::NotSent { code, dialer_until } => {
             call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
+            if code == Code::DialerMisconfigured {
+                not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
+            }
             // Nothing reached the vendor: neither slot nor quota is lost.
             free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
             if let Some(until) = dialer_until {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
@@ -44,6 +44,7 @@ impl SledStore {
             wake: Notify::new(),
             trouble: Mutex::new(None),
             dirty: Mutex::new(None),
+            copying: Semaphore::new(1),
         });
         let (committer, _thread) = Committer::start(Arc::clone(&shared)).map_err(|e| OpenError::Io(path, e))?;
         Ok(Self { shared, committer })

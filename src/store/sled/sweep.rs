@@ -53,7 +53,16 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
 }
 
 fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &mut Held, swept: &mut Swept) -> Result<(), StoreError> {
-    let Some(mut call) = tx.call(id)? else { return Ok(()) };
+    let mut call = match tx.call(id) {
+        Ok(Some(call)) => call,
+        Ok(None) => return Ok(()),
+        // One record that cannot be read must not stop the clocks of the others.
+        Err(StoreError::Record(why)) => {
+            tracing::error!(call.id = %id, error = %why, "a call cannot be read; its clock does not run");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let from = call.state;
     let signal = match kind {
         Deadline::Expiry => Signal::Expiry,
