@@ -8,7 +8,7 @@ use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::PoolId;
-use crate::domain::record::{Customer, RecordRef};
+use crate::domain::record::{Customer, ID_BYTES, RecordRef};
 use crate::domain::rule::Asked as RuleAsked;
 use crate::domain::time::Time;
 use crate::error::{Class, Code};
@@ -103,8 +103,12 @@ pub fn new_call(app: &App, asked: Asked, now: Time) -> Result<Call, NotAsked> {
     let mut call = blank(app, asked.origin, phone, &way, now);
     call.consent = asked.consent.then_some(true);
     call.customer = asked.customer;
+    call.customer.cut();
     call.record = asked.record;
     call.owner = asked.owner;
+    if call.record.is_too_long() || call.owner.as_ref().is_some_and(|owner| owner.len() > ID_BYTES) {
+        return refused(Code::TooLarge, format!("record and owner may have {ID_BYTES} bytes each"));
+    }
     timely(app, call, &way, asked.interactive, now)
 }
 

@@ -9,6 +9,7 @@ use crate::domain::id::CallId;
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
 use crate::domain::pool::PoolId;
+use crate::domain::record::{ID_BYTES, cut};
 use crate::domain::rule::Waits;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -38,6 +39,12 @@ impl Maker<'_> {
     /// The item with its call, or with the outcome that says why there is none.
     pub fn settle(&self, event: &Event, index: u16, mapped: &Mapped) -> MappedItem {
         let connection = &self.wired.connection;
+        let mut mapped = mapped.clone();
+        mapped.customer.cut();
+        if let Some(owner) = &mut mapped.owner {
+            cut(owner, ID_BYTES);
+        }
+        let mapped = &mapped;
         let decided = self.decide(event, index, mapped);
         let (outcome, call) = match decided {
             Ok(call) => (Outcome::Called { call: call.id }, Some(Box::new(call))),
@@ -45,7 +52,12 @@ impl Maker<'_> {
         };
         MappedItem {
             index,
-            item: Item { outcome, record: mapped.record.clone(), customer: mapped.customer.clone(), at: self.now },
+            item: Item {
+                outcome,
+                record: if mapped.record.is_too_long() { Default::default() } else { mapped.record.clone() },
+                customer: mapped.customer.clone(),
+                at: self.now,
+            },
             call,
             event_key: mapped.event_id.as_ref().filter(|_| mapped.ignored.is_none()).map(|id| (format!("{}\u{0}{id}", event.hook), self.kept(id))),
             duplicate_window: (!mapped.record.id.is_empty()).then_some(connection.duplicate_window),
@@ -71,6 +83,9 @@ impl Maker<'_> {
             None => {}
         }
         let refused = |code, detail: String| Outcome::Refused { code, detail };
+        if mapped.record.is_too_long() {
+            return Err(refused(Code::TooLarge, format!("the record's type and id may have {ID_BYTES} bytes")));
+        }
         if mapped.customer.phone.trim().is_empty() {
             return Err(refused(Code::MissingPhone, String::new()));
         }

@@ -431,6 +431,28 @@ async fn an_idempotency_key_makes_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_of_an_earlier_placing_changes_nothing() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let again = Placing::SystemError { not_before: at(30) };
+    assert_eq!(f.end(id, again.clone(), T0).await.state, State::Queued);
+    let claims = f.store.next_calls(at(30), 10).claims;
+    assert!(matches!(f.store.begin_placing(at(30), claims[0].clone(), gate()).await.unwrap(), Begun::Go(call) if call.placings == 2));
+    // The first outcome once more, as after a store error behind which it had been kept.
+    let call = f.store.end_placing(at(31), id, again, attempt(1), after()).await.unwrap().unwrap();
+    assert_eq!(call.state, State::Placing, "it would be dialled again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_and_spoils_nothing() {
+    let f = Fixture::new();
+    let id = f.queued(1).await;
+    let report = Report { notes: "x".repeat(40_000), ..Report::default() };
+    assert!(matches!(f.store.report(T0, id, Bytes::from_static(b"{}"), Some(report), after()).await, Err(StoreError::Record(_))));
+    assert_eq!(f.call(id).state, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_delivery_brought_lies_sealed_and_is_read_as_it_came() {
     let f = Fixture::new();
     let sent = Event { query: "token=query-secret".into(), headers: vec![("x-signature".into(), "header-secret".into())], ..event(1) };

@@ -1,14 +1,14 @@
 //! The contract of a store and the values its verbs speak in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::codec::BadRecord;
+use super::rules::Rules;
 use super::task::{Subject, Task, TaskKind};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
@@ -17,7 +17,7 @@ use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
-use crate::domain::rule::{History, Policy, Waits};
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -87,28 +87,6 @@ pub struct Gate {
     pub report_deadline: Duration,
     pub public_url: String,
     pub sweep: SweepPolicy,
-}
-
-/// What the configuration says about calling customers, by connection.
-#[derive(Debug, Clone)]
-pub enum Rules {
-    /// Nothing was said yet: every connection may call.
-    Unsaid,
-    Said {
-        connections: HashMap<ConnectionId, Arc<Policy>>,
-        waits: Waits,
-    },
-}
-
-impl Rules {
-    /// The policy of a call's connection; `None`: that connection was taken out of the configuration.
-    pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
-        match (self, connection) {
-            (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
-            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
-            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
-        }
-    }
 }
 
 /// The answer to a claim.

@@ -73,7 +73,7 @@ impl Check {
     /// The answer came, and the call is what it is now.
     pub fn answered(&mut self, call: &Call) {
         if matches!(call.state, State::Queued | State::Refused) {
-            self.slots.values_mut().for_each(|slots| drop(slots.remove(&call.id)));
+            self.slots.values_mut().for_each(|slots| slots.retain(|id, _| *id != call.id));
             self.numbers.values_mut().for_each(|placed| placed.retain(|(at, id)| *id != call.id || Some(*at) != call.placing_at));
             self.sent.remove(&call.id);
         }

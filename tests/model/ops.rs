@@ -20,26 +20,49 @@ pub enum Answer {
 
 #[derive(Debug, Clone)]
 pub enum Op {
-    Wish { connection: usize, phone: usize, click: bool },
+    Wish {
+        connection: usize,
+        phone: usize,
+        click: bool,
+    },
     /// Everything that may be placed now is.
     Place,
     /// One of the requests that are out.
-    Answer { which: usize, answer: Answer },
+    Answer {
+        which: usize,
+        answer: Answer,
+    },
     /// One of the calls that may have been sent.
-    Report { which: usize },
-    Wait { secs: i64 },
+    Report {
+        which: usize,
+    },
+    Wait {
+        secs: i64,
+    },
     /// The clock itself is set.
-    SetClock { hours: i64 },
+    SetClock {
+        hours: i64,
+    },
     Sweep,
     Restart,
-    Pause { line: usize },
-    Resume { line: usize },
+    Pause {
+        line: usize,
+    },
+    Resume {
+        line: usize,
+    },
     StopAll,
     ResumeAll,
-    Rules { variant: usize },
-    DoNotCall { phone: usize },
+    Rules {
+        variant: usize,
+    },
+    DoNotCall {
+        phone: usize,
+    },
     Release,
-    Cancel { which: usize },
+    Cancel {
+        which: usize,
+    },
 }
 
 pub fn sequence() -> impl Strategy<Value = Vec<Op>> {

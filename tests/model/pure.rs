@@ -67,9 +67,10 @@ impl Pure {
             }
             let n = usize::from(call.connection.as_ref().unwrap().as_str() == "c1");
             let allowed = setting::lines_of(n);
-            let line = self.lines.iter().position(|(policy, state)| {
-                allowed.contains(&policy.id) && may_place(policy, state, &self.brakes, call.interactive, 0, now).is_ok()
-            });
+            let line = self
+                .lines
+                .iter()
+                .position(|(policy, state)| allowed.contains(&policy.id) && may_place(policy, state, &self.brakes, call.interactive, 0, now).is_ok());
             let Some(line) = line else { continue };
             match self.ruling(call, now) {
                 Ruling::Go => return Some((id, line)),

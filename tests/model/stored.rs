@@ -97,7 +97,8 @@ impl World for Stored {
             Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new() },
             Answer::NotSent => Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(Duration::from_secs(5))) },
             Answer::Trouble => {
-                let pause = Pause { code: Code::Dialer2116, since: now, until: Some(now.plus(Duration::from_secs(900))), by: String::new(), detail: String::new() };
+                let pause =
+                    Pause { code: Code::Dialer2116, since: now, until: Some(now.plus(Duration::from_secs(900))), by: String::new(), detail: String::new() };
                 Placing::LineTrouble { pause }
             }
             Answer::SystemError => Placing::SystemError { not_before: now.plus(Duration::from_secs(30)) },

@@ -12,9 +12,10 @@ use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::secrets::Keyring;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, Rules, StoreError};
+use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
 
 /// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
 pub fn accept(

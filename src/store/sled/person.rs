@@ -13,8 +13,9 @@ use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, Rules, StoreError};
+use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
 
 /// Makes a call unless the same wish made one before.
 pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {

@@ -13,10 +13,14 @@ use crate::domain::rule::Ruling;
 use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
-use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, Rules, StoreError};
+use crate::store::Rules;
+use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
 
 /// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
 pub const LEASE: Duration = Duration::from_secs(90);
+
+/// How much later than the rest a call is tried again whose request the dialer did not take.
+const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
 
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
 pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
@@ -71,6 +75,13 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> R
             // Kept, so that a restart and a person see it too. The other holds are the connection's or are there already.
             if code == Code::HoldCap && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
                 call.hold = Some(Hold { code, since: now, until });
+                if let Some(until) = until.filter(|_| !call.interactive) {
+                    // It could not have gone: that time is not its own.
+                    let expires = policy.expires_after(until, call.expires_at, call.created_at, now);
+                    tx.effects.push(Effect::NoDeadline { at: call.expires_at, kind: Deadline::Expiry, call: call.id });
+                    tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
+                    call.expires_at = expires;
+                }
                 tx.update_call(call, State::Queued, now)?;
             }
             Ok(Some(Begun::Hold { code, until }))
@@ -90,6 +101,10 @@ pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> 
 pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &Attempt, after: &AfterReport) -> Result<Option<Call>, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(None) };
     tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    // An outcome that was tried again after a store error may come when its call is placed anew: it says nothing about this placing.
+    if attempt.number != u32::from(call.placings) {
+        return Ok(Some(call));
+    }
     let from = call.state;
     let signal = match &outcome {
         Placing::Taken => Signal::Taken,
@@ -184,6 +199,10 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
         }
         Placing::NotSent { code, dialer_until } => {
             call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
+            if code == Code::DialerMisconfigured {
+                not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
+            }
             // Nothing reached the vendor: neither slot nor quota is lost.
             free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
             if let Some(until) = dialer_until {

@@ -19,11 +19,13 @@ use crate::store::verbs::{AfterReport, Attempt, NextTry, Reported, StoreError, W
 
 /// Raw reports kept per call; later ones still count and still update.
 const REPORTS_KEPT: usize = 20;
+/// A phone that goes on to say other things about one call is broken: what comes then is like a repeat.
+const REPORTS_COUNTED: usize = 100;
 
 /// Keeps a report, ends its call, frees its slot and makes the write-back due.
 pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Option<Report>, after: &AfterReport) -> Result<Reported, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Reported::Unknown) };
-    if call.report_digests.contains(&after.body_digest) {
+    if call.report_digests.contains(&after.body_digest) || call.report_digests.len() >= REPORTS_COUNTED {
         return Ok(Reported::Same);
     }
     let from = call.state;

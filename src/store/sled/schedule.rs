@@ -13,9 +13,10 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, Rules, StoreError};
+use crate::store::verbs::{Claim, Next, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
@@ -23,6 +23,7 @@ use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::*;
 
@@ -47,6 +48,7 @@ impl SledStore {
             wake: Notify::new(),
             trouble: Mutex::new(None),
             dirty: Mutex::new(None),
+            copying: Semaphore::new(1),
         });
         let (committer, _thread) = Committer::start(Arc::clone(&shared)).map_err(|e| OpenError::Io(path, e))?;
         Ok(Self { shared, committer })

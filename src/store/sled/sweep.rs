@@ -18,7 +18,8 @@ use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::verbs::{Rules, StoreError, SweepPolicy, Swept};
+use crate::store::Rules;
+use crate::store::verbs::{StoreError, SweepPolicy, Swept};
 
 const SLICE: usize = 200;
 /// How soon an automation call on a held line is looked at again, at the earliest.
@@ -55,7 +56,16 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
 }
 
 fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &mut Held, swept: &mut Swept) -> Result<(), StoreError> {
-    let Some(mut call) = tx.call(id)? else { return Ok(()) };
+    let mut call = match tx.call(id) {
+        Ok(Some(call)) => call,
+        Ok(None) => return Ok(()),
+        // One record that cannot be read must not stop the clocks of the others.
+        Err(StoreError::Record(why)) => {
+            tracing::error!(call.id = %id, error = %why, "a call cannot be read; its clock does not run");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let from = call.state;
     let signal = match kind {
         Deadline::Expiry => Signal::Expiry,
