@@ -83,10 +83,16 @@ impl Check {
         for until in self.slots.values_mut().filter_map(|slots| slots.get_mut(&call)) {
             *until = (*until).min(now.plus(SETTLE));
         }
+        self.forget_slots(now);
     }
 
-    /// What came before the clock was set says nothing about the rate after it.
-    pub fn clock_set(&mut self) {
+    /// What came before the clock was set says nothing about the rate after it, and a slot that was over is not taken again.
+    pub fn clock_set(&mut self, before: Time) {
         self.gone.clear();
+        self.forget_slots(before);
+    }
+
+    fn forget_slots(&mut self, now: Time) {
+        self.slots.values_mut().for_each(|slots| slots.retain(|_, until| *until > now));
     }
 }
