@@ -45,6 +45,7 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
             .filter(|w| !w.connection.write_back.is_empty())
             .map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
+        learn_do_not_call: call.connection.as_ref().and_then(|c| app.connection(c)).is_some_and(|w| w.connection.learn_do_not_call),
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
     };

@@ -16,5 +16,6 @@ mod hubspot;
 mod moods;
 mod reports;
 mod restart;
+mod rules;
 mod tidy;
 mod wire;

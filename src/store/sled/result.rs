@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 
+use super::dnc;
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
 use super::placing::free_slot;
 use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
 use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::dnc::{Note, Scope, Source};
 use crate::domain::id::CallId;
-use crate::domain::report::Report;
+use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::store::task::{Subject, Task, TaskKind};
@@ -43,6 +45,10 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     let first = call.report.is_none();
     if let Some(report) = report {
         call.report = Some(report);
+    }
+    if after.learn_do_not_call && call.report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested) && !call.is_test() {
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("not interested, {id}") };
+        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
     call.state = State::Ended;
