@@ -11,6 +11,7 @@ mod names;
 mod phone;
 mod template_names;
 
+pub mod body;
 pub mod case;
 pub mod compose;
 pub mod context;
@@ -32,8 +33,9 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use body::ParseError;
 pub use compose::ComposeError;
-pub use extract::{MapContext, MapError, Mapped, ParseError, Selected};
+pub use extract::{MapContext, MapError, Mapped, Selected};
 pub use load::LoadError;
 pub use lookup::{LookupContext, LookupOutcome};
 pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};

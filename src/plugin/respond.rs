@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value as Json};
 
 use super::Params;
-use super::extract::decode_json;
+use super::body::decode_json;
 use super::manifest::{AnswerSpec, ResponseClass, RetryUnit};
 use super::plugin::{Find, Plugin, ResponseRule, Step};
 use super::template::Scope;
