@@ -272,7 +272,7 @@ fn peek(body: &[u8]) -> Option<Content> {
 fn shape(kind: BodyKind, delivery: &Delivery) -> Option<Content> {
     match kind {
         BodyKind::Json => peek(&delivery.body),
-        BodyKind::Form | BodyKind::Query => Some(Content::Object),
+        BodyKind::Form | BodyKind::Multipart | BodyKind::Xml | BodyKind::Query => Some(Content::Object),
         BodyKind::Sniff => peek(&delivery.body).or(Some(Content::Object)),
     }
 }
@@ -303,6 +303,7 @@ fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
         }),
         BodyKind::Form => decode_form(&delivery.body),
         BodyKind::Query => decode_form(delivery.query.as_bytes()),
+        BodyKind::Multipart | BodyKind::Xml => Err(unreadable(Code::WrongContentType, "multipart and XML bodies are not read")),
         BodyKind::Sniff => match (peek(&delivery.body), content_type.contains("form-urlencoded")) {
             _ if content_type.contains("multipart/") => Err(unreadable(Code::WrongContentType, "multipart bodies are not read")),
             (None, false) if !delivery.body.is_empty() && !may_be_a_form(&content_type) => {
