@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use callbridge::clock::Clock;
-use callbridge::domain::id::LineId;
 use callbridge::error::Code;
 use callbridge::store::sled::Options;
 use callbridge::store::{AfterReport, Begun, Claim, Leg, Placing, SledStore, Store};
 use futures_util::future::try_join_all;
 
 use super::table::{median, print, verdict, whole};
-use super::{Args, seed, webhook};
+use super::{Args, seed};
 
 /// Lines of one connection.
 const LINES_EACH: usize = 10;
@@ -57,12 +56,9 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
 async fn measure(dir: &Path, n: usize) -> anyhow::Result<Cost> {
     let store = SledStore::open(Options::new(&dir.join("store")))?;
     let policies = (0..n).map(|line| seed::policy(line, 1)).collect();
-    store.configure(policies, Clock::System.now());
-    let lines = |call: usize| {
-        let connection = call / LINES_EACH;
-        (connection, (connection * LINES_EACH..(connection + 1) * LINES_EACH).map(|l| LineId::new(&webhook::line_id(l))).collect::<Vec<_>>())
-    };
-    seed::queue(&store, 0, n, lines).await?;
+    let pools = (0..n.div_ceil(LINES_EACH)).map(|c| seed::pool(c, c * LINES_EACH..((c + 1) * LINES_EACH).min(n))).collect();
+    store.configure(policies, pools, Clock::System.now());
+    seed::queue(&store, 0, n, |call| (call / LINES_EACH, Vec::new())).await?;
     // The first pass over the lines after the calls came in is the arrivals' cost, not the decision's.
     let all = store.next_calls(Clock::System.now(), n);
     all.claims.iter().for_each(|claim| store.unclaim(claim, None));

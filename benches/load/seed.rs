@@ -11,6 +11,7 @@ use callbridge::domain::event::Event;
 use callbridge::domain::id::{AttemptId, CallId, EventId, LineId, WorkspaceId};
 use callbridge::domain::item::{Item, Outcome};
 use callbridge::domain::phone;
+use callbridge::domain::pool::{Pool, PoolId};
 use callbridge::domain::record::{Customer, RecordRef};
 use callbridge::domain::report::Report;
 use callbridge::domain::schedule::LinePolicy;
@@ -48,6 +49,7 @@ pub fn event(connection: usize, now: Time) -> Event {
         ],
         body_bytes: 600,
         received_at: now,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }
@@ -105,16 +107,22 @@ pub fn policy(n: usize, at_once: u32) -> LinePolicy {
     }
 }
 
-/// Queues calls `from..from + count`; each may go to the lines that `lines` names for it.
-pub async fn queue(store: &SledStore, from: usize, count: usize, lines: impl Fn(usize) -> (usize, Vec<LineId>)) -> anyhow::Result<()> {
+/// The lines of a connection.
+pub fn pool(connection: usize, lines: std::ops::Range<usize>) -> Pool {
+    let id = PoolId::Connection(webhook::connection_id(connection).as_str().into());
+    Pool::first(id, lines.map(|line| LineId::new(&webhook::line_id(line))).collect())
+}
+
+/// Queues calls `from..from + count`; `way` gives the connection of each, and the lines it is pinned to.
+pub async fn queue(store: &SledStore, from: usize, count: usize, way: impl Fn(usize) -> (usize, Vec<LineId>)) -> anyhow::Result<()> {
     let now = Clock::System.now();
     for start in (from..from + count).step_by(AT_ONCE) {
         let range = start..(start + AT_ONCE).min(from + count);
-        let events: Vec<(usize, Event)> = range.map(|n| (n, event(lines(n).0, now))).collect();
+        let events: Vec<(usize, Event)> = range.map(|n| (n, event(way(n).0, now))).collect();
         try_join_all(events.iter().map(|(n, event)| store.accept(now, event.clone(), Bytes::from(webhook::body(*n))))).await?;
         let mut steps = Vec::with_capacity(AT_ONCE);
         for (n, event) in &events {
-            steps.push(store.finish_map(now, event.id, vec![mapped(event, *n, lines(*n).1, now)?]));
+            steps.push(store.finish_map(now, event.id, vec![mapped(event, *n, way(*n).1, now)?]));
         }
         try_join_all(steps).await?;
     }
@@ -127,7 +135,7 @@ pub async fn finished(dir: &Path, count: usize) -> anyhow::Result<()> {
     let mut options = Options::new(&dir.join("store"));
     options.cache_bytes = 256 * 1024 * 1024;
     let store = SledStore::open(options)?;
-    store.configure((0..LINES).map(|n| policy(n, 1_000)).collect(), Clock::System.now());
+    store.configure((0..LINES).map(|n| policy(n, 1_000)).collect(), vec![pool(0, 0..LINES)], Clock::System.now());
     let mut made = 0;
     while made < count {
         let batch = AT_ONCE.min(count - made);

@@ -160,6 +160,8 @@ pub struct Dialer {
     #[serde(with = "span::text")]
     pub timeout: Duration,
     pub concurrency: usize,
+    /// Calls that are `placing` on disk and whose request has not left.
+    pub max_unsent: usize,
     #[serde(with = "span::text")]
     pub slot_timeout: Duration,
     #[serde(with = "span::text")]

@@ -74,6 +74,7 @@ fn instance(settings: &Settings, found: &mut Found) {
     }
     for (key, zero) in [
         ("dialer.concurrency", settings.dialer.concurrency == 0),
+        ("dialer.max_unsent", settings.dialer.max_unsent == 0),
         ("dialer.timeout", settings.dialer.timeout.is_zero()),
         ("dialer.slot_timeout", settings.dialer.slot_timeout.is_zero()),
         ("dialer.report_deadline", settings.dialer.report_deadline.is_zero()),
@@ -125,10 +126,6 @@ fn connection_names(connection: &Connection, settings: &Settings, found: &mut Fo
     }
     if connection.lines.is_empty() && connection.mode != Mode::Off {
         found.doubtful(at("lines"), "names no line: its calls will wait");
-    }
-    // Every call's record holds the names, and a record has to stay small on disk.
-    if connection.lines.len() > 256 {
-        found.wrong(at("lines"), "names more than 256 lines: use several connections");
     }
     for name in &connection.lines {
         line(name, &connection.workspace, settings, &at("lines"), found);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use super::phone::Phone;
+use super::pool::PoolId;
 use super::record::{Customer, RecordRef};
 use super::report::Report;
 use super::time::Time;
@@ -223,7 +224,8 @@ pub struct Call {
     pub owner: Option<String>,
     pub customer: Customer,
     pub phone: Phone,
-    /// Lines that may place it, in the connection's order.
+    /// Set when a person chose: only these lines. Else those of its [`Call::pool`], as the configuration says when it is claimed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineId>,
     /// The line that placed it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,6 +289,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whose lines it may go over.
+    pub fn pool(&self) -> PoolId {
+        PoolId::of(self.connection.as_ref(), &self.origin, &self.workspace)
+    }
+
     /// The slot and the clock of reports start here.
     pub fn sent_at(&self) -> Option<Time> {
         self.placing_at

@@ -9,6 +9,7 @@ pub mod item;
 pub mod line;
 pub mod param;
 pub mod phone;
+pub mod pool;
 pub mod rate;
 pub mod record;
 pub mod report;

@@ -53,15 +53,15 @@ pub struct Understood {
     pub detail: String,
 }
 
-/// Sends the request once.
-pub async fn place(http: &Http, url: &str, body: &CallOne, retry_503: bool) -> Understood {
+/// Sends the request once; `held` is dropped when it has left.
+pub async fn place(http: &Http, url: &str, body: &CallOne, retry_503: bool, held: impl Send + Sync + Unpin + 'static) -> Understood {
     let body = match serde_json::to_vec(body) {
         Ok(body) => Bytes::from(body),
         Err(e) => return Understood { meaning: Meaning::NotSent { code: Code::Internal, wait: None }, status: None, detail: e.to_string() },
     };
     let headers = vec![("content-type".to_owned(), "application/json; charset=UTF-8".to_owned()), ("accept".to_owned(), "application/json".to_owned())];
     let request = Outbound { method: "POST".into(), url: url.to_owned(), headers, body, allow_hosts: Vec::new() };
-    understand(http.send(&request).await, retry_503)
+    understand(http.send_holding(&request, held).await, retry_503)
 }
 
 /// The answer table of the design, line by line.

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
-use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
+use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
 use crate::domain::schedule::LinePolicy;
@@ -73,7 +76,31 @@ impl Wired {
 pub struct Live {
     pub connections: HashMap<ConnectionId, Arc<Wired>>,
     pub lines: HashMap<LineId, LineSettings>,
+    /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
+    pub pools: HashMap<PoolId, Pool>,
     pub sweep: SweepPolicy,
+}
+
+impl Live {
+    /// The lines that may place this call, those that it would take first in front. Empty: none, or its connection is gone.
+    pub fn lines_of<'a>(&'a self, call: &'a Call, now: Time) -> &'a [LineId] {
+        let Some(pool) = self.pools.get(&call.pool()) else { return &[] };
+        match pool.owner_line(call.owner.as_deref()) {
+            _ if !call.lines.is_empty() => &call.lines,
+            Some(own) if call.wished_at.plus(pool.owner_wait) > now => std::slice::from_ref(own),
+            _ => &pool.lines,
+        }
+    }
+
+    /// Keeps lines that exist in the workspace; none named for a drop-in key means all of them.
+    fn add_pool(&mut self, mut pool: Pool, workspace: &WorkspaceId) {
+        if pool.lines.is_empty() && !matches!(pool.id, PoolId::Connection(_)) {
+            pool.lines = self.lines.values().filter(|line| line.workspace == *workspace).map(|line| line.id.clone()).collect();
+            pool.lines.sort();
+        }
+        pool.lines.retain(|line| self.lines.get(line).is_some_and(|l| l.workspace == *workspace));
+        self.pools.insert(pool.id.clone(), pool);
+    }
 }
 
 /// The whole bridge without its web side.
@@ -86,6 +113,8 @@ pub struct App {
     /// For CRMs and forwarded reports.
     pub crm: Http,
     pub dialer: Http,
+    /// Calls that may stand between `placing` on disk and their request: after a crash nobody knows about these.
+    pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub live: ArcSwap<Live>,
@@ -96,18 +125,23 @@ impl App {
         self.live.load().connections.get(id).cloned()
     }
 
-    /// Puts lines and connections in force.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>) {
+    /// Puts lines and connections in force; `gateways` are the drop-in keys' lines, with their workspaces.
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>) {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
         let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
+        let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
+        let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
+        everybody.chain(gateways).for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
         for connection in connections {
+            live.add_pool(Pool::of(&connection), &connection.workspace);
             let plugin = self.plugins.get(&connection.plugin);
             live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref())));
         }
-        live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
+        let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
-        self.store.configure(policies, self.clock.now());
+        self.store.configure(policies, pools, self.clock.now());
     }
 
     /// Text with every known secret replaced.

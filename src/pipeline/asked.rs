@@ -7,6 +7,7 @@ use crate::domain::call::{Call, Origin, Signal, Step, step};
 use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
+use crate::domain::pool::PoolId;
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::time::Time;
 use crate::error::Code;
@@ -46,6 +47,8 @@ pub struct Way {
     pub workspace: WorkspaceId,
     pub connection: Option<Connection>,
     pub lines: Vec<LineId>,
+    /// A person said which: `lines` is that one.
+    pub pinned: bool,
 }
 
 /// Checks connection and line, which must be of one workspace.
@@ -71,21 +74,22 @@ pub fn way(app: &App, scope: Option<&WorkspaceId>, connection: Option<&Connectio
     if let Some(other) = line.filter(|l| l.workspace != workspace) {
         return refused(Code::BadRequest, format!("the line `{}` belongs to another workspace than the connection", other.id));
     }
+    let pinned = line.is_some();
     let lines = match (line, &connection) {
         (Some(line), _) => vec![line.id.clone()],
-        (None, Some(connection)) => wish::lines_for(connection, &live, owner),
-        (None, None) => lines_of(&live, &workspace),
+        (None, Some(connection)) => pool_lines(&live, &PoolId::Connection(connection.id.clone()), owner),
+        (None, None) => pool_lines(&live, &PoolId::Workspace(workspace.clone()), None),
     };
     if lines.is_empty() {
         return refused(Code::NoLine, "no line can place this call");
     }
-    Ok(Way { workspace, connection, lines })
+    Ok(Way { workspace, connection, lines, pinned })
 }
 
-fn lines_of(live: &Live, workspace: &WorkspaceId) -> Vec<LineId> {
-    let mut lines: Vec<LineId> = live.lines.values().filter(|line| line.workspace == *workspace).map(|line| line.id.clone()).collect();
-    lines.sort();
-    lines
+/// The lines of a pool, or the owner's own, which the call would wait for first.
+fn pool_lines(live: &Live, id: &PoolId, owner: Option<&str>) -> Vec<LineId> {
+    let Some(pool) = live.pools.get(id) else { return Vec::new() };
+    pool.owner_line(owner).map_or_else(|| pool.lines.clone(), |line| vec![line.clone()])
 }
 
 /// The call, ready to be stored. Someone who waits hears at once that it will not go in time.
@@ -129,7 +133,9 @@ pub fn read_phone(text: &str) -> Result<Phone, NotAsked> {
 
 fn blank(app: &App, origin: Origin, phone: Phone, way: &Way, now: Time) -> Call {
     let mut call = wish::blank(CallId::from_uuid(app.clock.uuid()), way.workspace.clone(), origin, phone, now, now);
-    call.lines.clone_from(&way.lines);
+    if way.pinned {
+        call.lines.clone_from(&way.lines);
+    }
     if let Some(connection) = &way.connection {
         call.connection = Some(connection.id.clone());
         call.plugin_hash = app.plugins.get(&connection.plugin).map(|plugin| plugin.hash().to_owned()).unwrap_or_default();
@@ -147,7 +153,7 @@ fn timely(app: &App, mut call: Call, way: &Way, interactive: bool, now: Time) ->
     };
     call.expires_at = now.plus(wait);
     if interactive {
-        let outlook = outlook::of_lines(app, &call.lines, true, &Thought::new(), now)?;
+        let outlook = outlook::of_lines(app, &way.lines, true, &Thought::new(), now)?;
         if let Some(code) = outlook::hopeless(&outlook, call.expires_at) {
             return refused(code, "someone waits for this call, and it would not go in time; with priority `automation` it may wait");
         }

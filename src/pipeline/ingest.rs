@@ -108,6 +108,7 @@ fn event_of(app: &App, wired: &Wired, hook: &WiredHook, variant: String, deliver
         headers,
         body_bytes: u32::try_from(delivery.body.len()).unwrap_or(u32::MAX),
         received_at: delivery.received_at,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }

@@ -59,7 +59,8 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
     {
         return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
     }
-    of_lines(app, &call.lines, call.interactive, &Thought::new(), now).map(Some)
+    let live = app.live.load();
+    of_lines(app, live.lines_of(call, now), call.interactive, &Thought::new(), now).map(Some)
 }
 
 /// A hold that a person would have to wait out, known beforehand: its code, if it ends after `limit` or when nobody knows.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::call::{Call, Origin, State};
-use crate::domain::connection::{Connection, LineChoice, Mode, Priority, Purpose};
+use crate::domain::connection::{Connection, Mode, Priority, Purpose};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, LineId};
+use crate::domain::id::CallId;
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
+use crate::domain::pool::PoolId;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -79,8 +80,7 @@ impl Maker<'_> {
         if connection.purpose == Purpose::Advertising && mapped.consent != Some(true) {
             return Err(refused(Code::MissingConsent, String::new()));
         }
-        let lines = lines_for(connection, self.live, mapped.owner.as_deref());
-        if lines.is_empty() {
+        if !has_line(connection, self.live) {
             return Err(Outcome::Failed { code: Code::NoLine, detail: Code::NoLine.sentence("en").into() });
         }
         let interactive = match connection.priority {
@@ -93,7 +93,6 @@ impl Maker<'_> {
         call.record = mapped.record.clone();
         call.owner.clone_from(&mapped.owner);
         call.customer = mapped.customer.clone();
-        call.lines = lines;
         call.interactive = interactive;
         call.expires_at = wished_at.plus(expiry(connection, interactive));
         call.plugin_hash = self.plugin_hash.to_owned();
@@ -115,15 +114,9 @@ pub fn test_mode(call: &mut Call, connection: &Connection) {
     }
 }
 
-/// The lines that may place a call, by the connection's choice.
-pub fn lines_for(connection: &Connection, live: &Live, owner: Option<&str>) -> Vec<LineId> {
-    let known = |line: &&LineId| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace);
-    if connection.line_choice == LineChoice::Owner
-        && let Some(line) = owner.and_then(|owner| connection.owners.get(owner)).filter(known)
-    {
-        return vec![line.clone()];
-    }
-    connection.lines.iter().filter(known).cloned().collect()
+/// Whether the connection has a line that exists.
+pub fn has_line(connection: &Connection, live: &Live) -> bool {
+    live.pools.get(&PoolId::Connection(connection.id.clone())).is_some_and(|pool| !pool.lines.is_empty())
 }
 
 /// A queued call with nothing but who and when.

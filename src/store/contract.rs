@@ -1,5 +1,6 @@
 //! What every store must do: one suite, run on each implementation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
+use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
@@ -17,6 +19,7 @@ use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
+use crate::secrets::Keyring;
 
 const T0: Time = Time(1_795_338_022_000);
 
@@ -46,7 +49,7 @@ impl Fixture {
             SledStore::open(sled::Options::new(&dir.path().join("s"))).ok()
         });
         let store = store.expect("the store opens again");
-        store.configure(vec![line("a", 1)], T0);
+        store.configure(vec![line("a", 1)], pools(), T0);
         Self { store, dir }
     }
 
@@ -88,12 +91,18 @@ impl Fixture {
 
 fn open(dir: &std::path::Path) -> SledStore {
     let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
-    store.configure(vec![line("a", 1)], T0);
+    store.configure(vec![line("a", 1)], pools(), T0);
     store
 }
 
 fn line(id: &str, slots: u32) -> LinePolicy {
     LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
+}
+
+/// Everything goes over line `a`.
+fn pools() -> Vec<Pool> {
+    let ids = [PoolId::Connection("c".into()), PoolId::Workspace(WorkspaceId::default()), PoolId::Gateway(WorkspaceId::default(), "shop".into())];
+    ids.into_iter().map(|id| Pool::first(id, vec!["a".into()])).collect()
 }
 
 fn gate() -> Gate {
@@ -117,6 +126,7 @@ fn event(n: u8) -> Event {
         headers: Vec::new(),
         body_bytes: 40_000,
         received_at: T0,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }
@@ -134,7 +144,7 @@ fn call(n: u8) -> Call {
         owner: None,
         customer: Customer::default(),
         phone: phone::normalise("0912345678").unwrap(),
-        lines: vec!["a".into()],
+        lines: Vec::new(),
         line: None,
         interactive: false,
         test_phone: None,
@@ -329,9 +339,9 @@ async fn without_a_report_the_slot_is_freed_the_line_is_silent_and_the_call_is_l
 async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line() {
     let f = Fixture::new();
     let first = f.queued(1).await;
-    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], T0);
+    f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
-    f.store.configure(vec![line("a", 1)], T0);
+    f.store.configure(vec![line("a", 1)], pools(), T0);
     let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
     assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
@@ -341,11 +351,11 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
 async fn a_rate_holds_across_a_restart() {
     let f = Fixture::new();
     let rated = || LinePolicy { rate: Some(Gcra::new(Rate::new(6, Duration::from_secs(60)).unwrap(), 1)), ..line("a", 5) };
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     f.placing(1, T0).await;
     f.queued(2).await;
     let f = f.reopened();
-    f.store.configure(vec![rated()], T0);
+    f.store.configure(vec![rated()], pools(), T0);
     assert_eq!(f.store.next_calls(at(9), 10).claims.len(), 0);
     assert_eq!(f.store.next_calls(at(10), 10).claims.len(), 1);
 }
@@ -420,6 +430,34 @@ async fn an_idempotency_key_makes_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_delivery_brought_lies_sealed_and_is_read_as_it_came() {
+    let f = Fixture::new();
+    let sent = Event { query: "token=query-secret".into(), headers: vec![("x-signature".into(), "header-secret".into())], ..event(1) };
+    f.store.accept(T0, sent.clone(), Bytes::from_static(b"{}")).await.unwrap();
+    let read = f.store.event(sent.id).unwrap().unwrap();
+    assert_eq!((read.query, read.headers), (sent.query, sent.headers));
+    assert_eq!(f.store.events(None, 10).unwrap()[0].headers, read_headers(&f.store, sent.id));
+    let instance = f.store.instance_key();
+    let folder = f.dir.path().join("s");
+    drop(f.store);
+    let db = std::fs::read(folder.join("db")).unwrap();
+    let holds = |secret: &[u8]| db.windows(secret.len()).any(|w| w == secret);
+    assert!(holds(b"events") && !holds(b"query-secret") && !holds(b"header-secret") && !holds(&instance));
+    let other = sled::Options { keys: Some(Arc::new(Keyring::new([9; 32], &[]))), ..sled::Options::new(&folder) };
+    // The committer thread lets go of the directory a moment after the last handle.
+    let error = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        SledStore::open(other.clone()).err().map(|e| e.to_string()).filter(|e| !e.contains("in use"))
+    });
+    let error = error.expect("another key");
+    assert!(error.contains("secrets.key"), "{error}");
+}
+
+fn read_headers(store: &SledStore, id: EventId) -> Vec<(String, String)> {
+    store.event(id).unwrap().unwrap().headers
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     let f = Fixture::new();
     let store = f.store.clone();
@@ -436,8 +474,13 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     assert!(rows > 0);
     load.await.unwrap();
     let to = f.dir.path().join("restored");
-    sled::restore(&backup, &to, T0).unwrap();
-    let restored = SledStore::open(sled::Options::new(&to)).unwrap();
+    let key = |n| Arc::new(Keyring::new([n; 32], &[]));
+    let error = sled::restore(&backup, &to, key(7), T0).expect_err("another key").to_string();
+    assert!(error.contains("--key") && !to.exists(), "{error}");
+    let keys = Arc::new(Keyring::of_file(&f.dir.path().join("s")).unwrap());
+    sled::restore(&backup, &to, Arc::clone(&keys), T0).unwrap();
+    let restored = SledStore::open(sled::Options { keys: Some(keys), ..sled::Options::new(&to) }).unwrap();
+    assert_eq!(restored.instance_key(), f.store.instance_key());
     let counters = restored.stats(&WorkspaceId::default()).unwrap().counters;
     let get = |name: &str| counters.get(name).copied().unwrap_or(0);
     assert!(get("events") >= get("items"));

@@ -13,6 +13,7 @@ use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::time::Time;
@@ -339,8 +340,8 @@ pub trait Store {
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError>;
     /// When the next deadline, expiry or slot timeout comes.
     fn next_sweep_at(&self) -> Option<Time>;
-    /// Tells the store what the configuration says about the lines.
-    fn configure(&self, lines: Vec<LinePolicy>, now: Time);
+    /// Tells the store what the configuration says about the lines, and which calls may go over them.
+    fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, now: Time);
 
     fn call(&self, id: CallId) -> Result<Option<Call>, StoreError>;
     fn calls(&self, query: &CallQuery) -> Result<Vec<Call>, StoreError>;

@@ -22,9 +22,6 @@ use crate::failpoint::{self, CALLONE_ANSWER};
 use crate::pipeline::wish;
 use crate::store::{Made, NewCall, Store};
 
-/// A call's record holds its lines and must stay small; more than this many phones behind one key are not met.
-const MOST_LINES: usize = 256;
-
 /// The same non-empty callId within this time is the same call, where the key says so.
 const SAME_CALL: Duration = Duration::from_secs(86_400);
 
@@ -102,11 +99,6 @@ async fn make(state: &State, key: &GatewayKey, object: &Map<String, Value>, phon
         name: field(object, "customerName"),
         gender: gender(&field(object, "customerGender")),
         info: field(object, "customerInfo"),
-    };
-    call.lines = if key.lines.is_empty() {
-        state.settings.lines.iter().filter(|l| l.workspace == key.workspace).take(MOST_LINES).map(|l| l.id.clone()).collect()
-    } else {
-        key.lines.clone()
     };
     call.interactive = false;
     call.expires_at = now.plus(state.settings.calls.expire_automation);

@@ -3,18 +3,27 @@
 use bytes::Bytes;
 
 use super::keys::{self, CHUNK_BYTES, Tree};
+use super::sealed;
 use super::tx::Tx;
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::secrets::Keyring;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
 
 /// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
-pub fn accept(now: Time, event: Event, body: Bytes, epoch: u64) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send, StoreError> {
+pub fn accept(
+    now: Time,
+    mut event: Event,
+    body: Bytes,
+    epoch: u64,
+    keys: &Keyring,
+) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + use<>, StoreError> {
+    sealed::close(&mut event, keys)?;
     let record = codec::encode(&event)?;
     let task = map_task(&event, now, epoch);
     Ok(move |tx: &mut Tx<'_>| {

@@ -3,18 +3,24 @@
 //! - `flush()` is not an fsync on Linux: a step is durable after `flush()` and `sync_data` on a second handle of `<dir>/db`.
 //! - One committer thread applies waiting steps in groups, each group in one sled transaction (`commit`).
 //! - No value is larger than 16 KiB; raw bodies lie in chunks (`keys`).
-//! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`).
+//! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`; `board` and `pairing`
+//!   are its part about lines).
 
+mod board;
+#[cfg(test)]
+mod board_tests;
 mod commit;
 mod intake;
 mod keys;
 mod open;
+mod pairing;
 mod person;
 mod placing;
 mod prune;
 mod read;
 mod result;
 mod schedule;
+mod sealed;
 mod snapshot;
 mod store;
 mod sweep;

@@ -25,7 +25,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
         expire(tx, &mut call, now, unreported)?;
         return Ok(Begun::Gone);
     }
-    let Some(policy) = policy.filter(|p| p.workspace == call.workspace && call.lines.contains(&p.id)) else {
+    let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
     let mut line = tx.line(&call.workspace, &claim.line)?;

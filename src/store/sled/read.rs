@@ -1,9 +1,12 @@
 //! Reads: straight from sled, never through the committer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, Tree};
+use super::sealed;
 use super::store::SledStore;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
@@ -72,7 +75,8 @@ pub fn attempts(store: &SledStore, call: CallId) -> Result<Vec<Attempt>, StoreEr
 }
 
 pub fn event(store: &SledStore, id: EventId) -> Result<Option<Event>, StoreError> {
-    one(store, Tree::Events, &id.0)
+    let keys = Arc::clone(&store.trees()?.keys);
+    one(store, Tree::Events, &id.0)?.map(|event| sealed::open(event, &keys)).transpose()
 }
 
 pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError> {
@@ -86,7 +90,7 @@ pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Resul
     for row in rows.rev() {
         let (key, value) = row.map_err(broken)?;
         if key.len() == 16 {
-            page.push(codec::decode(&value)?);
+            page.push(sealed::open(codec::decode(&value)?, &trees.keys)?);
             if page.len() == limit.clamp(1, PAGE) {
                 break;
             }

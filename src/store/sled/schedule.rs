@@ -1,16 +1,15 @@
-//! What may be done next: an index in memory over the stored calls, lines and tasks, rebuilt at start.
-//!
-//! A line is always in one of four places: *dirty* (to be looked at), *idle* (nothing waits for it; an arrival makes it dirty),
-//! *timed* (looked at again then), or waiting for an effect (a report, a resume). Each question costs the same however many
-//! calls and lines there are.
+//! What may be done next: an index in memory over the stored calls, lines and tasks, rebuilt at start and changed only by effects of
+//! committed steps. Which call goes over which line is the [`Board`]'s.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::board::{Board, LinesOf, Waiting};
 use super::keys::{self, Tree};
 use super::open::Trees;
-use crate::domain::call::{Call, Hold, State};
-use crate::domain::id::{CallId, ConnectionId, LineId};
-use crate::domain::schedule::{Brakes, LinePolicy, LineState, may_place};
+use crate::domain::call::{Call, Hold, Origin, State};
+use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
+use crate::domain::pool::{Pool, PoolId};
+use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::codec;
@@ -21,11 +20,7 @@ use crate::store::verbs::{Claim, Next, StoreError};
 #[derive(Debug)]
 pub enum Effect {
     Queued {
-        call: CallId,
-        connection: Option<ConnectionId>,
-        lines: Vec<LineId>,
-        interactive: bool,
-        wished: Time,
+        waiting: Box<Waiting>,
         expires: Time,
         not_before: Option<Time>,
     },
@@ -68,15 +63,15 @@ pub enum Effect {
 impl Effect {
     /// A call that waits, from `not_before` on.
     pub fn queued(call: &Call, not_before: Option<Time>) -> Self {
-        Effect::Queued {
+        let waiting = Waiting {
             call: call.id,
-            connection: call.connection.clone(),
-            lines: call.lines.clone(),
+            pool: call.pool(),
+            pinned: call.lines.clone(),
+            owner: call.owner.clone(),
             interactive: call.interactive,
             wished: call.wished_at,
-            expires: call.expires_at,
-            not_before,
-        }
+        };
+        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before }
     }
 }
 
@@ -87,40 +82,6 @@ pub enum Deadline {
     Lease,
     Slot,
     Report,
-}
-
-struct LineEntry {
-    id: LineId,
-    policy: Option<LinePolicy>,
-    state: LineState,
-    queues: Vec<usize>,
-    /// Claims given out whose step has not come back.
-    claimed: HashSet<CallId>,
-    /// Which queue is served next, so that connections get their turn.
-    turn: usize,
-    timer: Option<Time>,
-    dirty: bool,
-}
-
-struct Queue {
-    lines: Vec<usize>,
-    waiting: [BTreeSet<(Time, CallId)>; 2],
-    idle: BTreeSet<usize>,
-    turn: usize,
-}
-
-struct Entry {
-    queue: usize,
-    interactive: bool,
-    wished: Time,
-    place: Place,
-}
-
-#[derive(PartialEq)]
-enum Place {
-    Waiting,
-    Delayed(Time),
-    Claimed(usize),
 }
 
 #[derive(Default)]
@@ -136,8 +97,14 @@ struct Work {
 #[derive(serde::Deserialize)]
 struct Alive {
     id: CallId,
+    workspace: WorkspaceId,
     state: State,
+    #[serde(default)]
     connection: Option<ConnectionId>,
+    origin: Origin,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
     lines: Vec<LineId>,
     line: Option<LineId>,
     interactive: bool,
@@ -150,15 +117,7 @@ struct Alive {
 /// The index.
 #[derive(Default)]
 pub struct Index {
-    lines: Vec<LineEntry>,
-    line_of: HashMap<LineId, usize>,
-    queues: Vec<Queue>,
-    queue_of: HashMap<(Option<ConnectionId>, Vec<LineId>), usize>,
-    calls: HashMap<CallId, Entry>,
-    delayed: BTreeSet<(Time, CallId)>,
-    dirty: VecDeque<usize>,
-    timers: BTreeSet<(Time, usize)>,
-    brakes: Brakes,
+    board: Board,
     deadlines: BTreeSet<(Time, Deadline, CallId)>,
     work: [Work; 4],
 }
@@ -167,7 +126,7 @@ impl Index {
     /// Reads everything that is not over.
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
-        let policies: Vec<LinePolicy> = self.lines.iter_mut().filter_map(|l| l.policy.take()).collect();
+        let (policies, pools) = self.board.take_configuration();
         // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
         let running = std::mem::take(&mut self.work).map(|work| work.running);
         *self = Index::default();
@@ -175,13 +134,12 @@ impl Index {
             work.running = running;
         }
         if let Some(bytes) = trees.get(Tree::Meta, keys::BRAKES).map_err(broken)? {
-            self.brakes = codec::decode(&bytes)?;
+            self.board.set_brakes(codec::decode(&bytes)?);
         }
         for row in &trees.trees[Tree::Lines as usize] {
             let (key, value) = row.map_err(broken)?;
             let name = key.split(|b| *b == 0).nth(1).map(|n| String::from_utf8_lossy(n).into_owned()).unwrap_or_default();
-            let line = self.line(&LineId::new(&name));
-            self.lines[line].state = codec::decode(&value)?;
+            self.board.set_state(&LineId::new(&name), codec::decode(&value)?);
         }
         for row in trees.trees[Tree::Index as usize].scan_prefix(b"L") {
             let (key, _) = row.map_err(broken)?;
@@ -194,7 +152,7 @@ impl Index {
             let task: Task = codec::decode(&row.map_err(broken)?.1)?;
             self.task(task.kind, task.subject, task.due);
         }
-        self.configure(policies);
+        self.board.configure(policies, pools);
         Ok(())
     }
 
@@ -203,15 +161,10 @@ impl Index {
         match call.state {
             State::Queued => {
                 let not_before = call.hold.and_then(|h| if h.code == Code::HoldBackoff { h.until } else { None });
-                self.apply(vec![Effect::Queued {
-                    call: call.id,
-                    connection: call.connection,
-                    lines: call.lines,
-                    interactive: call.interactive,
-                    wished: call.wished_at,
-                    expires: call.expires_at,
-                    not_before,
-                }]);
+                let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
+                let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive: call.interactive, wished: call.wished_at };
+                self.deadlines.insert((call.expires_at, Deadline::Expiry, call.id));
+                self.board.add(waiting, not_before);
             }
             // Its sender is gone: it may have been sent.
             State::Placing => {
@@ -222,104 +175,53 @@ impl Index {
         if let Some(at) = call.deadline {
             self.deadlines.insert((at, Deadline::Report, call.id));
         }
-        if let Some(line) = call.line.as_ref().and_then(|l| self.line_of.get(l))
-            && let Some(until) = self.lines[*line].state.in_flight.get(&call.id)
+        if let Some(state) = call.line.as_ref().and_then(|line| self.board.state(line))
+            && let Some(until) = state.in_flight.get(&call.id)
         {
             self.deadlines.insert((*until, Deadline::Slot, call.id));
         }
     }
 
-    /// What the configuration says; lines not named keep their calls waiting.
-    pub fn configure(&mut self, policies: Vec<LinePolicy>) {
-        for entry in &mut self.lines {
-            entry.policy = None;
-        }
-        for policy in policies {
-            let line = self.line(&policy.id);
-            self.lines[line].policy = Some(policy);
-        }
-        for line in 0..self.lines.len() {
-            self.mark(line);
-        }
+    /// Whether the configuration still lets the claimed call go over the claimed line.
+    pub fn allows(&self, claim: &Claim) -> bool {
+        self.board.allows(claim)
+    }
+
+    /// What the configuration says; lines and pools that it does not name keep their calls waiting.
+    pub fn configure(&mut self, policies: Vec<LinePolicy>, pools: Vec<Pool>) {
+        self.board.configure(policies, pools);
     }
 
     pub fn policy(&self, line: &LineId) -> Option<LinePolicy> {
-        self.lines[*self.line_of.get(line)?].policy.clone()
+        self.board.policy(line).cloned()
     }
 
     pub fn brakes(&self) -> &Brakes {
-        &self.brakes
+        self.board.brakes()
     }
 
     pub fn waiting(&self, line: &LineId) -> usize {
-        let Some(line) = self.line_of.get(line) else { return 0 };
-        self.lines[*line].queues.iter().map(|q| self.queues[*q].waiting.iter().map(BTreeSet::len).sum::<usize>()).sum()
+        self.board.waiting(line)
     }
 
     pub fn queued(&self) -> usize {
-        self.calls.len()
-    }
-
-    fn line(&mut self, id: &LineId) -> usize {
-        if let Some(line) = self.line_of.get(id) {
-            return *line;
-        }
-        let line = self.lines.len();
-        self.lines.push(LineEntry {
-            id: id.clone(),
-            policy: None,
-            state: LineState::default(),
-            queues: Vec::new(),
-            claimed: HashSet::new(),
-            turn: 0,
-            timer: None,
-            dirty: false,
-        });
-        self.line_of.insert(id.clone(), line);
-        line
-    }
-
-    fn queue(&mut self, connection: Option<ConnectionId>, ids: Vec<LineId>) -> usize {
-        if let Some(queue) = self.queue_of.get(&(connection.clone(), ids.clone())) {
-            return *queue;
-        }
-        let lines: Vec<usize> = ids.iter().map(|id| self.line(id)).collect();
-        let queue = self.queues.len();
-        for line in &lines {
-            self.lines[*line].queues.push(queue);
-        }
-        self.queues.push(Queue { idle: lines.iter().copied().collect(), lines, waiting: Default::default(), turn: 0 });
-        self.queue_of.insert((connection, ids), queue);
-        queue
+        self.board.queued()
     }
 
     /// Brings committed changes in.
     pub fn apply(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Queued { call, connection, lines, interactive, wished, expires, not_before } => {
-                    let queue = self.queue(connection, lines);
-                    self.deadlines.insert((expires, Deadline::Expiry, call));
-                    self.forget(call);
-                    self.calls.insert(call, Entry { queue, interactive, wished, place: Place::Waiting });
-                    match not_before {
-                        Some(at) => self.delay(call, at),
-                        None => self.arrive(call),
-                    }
+                Effect::Queued { waiting, expires, not_before } => {
+                    self.deadlines.insert((expires, Deadline::Expiry, waiting.call));
+                    self.board.add(*waiting, not_before);
                 }
                 Effect::Unqueued { call, expires } => {
-                    self.forget(call);
+                    self.board.remove(call);
                     self.deadlines.remove(&(expires, Deadline::Expiry, call));
                 }
-                Effect::Line { line, state } => {
-                    let line = self.line(&line);
-                    self.lines[line].state = *state;
-                    self.mark(line);
-                }
-                Effect::Brakes(brakes) => {
-                    self.brakes = brakes;
-                    (0..self.lines.len()).for_each(|line| self.mark(line));
-                }
+                Effect::Line { line, state } => self.board.set_state(&line, *state),
+                Effect::Brakes(brakes) => self.board.set_brakes(brakes),
                 Effect::Task { kind, subject, due } => self.task(kind, subject, due),
                 Effect::TaskNext { kind, subject, due } => {
                     let work = &mut self.work[kind.index()];
@@ -345,149 +247,19 @@ impl Index {
         }
     }
 
-    /// Takes a call out of wherever it waits.
-    fn forget(&mut self, call: CallId) {
-        let Some(entry) = self.calls.remove(&call) else { return };
-        match entry.place {
-            Place::Waiting => {
-                self.queues[entry.queue].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, call));
-            }
-            Place::Delayed(at) => {
-                self.delayed.remove(&(at, call));
-            }
-            Place::Claimed(line) => {
-                self.lines[line].claimed.remove(&call);
-                self.mark(line);
-            }
-        }
-    }
-
-    fn delay(&mut self, call: CallId, at: Time) {
-        if let Some(entry) = self.calls.get_mut(&call) {
-            entry.place = Place::Delayed(at);
-            self.delayed.insert((at, call));
-        }
-    }
-
-    /// A call is ready to go: put it in its queue and wake one line that was idle.
-    fn arrive(&mut self, call: CallId) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
-        entry.place = Place::Waiting;
-        let queue = &mut self.queues[entry.queue];
-        queue.waiting[usize::from(!entry.interactive)].insert((entry.wished, call));
-        let turn = queue.turn;
-        let next = queue.idle.range(turn..).next().or_else(|| queue.idle.iter().next()).copied();
-        if let Some(line) = next {
-            queue.turn = line + 1;
-            self.mark(line);
-        }
-    }
-
-    fn mark(&mut self, line: usize) {
-        let entry = &mut self.lines[line];
-        if !entry.dirty {
-            entry.dirty = true;
-            self.dirty.push_back(line);
-        }
-    }
-
     /// A claim whose step failed or was told to wait.
     pub fn unclaim(&mut self, claim: &Claim, not_before: Option<Time>) {
-        let Some(entry) = self.calls.get(&claim.call) else { return };
-        let Place::Claimed(line) = entry.place else { return };
-        self.lines[line].claimed.remove(&claim.call);
-        self.mark(line);
-        match not_before {
-            Some(at) => self.delay(claim.call, at),
-            None => self.arrive(claim.call),
-        }
+        self.board.unclaim(claim, not_before);
     }
 
     /// Claims that may be tried now, each with a line that is free for it.
     pub fn next_calls(&mut self, now: Time, max: usize) -> Next {
-        while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
-            self.delayed.remove(&(at, call));
-            self.arrive(call);
-        }
-        while let Some((at, line)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, line));
-            self.lines[line].timer = None;
-            self.mark(line);
-        }
-        let mut claims = Vec::new();
-        while claims.len() < max {
-            let Some(line) = self.dirty.pop_front() else { break };
-            self.lines[line].dirty = false;
-            if let Some(call) = self.look_at(line, now) {
-                claims.push(Claim { call, line: self.lines[line].id.clone() });
-                self.mark(line);
-            }
-        }
-        let wake_at =
-            if self.dirty.is_empty() { [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0)].into_iter().flatten().min() } else { Some(now) };
-        Next { claims, wake_at }
+        self.board.next_calls(now, max)
     }
 
-    /// Decides about one line: a call to place on it, or where the line waits.
-    fn look_at(&mut self, line: usize, now: Time) -> Option<CallId> {
-        if let Some(at) = self.lines[line].timer.take() {
-            self.timers.remove(&(at, line));
-        }
-        let candidate = self.candidate(line);
-        let entry = &self.lines[line];
-        let (Some((queue, interactive, key)), Some(policy)) = (candidate, entry.policy.as_ref()) else {
-            self.set_idle(line, true);
-            return None;
-        };
-        match may_place(policy, &entry.state, &self.brakes, interactive, entry.claimed.len(), now) {
-            Ok(()) => {
-                self.set_idle(line, false);
-                self.queues[queue].waiting[usize::from(!interactive)].remove(&key);
-                if let Some(call) = self.calls.get_mut(&key.1) {
-                    call.place = Place::Claimed(line);
-                }
-                let entry = &mut self.lines[line];
-                entry.claimed.insert(key.1);
-                entry.turn = entry.queues.iter().position(|q| *q == queue).map_or(0, |p| p + 1);
-                Some(key.1)
-            }
-            Err(not) => {
-                // A silent line still takes a click: an arrival must be able to wake it.
-                self.set_idle(line, not.code == Code::HoldSilent);
-                if let Some(at) = not.until {
-                    self.lines[line].timer = Some(at);
-                    self.timers.insert((at, line));
-                }
-                None
-            }
-        }
-    }
-
-    /// The call that is next on this line: clicks before automation, the oldest first; automation takes turns between connections.
-    fn candidate(&self, line: usize) -> Option<(usize, bool, (Time, CallId))> {
-        let entry = &self.lines[line];
-        let clicked = entry.queues.iter().filter_map(|q| self.queues[*q].waiting[0].first().map(|key| (*q, true, *key))).min_by_key(|(_, _, key)| *key);
-        if clicked.is_some() {
-            return clicked;
-        }
-        let n = entry.queues.len();
-        (0..n).map(|i| entry.queues[(entry.turn + i) % n]).find_map(|q| self.queues[q].waiting[1].first().map(|key| (q, false, *key)))
-    }
-
-    fn set_idle(&mut self, line: usize, idle: bool) {
-        for i in 0..self.lines[line].queues.len() {
-            let queue = self.lines[line].queues[i];
-            if idle {
-                self.queues[queue].idle.insert(line);
-            } else {
-                self.queues[queue].idle.remove(&line);
-            }
-        }
-    }
-
-    /// Lines that may take a queued call now, for the answer to "why does it wait".
-    pub fn lines_of(&self, call: CallId) -> Vec<LineId> {
-        self.calls.get(&call).map(|e| self.queues[e.queue].lines.iter().map(|l| self.lines[*l].id.clone()).collect()).unwrap_or_default()
+    /// The lines that these calls may go over now.
+    pub fn lines_of_all(&self, calls: impl Iterator<Item = CallId>) -> LinesOf {
+        self.board.lines_of_all(calls)
     }
 
     fn task(&mut self, kind: TaskKind, subject: Subject, due: Time) {

@@ -9,16 +9,18 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options};
+use super::sealed;
 use super::store::SledStore;
 use crate::domain::schedule::{Brakes, Stopped};
 use crate::domain::time::Time;
 use crate::failpoint::Step;
+use crate::secrets::{Keyring, SealError};
 use crate::store::codec;
 use crate::store::verbs::StoreError;
 
@@ -50,6 +52,8 @@ pub enum BackupError {
     Damaged { path: PathBuf, why: String },
     #[error("{0} is not empty: restore into a new directory")]
     NotEmpty(PathBuf),
+    #[error("{0}. Give the file it lies in (secret.key of the store that was backed up) with --key")]
+    Key(SealError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the store does not take the backup: {0}")]
@@ -215,15 +219,29 @@ pub fn verify(path: &Path) -> Result<u64, BackupError> {
     Ok(rows)
 }
 
-/// Makes a store in an empty directory from a backup. All calling is stopped in it: calls that were queued when the backup
-/// was taken may have been dialled since, and only a person can know.
-pub fn restore(backup: &Path, to: &Path, now: Time) -> Result<u64, BackupError> {
+/// A key that is not the backup's would be noticed at the next start, too late.
+fn openable(backup: &Path, keys: &Keyring) -> Result<(), BackupError> {
+    let mut reader = In::open(backup)?;
+    let mut last = None;
+    while let Some((tree, key, value)) = reader.row()? {
+        if tree == Tree::Meta && key == keys::INSTANCE {
+            last = value;
+        }
+    }
+    last.map_or(Ok(()), |value| sealed::instance(&value, keys).map(|_| ()).map_err(BackupError::Key))
+}
+
+/// Makes a store in an empty directory from a backup, whose secrets `keys` open. All calling is stopped in it: calls that
+/// were queued when the backup was taken may have been dialled since, and only a person can know.
+pub fn restore(backup: &Path, to: &Path, keys: Arc<Keyring>, now: Time) -> Result<u64, BackupError> {
     verify(backup)?;
-    if to.exists() && std::fs::read_dir(to).map_err(|e| BackupError::Io(to.to_owned(), e))?.next().is_some() {
+    let mut others = to.read_dir().into_iter().flatten().flatten().filter(|entry| entry.file_name() != "secret.key");
+    if others.next().is_some() {
         return Err(BackupError::NotEmpty(to.to_owned()));
     }
+    openable(backup, &keys)?;
     let store = |e: ::sled::Error| BackupError::Store(e.to_string());
-    let trees = open::open(&Options::new(to))?;
+    let trees = open::open(&Options { keys: Some(keys), ..Options::new(to) })?;
     let mut reader = In::open(backup)?;
     let mut rows = 0u64;
     let mut batches: [::sled::Batch; 8] = Default::default();

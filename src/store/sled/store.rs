@@ -15,6 +15,7 @@ use crate::domain::call::Call;
 use crate::domain::event::Event;
 use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
@@ -65,7 +66,8 @@ impl SledStore {
 
 impl Store for SledStore {
     async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError> {
-        self.committer.run(Step::Accept, intake::accept(now, event, body, self.epoch())?).await
+        let trees = self.trees()?;
+        self.committer.run(Step::Accept, intake::accept(now, event, body, trees.epoch, &trees.keys)?).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
@@ -102,7 +104,10 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let policy = self.shared.index().policy(&claim.line);
+        let policy = {
+            let index = self.shared.index();
+            index.policy(&claim.line).filter(|_| index.allows(&claim))
+        };
         let step_claim = claim.clone();
         let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &gate)).await;
         match &begun {
@@ -145,8 +150,8 @@ impl Store for SledStore {
         self.shared.index().next_deadline()
     }
 
-    fn configure(&self, lines: Vec<LinePolicy>, _now: Time) {
-        self.shared.index().configure(lines);
+    fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, _now: Time) {
+        self.shared.index().configure(lines, pools);
         self.shared.wake.notify_waiters();
     }
 

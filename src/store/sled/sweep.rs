@@ -1,7 +1,9 @@
 //! Clocks that ran out: expiry, slot timeouts, report deadlines, leases. In slices, so that intake never waits long.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::board::LinesOf;
 use super::placing::expire;
 use super::result::{over_without_report, slot_over};
 use super::schedule::{Deadline, Effect};
@@ -9,7 +11,7 @@ use super::store::SledStore;
 use super::tx::Tx;
 use crate::domain::call::{Call, Signal, State, Step, step};
 use crate::domain::id::CallId;
-use crate::domain::schedule::{LinePolicy, may_place};
+use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
@@ -29,21 +31,17 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     if over.is_empty() {
         return Ok(Swept::default());
     }
-    let policies: Vec<LinePolicy> = {
-        let index = store.shared.index();
-        let mut lines: Vec<_> = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).flat_map(|(_, _, call)| index.lines_of(*call)).collect();
-        lines.sort();
-        lines.dedup();
-        lines.iter().filter_map(|line| index.policy(line)).collect()
-    };
+    let expiring = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).map(|(_, _, call)| *call);
+    let lines = store.shared.index().lines_of_all(expiring);
     let more = over.len() == SLICE;
     let batch = over.clone();
     let result = store
         .committer
         .run(failpoint::Step::Sweep, move |tx| {
             let mut swept = Swept { more, ..Swept::default() };
+            let mut lines = Held { lines, known: BTreeMap::new() };
             for (_, kind, call) in batch {
-                one(tx, now, kind, call, &policy, &policies, &mut swept)?;
+                one(tx, now, kind, call, &policy, &mut lines, &mut swept)?;
             }
             Ok(swept)
         })
@@ -54,7 +52,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     result
 }
 
-fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &[LinePolicy], swept: &mut Swept) -> Result<(), StoreError> {
+fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &mut Held, swept: &mut Swept) -> Result<(), StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(()) };
     let from = call.state;
     let signal = match kind {
@@ -104,20 +102,39 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
 }
 
 /// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
-fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &[LinePolicy]) -> Result<Option<Time>, StoreError> {
-    if call.interactive || now.since(call.created_at) >= MAX_AGE {
+fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Option<Time>, StoreError> {
+    if call.interactive || now.since(call.created_at) >= MAX_AGE || !lines.hold(tx, call, now)? {
         return Ok(None);
     }
-    let brakes = tx.brakes()?;
-    for policy in lines.iter().filter(|p| call.lines.contains(&p.id)) {
-        let state = tx.line(&call.workspace, &policy.id)?;
-        let held = match may_place(policy, &state, &brakes, false, 0, now) {
-            Ok(()) => false,
-            Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
-        };
-        if !held {
-            return Ok(None);
-        }
-    }
     Ok(Some(now.plus(LOOK_AGAIN).min(call.created_at.plus(MAX_AGE))))
+}
+
+/// Whether all lines of a call are held; asked once for calls that have the same lines.
+struct Held {
+    lines: LinesOf,
+    known: BTreeMap<usize, bool>,
+}
+
+impl Held {
+    fn hold(&mut self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<bool, StoreError> {
+        // Not in the index: it is being placed or was moved; its record has changed by then.
+        let Some(queue) = self.lines.queue_of.get(&call.id) else { return Ok(false) };
+        if let Some(held) = self.known.get(queue) {
+            return Ok(*held);
+        }
+        let brakes = tx.brakes()?;
+        let mut held = true;
+        for policy in self.lines.lines.get(queue).into_iter().flatten() {
+            let state = tx.line(&call.workspace, &policy.id)?;
+            held = match may_place(policy, &state, &brakes, false, 0, now) {
+                Ok(()) => false,
+                Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
+            };
+            if !held {
+                break;
+            }
+        }
+        self.known.insert(*queue, held);
+        Ok(held)
+    }
 }

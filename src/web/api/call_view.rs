@@ -29,7 +29,7 @@ pub struct CallView {
     pub customer: CustomerView,
     pub record: RecordView,
     pub owner: Option<String>,
-    /// Lines that may place it.
+    /// The lines that a person chose; empty: those of its connection or key, as the configuration says when it is placed.
     pub lines: Vec<String>,
     /// The line that placed it last.
     pub line: Option<String>,
