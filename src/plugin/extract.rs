@@ -245,6 +245,8 @@ fn format_of(kind: BodyKind) -> Option<Format> {
         BodyKind::Json => Some(Format::Json),
         BodyKind::Form => Some(Format::Form),
         BodyKind::Query => Some(Format::Query),
+        BodyKind::Multipart => Some(Format::Multipart),
+        BodyKind::Xml => Some(Format::Xml),
         BodyKind::Sniff => None,
     }
 }

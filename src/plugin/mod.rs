@@ -6,8 +6,8 @@
 mod check;
 mod compile;
 mod helpers;
-mod manifest_value;
 mod names;
+mod not_yet;
 mod phone;
 mod template_names;
 

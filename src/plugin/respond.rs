@@ -144,7 +144,7 @@ fn verdict_of(rule: &ResponseRule, answer: &Answer, now: Time) -> Verdict {
         ResponseClass::RefreshToken => Verdict::RefreshToken,
         ResponseClass::Misconfigured => Verdict::Misconfigured,
         ResponseClass::GiveUp => Verdict::GiveUp,
-        ResponseClass::Gone => Verdict::Gone,
+        ResponseClass::Gone | ResponseClass::NotFound => Verdict::Gone,
     }
 }
 
