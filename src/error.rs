@@ -85,6 +85,10 @@ codes! {
         "Send the body encoded as UTF-8.", "Hãy gửi nội dung mã hóa UTF-8."
     TooDeep "too_deep" Reject 422: "the body is nested too deeply", "nội dung lồng nhau quá sâu";
         "Send a flatter document (at most 64 levels).", "Hãy gửi tài liệu ít tầng hơn (tối đa 64 tầng)."
+    BadXml "bad_xml" Reject 422: "the body is not readable XML", "nội dung không phải XML hợp lệ";
+        "Send one XML document without a document type (DOCTYPE).", "Hãy gửi một tài liệu XML không có DOCTYPE."
+    TooManyValues "too_many_values" Reject 422: "the body holds more values than are read at once", "nội dung chứa quá nhiều giá trị";
+        "Send fewer records in one delivery.", "Hãy gửi ít bản ghi hơn mỗi lần."
     WrongContentType "wrong_content_type" Reject 415: "this content type is not read here", "kiểu nội dung này không được hỗ trợ";
         "Send the content type the plugin's set-up page names.", "Hãy dùng đúng kiểu nội dung nêu trong hướng dẫn cài đặt."
     TooLarge "too_large" Reject 413: "the body is larger than allowed", "nội dung lớn hơn mức cho phép";

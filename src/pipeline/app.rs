@@ -203,7 +203,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         .into_iter()
         .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate), hook })
         .collect();
-    let limits = plugin.map(|p| &p.manifest().limits);
+    let limits = plugin.and_then(Plugin::limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;
