@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod alert;
 mod args;
 mod backup;
 mod brakes;
@@ -12,6 +13,7 @@ mod connection;
 mod demo;
 mod event;
 mod line;
+mod line_test;
 mod output;
 mod plugin;
 mod plugin_new;

@@ -63,9 +63,6 @@ fn without_effect(settings: &Settings) -> Vec<String> {
         if connection.learn_do_not_call {
             say("learn_do_not_call", "nobody is put on a do-not-call list");
         }
-        if connection.exposed {
-            say("exposed", "the caps for public addresses do not apply");
-        }
     }
     warnings
 }

@@ -52,9 +52,9 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
     {
         return Ok(Some(Outlook::Waits { code: Code::HoldRemoved, until: None, line: None }));
     }
-    // A back-off is the call's own; everything else is the line's and may have changed since it was written.
+    // A back-off, and the time of one call more, are the call's own; everything else is the line's and may have changed since it was written.
     if let Some(hold) = call.hold
-        && hold.code == Code::HoldBackoff
+        && matches!(hold.code, Code::HoldBackoff | Code::HoldAgain)
         && hold.until.is_some_and(|until| until > now)
     {
         return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));

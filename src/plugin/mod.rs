@@ -7,7 +7,7 @@ mod check;
 mod compile;
 mod helpers;
 mod manifest_value;
-mod names;
+pub mod names;
 mod phone;
 mod template_names;
 

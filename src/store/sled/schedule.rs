@@ -71,7 +71,15 @@ impl Effect {
             interactive: call.interactive,
             wished: call.wished_at,
         };
-        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before }
+        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before: not_before.or_else(|| own_hold(call.hold)) }
+    }
+}
+
+/// How long a call waits by a hold of its own, whatever its lines say.
+fn own_hold(hold: Option<Hold>) -> Option<Time> {
+    match hold? {
+        Hold { code: Code::HoldBackoff | Code::HoldAgain, until, .. } => until,
+        _ => None,
     }
 }
 
@@ -119,7 +127,7 @@ struct Alive {
 pub struct Index {
     board: Board,
     deadlines: BTreeSet<(Time, Deadline, CallId)>,
-    work: [Work; 4],
+    work: [Work; 5],
 }
 
 impl Index {
@@ -160,7 +168,7 @@ impl Index {
     fn revive(&mut self, call: Alive) {
         match call.state {
             State::Queued => {
-                let not_before = call.hold.and_then(|h| if h.code == Code::HoldBackoff { h.until } else { None });
+                let not_before = own_hold(call.hold);
                 let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
                 let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive: call.interactive, wished: call.wished_at };
                 self.deadlines.insert((call.expires_at, Deadline::Expiry, call.id));
@@ -180,6 +188,11 @@ impl Index {
         {
             self.deadlines.insert((*until, Deadline::Slot, call.id));
         }
+    }
+
+    /// Whether this call advertises.
+    pub fn advertises(&self, call: CallId) -> bool {
+        self.board.advertises(call)
     }
 
     /// Whether the configuration still lets the claimed call go over the claimed line.

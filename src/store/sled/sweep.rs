@@ -67,8 +67,7 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
             if let Some(at) = extended(tx, &call, now, lines)? {
                 tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
                 call.expires_at = at;
-                let not_before = call.hold.and_then(|h| h.until).filter(|until| *until > now && call.hold.is_some_and(|h| h.code == Code::HoldBackoff));
-                tx.effects.push(Effect::queued(&call, not_before));
+                tx.effects.push(Effect::queued(&call, None));
             } else {
                 swept.expired.push(id);
                 return expire(tx, &mut call, now, unreported);

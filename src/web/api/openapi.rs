@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{backup, brakes, calls, connections, events, lines, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, events, lines, plugins, preview, stats};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::web::problem::Problem;
         lines::show,
         lines::pause,
         lines::resume,
+        alerts::list,
         brakes::show,
         brakes::stop,
         brakes::resume,

@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{backup, brakes, calls, connections, events, lines, openapi, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, events, lines, openapi, plugins, preview, stats};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -36,6 +36,7 @@ routes! {
     get "/lines/{id}" => lines::show;
     post "/lines/{id}/pause" => lines::pause;
     post "/lines/{id}/resume" => lines::resume;
+    get "/alerts" => alerts::list;
     get "/pause" => brakes::show;
     post "/pause" => brakes::stop;
     post "/resume" => brakes::resume;
