@@ -91,7 +91,7 @@ fn every_option_of_the_lists_is_explained_and_its_example_loads() {
     let text = documented_lists().replace("\"file:notes/answered.hbs\"", "\"x\"").replace("workspace = \"main\"", "");
     let text = text.replace("origins = []", "origins = [\"https://shop.example.vn\"]").replace("https://…", "https://auth.example.vn");
     let mut given = files(&[("all.toml", &text)]);
-    for name in ["LINE_SALES_1", "HOOK_HUBSPOT", "HUBSPOT_TOKEN", "HOOK_LEAD", "HOOK_LEAD_SECRET", "ERP_KEY", "GATEWAY_SHOP"] {
+    for name in ["LINE_SALES_1", "HOOK_HUBSPOT", "HUBSPOT_TOKEN", "HOOK_LEAD", "HOOK_LEAD_SECRET", "ERP_KEY", "GATEWAY_SHOP", "TELEGRAM_TOKEN"] {
         given = given.env(name, &format!("value-of-{name}-0123").replace('_', "-"));
     }
     let settings = given.load();
@@ -102,6 +102,7 @@ fn every_option_of_the_lists_is_explained_and_its_example_loads() {
         ("[[connections.hooks]]", serde_json::to_value(&connection.hooks[0]).unwrap()),
         ("[[api_keys]]", serde_json::to_value(&settings.api_keys[0]).unwrap()),
         ("[[gateway_keys]]", serde_json::to_value(&settings.gateway_keys[0]).unwrap()),
+        ("[[alerts]]", serde_json::to_value(&settings.alerts[0]).unwrap()),
         ("[[workspaces]]", serde_json::to_value(&settings.workspaces[0]).unwrap()),
     ] {
         let block = DEFAULT_TOML.split(&format!("# {list}")).nth(1).unwrap();

@@ -40,6 +40,9 @@ pub struct Pause {
     /// What the dialer answered, redacted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Digest of the secret key that the dialer would not take: another key ends the pause.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
 }
 
 /// What is stored about a line: everything that limits it.

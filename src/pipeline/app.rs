@@ -23,11 +23,15 @@ use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
 use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
+use crate::outbound::alert::Receiver;
 use crate::plugin::manifest::Identity;
+use crate::plugin::note::{self, NoteKind};
+use crate::plugin::template::Template;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::exposed::{Caps, Doorman};
 use super::turn::Turns;
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
@@ -42,6 +46,18 @@ pub struct Tuning {
     pub duration_unit: DurationUnit,
     pub retry_2222: bool,
     pub retry_503: bool,
+    /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    pub backlog_calls: usize,
+    pub backlog_write_backs: usize,
+    pub exposed: Caps,
+}
+
+/// A drop-in key, as far as placing and its rate go.
+pub struct Gateway {
+    pub pool: Pool,
+    pub name: String,
+    pub workspace: WorkspaceId,
+    pub rate: Rate,
 }
 
 /// One hook with everything a delivery needs.
@@ -49,6 +65,8 @@ pub struct WiredHook {
     pub hook: Hook,
     pub params: BTreeMap<String, String>,
     pub limiter: DefaultDirectRateLimiter,
+    /// Of an address that stands in public.
+    pub doorman: Option<Doorman>,
 }
 
 /// A connection ready to be used.
@@ -58,6 +76,8 @@ pub struct Wired {
     /// The connection's own parameters with defaults.
     pub params: BTreeMap<String, String>,
     pub bases: BTreeMap<String, String>,
+    /// Its own note texts.
+    pub notes: BTreeMap<NoteKind, Template>,
     /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
     /// a crash then leaves at most one in doubt.
     pub turns: Turns,
@@ -76,6 +96,7 @@ impl Wired {
 
 /// What holds for all connections: days off and how long calls wait.
 pub struct Common {
+    pub receivers: Vec<Receiver>,
     pub workspaces: Vec<Workspace>,
     pub calendar: Calendar,
     pub waits: Waits,
@@ -88,6 +109,10 @@ pub struct Live {
     pub lines: HashMap<LineId, LineSettings>,
     /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
     pub pools: HashMap<PoolId, Pool>,
+    /// Who is told of alerts.
+    pub receivers: Vec<Receiver>,
+    /// Requests of each drop-in key, by its name.
+    pub gateway_limiters: HashMap<String, DefaultDirectRateLimiter>,
     pub sweep: SweepPolicy,
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
     pub waits: Waits,
@@ -147,22 +172,27 @@ impl App {
         self.live.load().connections.get(id).cloned()
     }
 
-    /// Puts lines and connections in force; `gateways` are the drop-in keys' lines, with their workspaces.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>, common: &Common) {
+    /// Puts lines and connections in force; `gateways` are the drop-in keys.
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, common: Common) {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, waits: common.waits, ..Live::default() };
+        let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
+        let mut live = Live { receivers: common.receivers, sweep, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
-        everybody.chain(gateways).for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        everybody.for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        for gateway in gateways {
+            live.add_pool(gateway.pool, &gateway.workspace);
+            live.gateway_limiters.insert(gateway.name, limiter(gateway.rate));
+        }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
             let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
             let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
             live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref())));
+            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), self.tuning.exposed)));
         }
         self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
@@ -193,7 +223,7 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
     }
 }
 
-fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
+fn wire(connection: Connection, plugin: Option<&Plugin>, exposed: Caps) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
         plugin.map_or(params.clone(), |p| p.with_defaults(&params))
@@ -201,7 +231,12 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
     let hooks = connection
         .all_hooks()
         .into_iter()
-        .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate), hook })
+        .map(|hook| WiredHook {
+            params: texts(&connection.parameters_at(&hook)),
+            limiter: limiter(connection.inbound_rate),
+            doorman: hook.exposed.then(|| Doorman::new(exposed)),
+            hook,
+        })
         .collect();
     let limits = plugin.and_then(Plugin::limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
@@ -217,9 +252,27 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         hooks,
         params: texts(&connection.parameters),
         bases,
+        notes: own_notes(&connection).0,
         turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
         connection,
     }
+}
+
+/// A connection's own note texts, and what is wrong with those that cannot be used: theirs is then the one that ships.
+pub fn own_notes(connection: &Connection) -> (BTreeMap<NoteKind, Template>, Vec<String>) {
+    let (mut notes, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, source) in &connection.notes {
+        let Some(kind) = NoteKind::ALL.into_iter().find(|kind| kind.as_str() == name) else {
+            let known = NoteKind::ALL.map(NoteKind::as_str).join(", ");
+            faults.push(format!("notes.{name}: there is no such note; there are {known}"));
+            continue;
+        };
+        match note::check(source) {
+            Ok(template) => drop(notes.insert(kind, template)),
+            Err(problems) => faults.extend(problems.into_iter().map(|p| format!("notes.{name}, line {}: {}", p.line, p.message))),
+        }
+    }
+    (notes, faults)
 }
 
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

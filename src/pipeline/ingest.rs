@@ -1,5 +1,6 @@
 //! Takes a delivery: hook, limit, variant, sender; then stores it, then answers. It waits for nobody and decides nothing else.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::domain::connection::Mode;
@@ -31,8 +32,8 @@ const HEAD_BYTES: usize = 8 * 1024;
 /// The longest excerpt of a refused body that is kept.
 const EXCERPT: usize = 500;
 
-/// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit.
-pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool) -> Told {
+/// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit. `from`: who sent it.
+pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
     let unknown = |code| refuse(None, Reply::UnknownKey, code, String::new(), None);
     let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return unknown(Code::UnknownHook) };
     let Some(hook) = wired.hook(key) else { return unknown(Code::UnknownHook) };
@@ -41,6 +42,10 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
     };
     if wired.connection.mode == Mode::Off {
         return refuse(Some(&plugin), Reply::UnknownKey, Code::ConnectionOff, String::new(), None);
+    }
+    if let Some(wait) = hook.doorman.as_ref().and_then(|doorman| doorman.admit(from, delivery.received_at).err()) {
+        // Also from senders that never try again: what anybody can send is not worth a disk.
+        return refuse(Some(&plugin), Reply::OverLimit, Code::ExposedLimit, String::new(), Some(wait));
     }
     let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
     if too_large || delivery.query.len() > HEAD_BYTES {

@@ -25,6 +25,9 @@ const OLDEST_WISH: Duration = Duration::from_secs(14 * 86_400);
 /// An event without an id of its own is known by its content: the same content later may be a new wish.
 const CONTENT_KEY_KEPT: Duration = Duration::from_secs(15 * 60);
 
+/// The same refusal of the same record and number stands on the record once in this time.
+const TOLD_ONCE_IN: Duration = Duration::from_secs(86_400);
+
 /// What is needed to make a call of an item.
 pub struct Maker<'a> {
     pub live: &'a Live,
@@ -62,6 +65,8 @@ impl Maker<'_> {
             event_key: mapped.event_id.as_ref().filter(|_| mapped.ignored.is_none()).map(|id| (format!("{}\u{0}{id}", event.hook), self.kept(id))),
             duplicate_window: (!mapped.record.id.is_empty()).then_some(connection.duplicate_window),
             lookup_due: None,
+            exposed: self.wired.hooks.iter().find(|w| w.hook.name == event.hook).and_then(|w| Some((w.hook.name.clone(), w.doorman.as_ref()?.per_number()))),
+            tell: (connection.write_back_unreported && !connection.write_back.is_empty()).then_some(TOLD_ONCE_IN),
         }
     }
 
@@ -163,6 +168,7 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         report_digests: Vec::new(),
         report_mismatch: false,
         write_back: WriteBack::default(),
+        after: Default::default(),
         plugin_hash: String::new(),
         public_url: String::new(),
         forward: None,

@@ -6,7 +6,7 @@
 mod check;
 mod compile;
 mod helpers;
-mod names;
+pub mod names;
 mod not_yet;
 mod phone;
 mod template_names;

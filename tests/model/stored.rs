@@ -94,15 +94,21 @@ impl World for Stored {
         let id = self.out.remove(which % self.out.len());
         let outcome = match answer {
             Answer::Taken => Placing::Taken,
-            Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new() },
+            Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new(), key: None },
             Answer::NotSent => Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(Duration::from_secs(5))) },
             Answer::Trouble => {
-                let pause =
-                    Pause { code: Code::Dialer2116, since: now, until: Some(now.plus(Duration::from_secs(900))), by: String::new(), detail: String::new() };
+                let pause = Pause {
+                    code: Code::Dialer2116,
+                    since: now,
+                    until: Some(now.plus(Duration::from_secs(900))),
+                    by: String::new(),
+                    detail: String::new(),
+                    key: None,
+                };
                 Placing::LineTrouble { pause }
             }
             Answer::SystemError => Placing::SystemError { not_before: now.plus(Duration::from_secs(30)) },
-            Answer::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new() },
+            Answer::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new(), key: None },
         };
         let attempt = Attempt {
             id: AttemptId([7; 16]),
@@ -151,7 +157,7 @@ impl World for Stored {
     }
 
     fn pause(&mut self, line: &LineId, now: Time) {
-        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new() };
+        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new(), key: None };
         self.change(Change::PauseLine { workspace: WorkspaceId::default(), line: line.clone(), pause }, now);
     }
 
@@ -186,7 +192,7 @@ impl World for Stored {
     fn cancel(&mut self, which: usize, now: Time) {
         let queued = self.those(&[State::Queued]);
         if let Some(call) = queued.get(which % queued.len().max(1)) {
-            self.change(Change::Cancel { call: *call }, now);
+            self.change(Change::Cancel { call: *call, write_back: true }, now);
         }
     }
 

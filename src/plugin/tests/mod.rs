@@ -5,6 +5,7 @@ mod case;
 mod flow;
 mod hostile;
 mod load;
+mod notes;
 mod signatures;
 
 use std::collections::BTreeMap;
