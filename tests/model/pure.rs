@@ -156,7 +156,7 @@ impl World for Pure {
         match step(call.state, signal, call.ever_sent) {
             Step::To(State::Queued) => {
                 let backoff = Hold { code: Code::HoldBackoff, since: now, until: Some(now.plus(Duration::from_secs(30))) };
-                let pause = Pause { code: Code::Dialer2116, since: now, until: None, by: String::new(), detail: String::new(), key: None };
+                let pause = Pause { code: Code::Dialer2116, since: now, until: None, by: String::new(), detail: String::new(), key: String::new() };
                 match answer {
                     Answer::Trouble => self.back(id, None, Some(pause)),
                     _ => self.back(id, Some(backoff), None),
@@ -221,7 +221,7 @@ impl World for Pure {
     }
 
     fn pause(&mut self, line: &LineId, now: Time) {
-        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new(), key: None };
+        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new(), key: String::new() };
         self.lines.iter_mut().filter(|(policy, _)| policy.id == *line).for_each(|(_, state)| state.pause = Some(pause.clone()));
     }
 

@@ -94,7 +94,7 @@ impl World for Stored {
         let id = self.out.remove(which % self.out.len());
         let outcome = match answer {
             Answer::Taken => Placing::Taken,
-            Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new(), key: None },
+            Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new() },
             Answer::NotSent => Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(Duration::from_secs(5))) },
             Answer::Trouble => {
                 let pause = Pause {
@@ -103,12 +103,12 @@ impl World for Stored {
                     until: Some(now.plus(Duration::from_secs(900))),
                     by: String::new(),
                     detail: String::new(),
-                    key: None,
+                    key: String::new(),
                 };
                 Placing::LineTrouble { pause }
             }
             Answer::SystemError => Placing::SystemError { not_before: now.plus(Duration::from_secs(30)) },
-            Answer::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new(), key: None },
+            Answer::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new() },
         };
         let attempt = Attempt {
             id: AttemptId([7; 16]),
@@ -157,7 +157,7 @@ impl World for Stored {
     }
 
     fn pause(&mut self, line: &LineId, now: Time) {
-        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new(), key: None };
+        let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: "model".into(), detail: String::new(), key: String::new() };
         self.change(Change::PauseLine { workspace: WorkspaceId::default(), line: line.clone(), pause }, now);
     }
 
