@@ -27,7 +27,9 @@ struct File {
 
 /// Text that is not a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a calendar: write \"vietnam\", \"off\", or \"file:holidays.toml\" with [[holidays]] entries like those of templates/holidays-vietnam.toml ({0})")]
+#[error(
+    "is not a calendar: write \"vietnam\", \"off\", or \"file:holidays.toml\" with [[holidays]] entries like those of templates/holidays-vietnam.toml ({0})"
+)]
 pub struct BadCalendar(pub String);
 
 /// Days off, as the settings give them.
