@@ -472,10 +472,10 @@ async fn an_outcome_of_an_earlier_placing_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_too_large_is_refused_and_spoils_nothing() {
     let f = Fixture::new();
-    let id = f.queued(1).await;
+    let id = f.placing(1, T0).await;
     let report = Report { notes: "x".repeat(40_000), ..Report::default() };
     assert!(matches!(f.store.report(T0, id, Bytes::from_static(b"{}"), Some(report), after()).await, Err(StoreError::Record(_))));
-    assert_eq!(f.call(id).state, State::Queued);
+    assert_eq!(f.call(id).state, State::Placing);
 }
 
 #[tokio::test(flavor = "multi_thread")]
