@@ -11,6 +11,7 @@ use super::param::ParamText;
 use super::rate::{Limit, Rate};
 use super::secret::SecretText;
 use super::span;
+use super::trigger::Trigger;
 
 /// One `[[connections]]` entry, or the same shape made in the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,9 @@ pub struct Connection {
     /// Own note template by name (`answered`, `unreported` …), over those that ship.
     #[serde(default)]
     pub notes: BTreeMap<String, String>,
+    /// Which records mean a call; absent: all that the plugin does not ignore.
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
     /// The plugin's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParamText>,
@@ -260,6 +264,7 @@ impl Connection {
             max_age: None,
             learn_do_not_call: false,
             notes: BTreeMap::new(),
+            trigger: None,
             parameters: BTreeMap::new(),
         }
     }

@@ -20,5 +20,6 @@ pub mod schedule;
 pub mod secret;
 pub mod span;
 pub mod time;
+pub mod trigger;
 pub mod workspace;
 pub mod write_back;

@@ -7,10 +7,12 @@
 pub mod app;
 pub mod asked;
 pub mod forward;
+mod greet;
 pub mod ingest;
 pub mod lookup;
 pub mod map;
 pub mod outlook;
+pub mod own_writes;
 pub mod place;
 pub mod report;
 pub mod token;

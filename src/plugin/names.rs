@@ -60,9 +60,10 @@ impl Shape {
     }
 }
 
-/// `param.<id>` only: bases, auth, secrets.
-pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>) -> Shape {
-    Shape::object([("param", Shape::object(ids.into_iter().map(|id| (id, Shape::Leaf(json!("1"))))))])
+/// `param.<id>` and `captured.<name>` only: bases, auth, secrets.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>) -> Shape {
+    let leaf = |name| (name, Shape::Leaf(json!("1")));
+    Shape::object([("param", Shape::object(ids.into_iter().map(leaf))), ("captured", Shape::object(captured.into_iter().map(leaf)))])
 }
 
 fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
@@ -80,7 +81,13 @@ fn lookups(names: &[String]) -> Shape {
 
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
-    with(params, [("item", Shape::Open), ("body", Shape::Open), ("query", Shape::Open), ("header", Shape::Open)])
+    let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
+    with(params, open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
+}
+
+/// `answers`: what the sender is told.
+pub fn answer(params: &Shape) -> Shape {
+    with(params, [("query", Shape::Open), ("event", Shape::leaves(json!({"id": "1"})))])
 }
 
 /// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.

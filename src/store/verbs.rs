@@ -16,6 +16,7 @@ use crate::domain::item::Item;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
+use crate::domain::secret::SecretText;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -222,6 +223,16 @@ pub enum Change {
     Replay {
         event: EventId,
     },
+    /// Let a handshake of this connection hand over its secrets, until then.
+    OpenCapture {
+        connection: ConnectionId,
+        until: Time,
+    },
+    /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
+    Capture {
+        connection: ConnectionId,
+        values: BTreeMap<String, SecretText>,
+    },
 }
 
 /// What a change came to.
@@ -355,6 +366,10 @@ pub trait Store {
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
     fn brakes(&self) -> Brakes;
+    /// What handshakes of this connection handed over, by name.
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;
+    /// Until when a handshake may hand over secrets.
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError>;
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError>;
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError>;
     /// How many tasks of a kind wait or run.

@@ -182,14 +182,19 @@ fn deliveries(plugins: &[Plugin]) -> Vec<(usize, Delivery, callbridge::plugin::P
 
 /// What ingest and map do with a body, whoever sent it: every variant is tried, not only the one that fits.
 fn receive(plugin: &Plugin, delivery: &Delivery, params: &callbridge::plugin::Params) {
-    let _ = plugin.select(delivery).map(|selected| selected.variant.name.clone());
+    let _ = plugin.select(delivery, params).map(|selected| selected.variant.name.clone());
+    if let Some(shaken) = plugin.handshake(delivery, params) {
+        let _ = plugin.captured(&shaken, delivery, params);
+        let _ = plugin.answer_handshake(&shaken, delivery, params);
+    }
     let lookups = Map::new();
     for variant in plugin.variants() {
         let Ok(body) = plugin.parse(variant, delivery) else { continue };
-        let Ok(items) = plugin.split(variant, body.clone()) else { continue };
-        for item in items.iter().take(20) {
+        let Ok(items) = plugin.split(variant, &body) else { continue };
+        for piece in items.iter().take(20) {
+            let item = piece.item(&body);
             let context = MapContext { params, body: &body, query: &delivery.query, headers: &delivery.headers, lookups: &lookups };
-            let Ok(mapped) = plugin.map(variant, item, &context) else { continue };
+            let Ok(mapped) = plugin.map(variant, piece, &context) else { continue };
             let _ = phone::normalise(&mapped.customer.phone);
             let context = LookupContext { params, item, lookups: &lookups };
             if let Ok(Some(lookup)) = plugin.next_lookup(&mapped, &context, &BTreeSet::new())
@@ -262,14 +267,14 @@ fn signature_headers_through_verify() {
             *value = String::from_utf8_lossy(&edited(value.as_bytes(), edits)).into_owned();
         }
         for variant in plugin.variants() {
-            let _ = plugin.verify(variant, &changed, params);
+            let _ = plugin.verify(variant, &changed, None, params);
         }
         let mut changed = delivery.clone();
         changed.uri = String::from_utf8_lossy(&edited(changed.uri.as_bytes(), edits)).into_owned();
         changed.method = String::from_utf8_lossy(&edited(changed.method.as_bytes(), edits)).into_owned();
         changed.body = Bytes::from(edited(&changed.body, edits));
         for variant in plugin.variants() {
-            let _ = plugin.verify(variant, &changed, params);
+            let _ = plugin.verify(variant, &changed, None, params);
         }
     });
 }

@@ -52,9 +52,11 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
             attempts: std::mem::take(&mut attempts),
         };
         let sent_before = work.attempts.len();
+        app.own_writes.note(&wired.connection.id, &call.record.id, app.clock.now());
         let turn = work.turn(&mut state).await;
         attempts = work.attempts;
         let sent = attempts.len() > sent_before;
+        app.own_writes.note(&wired.connection.id, &call.record.id, app.clock.now());
         let now = app.clock.now();
         let stop = match turn {
             Turn::Done => None,

@@ -1,5 +1,6 @@
 //! The store itself: open trees, the committer and the index.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +11,10 @@ use tokio::sync::Notify;
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
-use super::{intake, person, placing, read, result, snapshot, sweep};
+use super::{intake, person, placing, read, result, sealed, snapshot, sweep};
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
@@ -139,7 +140,11 @@ impl Store for SledStore {
             Change::Replay { event } => self.items(*event)?,
             _ => Vec::new(),
         };
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items)).await
+        let sealed = match &change {
+            Change::Capture { connection, values } => sealed::captured(connection, values, &self.trees()?.keys)?,
+            _ => Vec::new(),
+        };
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, sealed)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -197,6 +202,14 @@ impl Store for SledStore {
 
     fn brakes(&self) -> Brakes {
         self.shared.index().brakes().clone()
+    }
+
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+        read::captured(self, connection)
+    }
+
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+        read::capture_window(self, connection)
     }
 
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError> {
