@@ -167,6 +167,16 @@ codes! {
         "Nothing to do.", "Không cần làm gì."
     HoldWindow "hold_window" Retry 409: "waits for the calling hours", "chờ đến giờ gọi";
         "Nothing to do.", "Không cần làm gì."
+    HoldDay "hold_day" Retry 409: "waits for the next calling day", "chờ đến ngày gọi tiếp theo";
+        "Nothing to do; the connection's hours say which days.", "Không cần làm gì; giờ gọi của kết nối quy định các ngày."
+    HoldHoliday "hold_holiday" Retry 409: "waits until the holiday is over", "chờ hết ngày nghỉ lễ";
+        "Nothing to do; see calls.holidays and the workspace's holidays.", "Không cần làm gì; xem calls.holidays và ngày nghỉ của workspace."
+    HoldCap "hold_cap" Retry 409: "the number was called as often as allowed: waits", "số này đã được gọi đủ số lần cho phép: chờ";
+        "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
+    NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
+        "Do not call again before 24 hours are over.", "Không gọi lại trước khi hết 24 giờ."
+    TestMode "test_mode" Reject 409: "test mode: nothing was dialled", "chế độ thử: không gọi ra";
+        "Give the connection a test_phone, or set mode to live.", "Đặt test_phone cho kết nối hoặc chuyển mode sang live."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";

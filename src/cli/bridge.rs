@@ -12,11 +12,12 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
+use crate::domain::rule::Waits;
 use crate::failpoint;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::own_writes::OwnWrites;
-use crate::pipeline::{App, Live, Tuning};
+use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
@@ -81,8 +82,14 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
         (Pool::first(id, key.lines.clone()), key.workspace.clone())
     });
-    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect());
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), &common(settings));
     Ok(Arc::new(app))
+}
+
+fn common(settings: &Settings) -> Common {
+    let calls = &settings.calls;
+    let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
+    Common { workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {

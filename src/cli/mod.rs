@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod connection;
 mod demo;
+mod dnc;
 mod event;
 mod line;
 mod output;

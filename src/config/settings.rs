@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::network::Network;
 use super::problem::{ConfigError, Problem};
 use crate::domain::connection::Connection;
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::rate::Rate;
@@ -184,6 +185,7 @@ pub struct Calls {
     pub expire_automation: Duration,
     #[serde(with = "span::text")]
     pub max_age: Duration,
+    pub holidays: Calendar,
     pub exposed_per_address: Rate,
     pub exposed_per_number: Rate,
     pub exposed_per_day: Rate,

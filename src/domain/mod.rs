@@ -2,11 +2,16 @@
 
 pub mod call;
 pub mod connection;
+pub mod dnc;
 pub mod event;
+pub mod holiday;
 pub mod hours;
 pub mod id;
 pub mod item;
+pub mod ledger;
 pub mod line;
+pub mod number_list;
+pub mod opening;
 pub mod param;
 pub mod phone;
 pub mod pool;

@@ -12,18 +12,21 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
+use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
 use crate::plugin::manifest::Identity;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
-use crate::store::{SledStore, Store, SweepPolicy};
+use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
 use super::own_writes::OwnWrites;
 use super::turn::Turns;
@@ -72,6 +75,13 @@ impl Wired {
     }
 }
 
+/// What holds for all connections: days off and how long calls wait.
+pub struct Common {
+    pub workspaces: Vec<Workspace>,
+    pub calendar: Calendar,
+    pub waits: Waits,
+}
+
 /// The configuration as it is now; replaced as a whole.
 #[derive(Default, Clone)]
 pub struct Live {
@@ -80,6 +90,18 @@ pub struct Live {
     /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
     pub pools: HashMap<PoolId, Pool>,
     pub sweep: SweepPolicy,
+    pub policies: HashMap<ConnectionId, Arc<Policy>>,
+    pub waits: Waits,
+}
+
+impl Live {
+    /// The rules of a connection, or those of calls that have none.
+    pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match connection {
+            Some(id) => self.policies.get(id).cloned(),
+            None => Some(Arc::new(Policy::of_nobody(workspace.clone(), self.waits))),
+        }
+    }
 }
 
 impl Live {
@@ -129,21 +151,25 @@ impl App {
     }
 
     /// Puts lines and connections in force; `gateways` are the drop-in keys' lines, with their workspaces.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>) {
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>, common: &Common) {
         let policies = lines.iter().map(policy).collect();
         let public = self.tuning.public_url.clone();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
         everybody.chain(gateways).for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
+            let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
+            let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
+            live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
             let captured = self.captured(&connection.id);
             live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), &captured, &public)));
         }
+        self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());

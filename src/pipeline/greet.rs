@@ -9,6 +9,8 @@ use crate::error::Code;
 use crate::plugin::{Reply, Shaken};
 use crate::store::{Change, Changed, Store};
 
+/// The longest secret that is kept: no record of the store may be large.
+const LONGEST: usize = 4096;
 /// Who is written into the audit log.
 const ACTOR: &str = "handshake";
 
@@ -41,6 +43,9 @@ async fn capture(desk: &Desk<'_>, shaken: &Shaken<'_>) -> Result<(), Told> {
     let id = &desk.wired.connection.id;
     let refusal = |code, detail: String| Refusal { variant: None, reply: Reply::BadSignature, code, detail };
     let values = match desk.plugin.captured(shaken, desk.delivery, &desk.hook.params) {
+        Ok(values) if values.values().any(|value| value.len() > LONGEST) => {
+            return Err(desk.reject(refusal(Code::TooLarge, format!("a captured value is longer than {LONGEST} bytes"))).await);
+        }
         Ok(values) if !values.is_empty() => values,
         Ok(_) => return Err(desk.reject(refusal(Code::MissingSignature, "the handshake hands nothing over".to_owned())).await),
         Err(error) => return Err(desk.reject(refusal(Code::MapFailed, error.to_string())).await),
@@ -56,7 +61,7 @@ async fn capture(desk: &Desk<'_>, shaken: &Shaken<'_>) -> Result<(), Told> {
             Ok(())
         }
         Ok(Changed::Denied(why)) => Err(desk.reject(refusal(Code::CaptureClosed, why)).await),
-        Ok(Changed::NotFound) => Err(desk.reject(refusal(Code::CaptureClosed, String::new())).await),
+        Ok(Changed::NotFound | Changed::Count(_)) => Err(desk.reject(refusal(Code::CaptureClosed, String::new())).await),
         Err(error) => Err(desk.cannot_store(None, &error)),
     }
 }

@@ -26,6 +26,9 @@ pub struct Told {
 /// Headers that never leave the request: what they carry was used to verify the sender and is used for nothing else.
 const NOT_STORED: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
+/// Query and headers are kept in one record, which has its limit; they are a part of it.
+const HEAD_BYTES: usize = 8 * 1024;
+
 /// The longest excerpt of a refused body that is kept.
 const EXCERPT: usize = 500;
 
@@ -59,7 +62,7 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
         let variant = if too_large { None } else { plugin.select(&delivery, &hook.params).ok().map(|selected| selected.variant) };
         return desk.refuse(Refusal { variant, reply: Reply::Paused, code: Code::ConnectionOff, detail: String::new() }, None);
     }
-    if too_large {
+    if too_large || delivery.query.len() > HEAD_BYTES {
         return desk.reject(Refusal { variant: None, reply: Reply::TooLarge, code: Code::TooLarge, detail: String::new() }).await;
     }
     if let Some(told) = greet::greet(&desk, over_limit).await {
@@ -132,11 +135,14 @@ impl<'a> Desk<'a> {
     fn event(&self, variant: &Variant) -> Event {
         let (app, delivery) = (self.app, self.delivery);
         let redactor = app.redactor.load();
-        let headers = delivery
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), if NOT_STORED.contains(&name.as_str()) { "[secret]".to_owned() } else { redactor.text(value).into_owned() }))
-            .collect();
+        let mut room = HEAD_BYTES.saturating_sub(delivery.query.len());
+        let mut keep = |name: &str, value: &str| {
+            let value = if NOT_STORED.contains(&name) { "[secret]".into() } else { redactor.text(value) };
+            let fits = name.len() + value.len() <= room;
+            room = room.saturating_sub(name.len() + value.len());
+            (name.to_owned(), if fits { value.into_owned() } else { "[cut]".to_owned() })
+        };
+        let headers = delivery.headers.iter().map(|(name, value)| keep(name, value)).collect();
         Event {
             id: EventId::from_uuid(app.clock.uuid()),
             workspace: self.wired.connection.workspace.clone(),

@@ -39,6 +39,10 @@ pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
     let Ok(unsent) = Arc::clone(&app.unsent).acquire_owned().await else { return Ok(()) };
     let call = match app.store.begin_placing(app.clock.now(), claim, gate).await? {
         Begun::Go(call) => call,
+        Begun::Refused { code } => {
+            tracing::info!(error.code = %code, "a rule refused a call before it was placed");
+            return Ok(());
+        }
         Begun::Hold { .. } | Begun::Gone => return Ok(()),
     };
     let started = app.clock.now();
@@ -66,13 +70,12 @@ async fn settle(app: &App, call: &Call, outcome: Placing, attempt: Attempt, afte
 }
 
 async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphorePermit) -> Understood {
-    let test = call.labels.get("mode").is_some_and(|m| m == "test");
-    let phone = match (&call.test_phone, test) {
+    let phone = match (&call.test_phone, call.is_test()) {
         (Some(phone), _) => phone.national(),
         (None, false) => call.phone.national(),
         (None, true) => {
-            let detail = "test mode: nothing was dialled (the connection has no test_phone)".to_owned();
-            return Understood { meaning: Meaning::Refused(Code::ConnectionOff), status: None, detail };
+            let detail = "the connection has no test_phone".to_owned();
+            return Understood { meaning: Meaning::Refused(Code::TestMode), status: None, detail };
         }
     };
     let body = CallOne {

@@ -20,8 +20,6 @@ pub enum Received {
     Stored(Reported),
     /// No such token: nothing was done.
     Unknown,
-    /// The body holds no report: the sender is told why, nothing is kept.
-    Unreadable(String),
 }
 
 /// Takes one report.
@@ -32,12 +30,11 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     if call.placing_at.is_some_and(|at| now.since(at) > app.tuning.report_deadline + TOKEN_KEPT) {
         return Ok(Received::Unknown);
     }
-    let report = match Report::read(&body) {
-        Ok(report) => report,
-        Err(error) => return Ok(Received::Unreadable(error.to_string())),
-    };
-    let mismatch = mismatch(&call, &report);
-    if mismatch {
+    // The phone has spoken, in words we do not read: its body is kept for a person, and the call is over all the same.
+    let report =
+        Report::read(&body).inspect_err(|error| tracing::warn!(call.id = %id, error = %error, "a report cannot be read; it is stored and flagged")).ok();
+    let mismatch = report.as_ref().is_none_or(|report| mismatch(&call, report));
+    if mismatch && report.is_some() {
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
     let after = AfterReport {
@@ -48,10 +45,11 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
             .filter(|w| !w.connection.write_back.is_empty())
             .map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
+        learn_do_not_call: call.connection.as_ref().and_then(|c| app.connection(c)).is_some_and(|w| w.connection.learn_do_not_call),
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
     };
-    let reported = app.store.report(now, id, body, Some(report), after).await?;
+    let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
     if reported == Reported::NeverSent {
         tracing::error!(call.id = %id, "a report came for a call that was never sent; it is stored and changes nothing");

@@ -282,6 +282,12 @@ impl Fixture {
         self.run_due().await;
     }
 
+    /// Sets the clock, and runs nothing yet.
+    pub fn set_clock(&self, now: Time) {
+        assert!(self.by_hand, "only a clock that stands still can be set");
+        self.app().clock.set(now);
+    }
+
     /// Runs what is due until nothing is.
     pub async fn run_due(&self) {
         while worker::run_due(self.app()).await {}

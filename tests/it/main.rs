@@ -17,6 +17,7 @@ mod hubspot;
 mod moods;
 mod reports;
 mod restart;
+mod rules;
 mod tidy;
 mod vectors;
 mod wire;

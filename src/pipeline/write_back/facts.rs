@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use super::super::app::{App, Wired};
 use crate::domain::call::{Call, State};
 use crate::domain::record::Customer;
-use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{Note, NoteKind, Notes};
 use crate::plugin::template::RenderError;
@@ -21,16 +20,24 @@ pub struct Facts<'a> {
     pub note: Note,
 }
 
+/// What a note of a test call begins with: nobody may take it for a call to the customer.
+fn test_line(call: &Call, language: &str) -> String {
+    let dialled = call.test_phone.as_ref().map(|phone| phone.national());
+    match (language, dialled) {
+        ("vi", Some(phone)) => format!("THỬ NGHIỆM: không gọi khách hàng, đã gọi số thử {phone}"),
+        ("vi", None) => "THỬ NGHIỆM: không gọi ra".to_owned(),
+        (_, Some(phone)) => format!("TEST: the customer was not called, {phone} was"),
+        (_, None) => "TEST: nobody was called".to_owned(),
+    }
+}
+
 impl<'a> Facts<'a> {
     pub fn new(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
         let language = wired.connection.language.as_str();
         let since_placing = call.placing_at.zip(call.reported_at).map(|(from, to)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX));
         let seconds = call.report.as_ref().map_or((0, 0), |r| r.seconds(app.tuning.duration_unit, since_placing));
         let code = call.refusal.filter(|_| call.report.is_none());
-        let reason = code.map(|code| match &call.reason {
-            Some(detail) if code == Code::ConnectionOff => detail.clone(),
-            _ => code.sentence(language).to_owned(),
-        });
+        let reason = code.map(|code| code.sentence(language).to_owned());
         let facts = CallFacts {
             id: call.id.to_string(),
             state: call.state.as_str().to_owned(),
@@ -46,6 +53,9 @@ impl<'a> Facts<'a> {
         let customer = Customer { phone: call.phone.national(), ..call.customer.clone() };
         let mut this = Self { call, customer, facts, seconds, language, note: Note::default() };
         this.note = Notes::shipped().render(this.kind(), language, None, &this.borrowed().for_note())?;
+        if call.is_test() {
+            this.note = this.note.headed(&test_line(call, language));
+        }
         Ok(this)
     }
 

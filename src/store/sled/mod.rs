@@ -10,6 +10,9 @@ mod board;
 #[cfg(test)]
 mod board_tests;
 mod commit;
+mod dnc;
+mod gates;
+mod history;
 mod intake;
 mod keys;
 mod open;

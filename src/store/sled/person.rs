@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::history;
 use super::intake;
 use super::keys::{self, Tree};
 use super::result::over_without_report;
@@ -13,11 +14,11 @@ use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
+use crate::store::verbs::{Change, Changed, Made, NewCall, Rules, StoreError};
 
 /// Makes a call unless the same wish made one before.
-pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, StoreError> {
-    let call = new.call;
+pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
+    let mut call = new.call;
     if let Some((text, keep)) = &new.idempotency {
         let key = keys::idempotency(&call.workspace, text);
         if let Some(value) = tx.raw(Tree::Index, &key)?
@@ -33,6 +34,7 @@ pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, Sto
     {
         return Ok(Made::OverLimit);
     }
+    history::admit(tx, now, &mut call, rules)?;
     tx.insert_call(&call)?;
     Ok(Made::Call(call.id))
 }
@@ -45,10 +47,33 @@ struct Audit<'a> {
 }
 
 /// Applies a change and writes down who asked for it.
-pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>, sealed: Vec<Kept>) -> Result<Changed, StoreError> {
+pub fn change(
+    tx: &mut Tx<'_>,
+    now: Time,
+    actor: &str,
+    change: Change,
+    items: Vec<(u16, Item)>,
+    rules: &Rules,
+    sealed: Vec<Kept>,
+) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
         Change::Cancel { call } => cancel(tx, now, call)?,
+        Change::CancelAll { calls } => {
+            let mut cancelled = 0;
+            for call in calls {
+                cancelled += usize::from(cancel(tx, now, call)? == Changed::Ok);
+            }
+            Changed::Count(cancelled)
+        }
+        Change::Release { calls } => {
+            let mut released = 0;
+            for call in calls {
+                let Some(mut call) = tx.call(call)? else { continue };
+                released += usize::from(history::let_go(tx, &mut call, now, rules)?);
+            }
+            Changed::Count(released)
+        }
         Change::PauseLine { workspace, line, pause } => {
             let mut state = tx.line(&workspace, &line)?;
             state.pause = Some(pause);
@@ -86,7 +111,7 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
         }
         Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
-    if changed == Changed::Ok {
+    if matches!(changed, Changed::Ok | Changed::Count(_)) {
         // The key's order is `now`; no store reads a clock.
         tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &audit)?;
     }

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 
+use super::dnc;
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
 use super::placing::free_slot;
 use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
 use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::dnc::{Note, Scope, Source};
 use crate::domain::id::CallId;
-use crate::domain::report::Report;
+use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::store::task::{Subject, Task, TaskKind};
@@ -17,11 +19,13 @@ use crate::store::verbs::{AfterReport, Attempt, NextTry, Reported, StoreError, W
 
 /// Raw reports kept per call; later ones still count and still update.
 const REPORTS_KEPT: usize = 20;
+/// A phone that goes on to say other things about one call is broken: what comes then is like a repeat.
+const REPORTS_COUNTED: usize = 100;
 
 /// Keeps a report, ends its call, frees its slot and makes the write-back due.
 pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Option<Report>, after: &AfterReport) -> Result<Reported, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Reported::Unknown) };
-    if call.report_digests.contains(&after.body_digest) {
+    if call.report_digests.contains(&after.body_digest) || call.report_digests.len() >= REPORTS_COUNTED {
         return Ok(Reported::Same);
     }
     let from = call.state;
@@ -41,6 +45,10 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     let first = call.report.is_none();
     if let Some(report) = report {
         call.report = Some(report);
+    }
+    if after.learn_do_not_call && call.report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested) && !call.is_test() {
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("not interested, {id}") };
+        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
     call.state = State::Ended;
