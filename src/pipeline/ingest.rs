@@ -181,7 +181,9 @@ impl<'a> Desk<'a> {
     /// Refuses a delivery and keeps it in the bounded list the admin sees. Where the CRM is told 2xx all the same, it is on disk first.
     pub async fn reject(&self, refusal: Refusal<'_>) -> Told {
         let body = &self.delivery.body;
-        let excerpt: String = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned();
+        // What a handshake hands over is a secret, also where it is refused.
+        let shown = if refusal.code == Code::CaptureClosed { 0 } else { body.len().min(EXCERPT) };
+        let excerpt: String = String::from_utf8_lossy(&body[..shown]).into_owned();
         let kept = Rejected {
             at: self.delivery.received_at,
             workspace: self.wired.connection.workspace.clone(),

@@ -26,7 +26,8 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     head(&mut c, id, &manifest);
     not_yet::refuse(&mut c, &manifest);
     let captured = manifest.handshake.iter().flat_map(|handshake| handshake.get_ref().capture.keys().map(String::as_str));
-    let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()), captured);
+    let kept: BTreeSet<&str> = manifest.receive.iter().flat_map(|receive| receive.get_ref().keep.keys().map(String::as_str)).collect();
+    let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()), captured, kept);
     let bases =
         manifest.bases.iter().filter_map(|(name, base)| Some((name.clone(), base_of(&mut c, OneOrMany::each(base).first()?.get_ref(), &params)))).collect();
     let auth = AuthSpec::each(manifest.auth.as_ref()).first().and_then(|spec| auth(&mut c, spec.get_ref(), &params));

@@ -60,10 +60,14 @@ impl Shape {
     }
 }
 
-/// `param.<id>` and `captured.<name>` only: bases, auth, secrets.
-pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>) -> Shape {
+/// `param.<id>` and `captured.<name>`: bases, auth, secrets; and what is kept of deliveries, which only write-back sees.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>, kept: impl IntoIterator<Item = &'a str>) -> Shape {
     let leaf = |name| (name, Shape::Leaf(json!("1")));
-    Shape::object([("param", Shape::object(ids.into_iter().map(leaf))), ("captured", Shape::object(captured.into_iter().map(leaf)))])
+    Shape::object([
+        ("param", Shape::object(ids.into_iter().map(leaf))),
+        ("captured", Shape::object(captured.into_iter().map(leaf))),
+        ("event", Shape::object(kept.into_iter().map(leaf))),
+    ])
 }
 
 fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
@@ -79,10 +83,19 @@ fn lookups(names: &[String]) -> Shape {
     Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
 }
 
+/// Without what is known only once there is a call.
+fn before(params: &Shape) -> Shape {
+    let mut shape = params.clone();
+    if let Shape::Object(map) = &mut shape {
+        map.remove("event");
+    }
+    shape
+}
+
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
     let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
-    with(params, open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
+    with(&before(params), open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
 }
 
 /// `answers`: what the sender is told.
@@ -93,7 +106,7 @@ pub fn answer(params: &Shape) -> Shape {
 /// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
 pub fn lookup(params: &Shape, names: &[String]) -> Shape {
     let record = Shape::leaves(json!({"type": "1", "id": "1"}));
-    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+    with(&before(params), [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
 }
 
 /// Write-back; `steps`: what earlier steps stored.

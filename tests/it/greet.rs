@@ -95,7 +95,7 @@ fn plugins(dir: &Path) {
     std::fs::write(dir.join("hello/plugin.toml"), MANIFEST).unwrap();
 }
 
-async fn bridge(dir: &Path, trigger: serde_json::Value) -> Fixture {
+async fn bridge(dir: &Path, trigger: serde_json::Value, rate: &str) -> Fixture {
     plugins(dir);
     let dir = dir.to_owned();
     let setup = Setup::new(Mood::Answers).with(|s| {
@@ -106,7 +106,7 @@ async fn bridge(dir: &Path, trigger: serde_json::Value) -> Fixture {
         c.plugin = "hello".into();
         c.parameters = [("verify_token".to_owned(), "verify-token-of-theirs".into())].into();
         c.trigger = serde_json::from_value(trigger).unwrap();
-        c.inbound_rate = "2/h".parse().unwrap();
+        c.inbound_rate = rate.parse().unwrap();
     });
     setup.start().await
 }
@@ -121,7 +121,7 @@ const INSTALL: &str = "event=ONAPPINSTALL&auth[application_token]=token-of-the-i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_challenge_is_echoed_to_who_knows_the_token() {
     let dir = tempfile::tempdir().unwrap();
-    let f = bridge(dir.path(), json!(null)).await;
+    let f = bridge(dir.path(), json!(null), "50/s").await;
     let ask = async |token: &str| {
         let path = format!("{}?hub.mode=subscribe&hub.challenge=115820%3C&hub.verify_token={token}", hook_path());
         wire::send(&f.address, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap()
@@ -140,7 +140,7 @@ async fn a_challenge_is_echoed_to_who_knows_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_taken_once_while_the_admin_holds_the_window_open() {
     let dir = tempfile::tempdir().unwrap();
-    let mut f = bridge(dir.path(), json!(null)).await;
+    let mut f = bridge(dir.path(), json!(null), "50/s").await;
     let connection = ConnectionId::new(CONNECTION);
     assert_eq!(post(&f, "", FORM, INSTALL).await.body, b"no"[..]);
     assert_eq!(f.rejected()[0].code, Code::CaptureClosed);
@@ -162,15 +162,15 @@ async fn secrets_are_taken_once_while_the_admin_holds_the_window_open() {
     assert_eq!(post(&f, "", FORM, &event("evil-token-of-the-installation")).await.body, b"no"[..]);
     assert_eq!(post(&f, "", FORM, &event("token-of-the-installation").replace("id=7", "id=8")).await.status, 200);
     assert_eq!(f.events().len(), 2);
-    let seen = serde_json::to_string(&(f.rejected().iter().map(|r| r.excerpt.clone()).collect::<Vec<_>>(), f.events()[0].query.clone())).unwrap();
-    assert!(!seen.contains("\"token-of-the-installation"), "{seen}");
+    let seen: String = f.rejected().iter().map(|r| format!("{} {}\n", r.excerpt, r.detail)).collect();
+    assert!(!seen.contains("token-of-the-installation"), "{seen}");
     f.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_soap_gets_its_ack_and_gives_each_record_a_call() {
     let dir = tempfile::tempdir().unwrap();
-    let f = bridge(dir.path(), json!(null)).await;
+    let f = bridge(dir.path(), json!(null), "50/s").await;
     let record =
         |id: &str, phone: &str| format!("<Notification><Id>n{id}</Id><sObject xsi:type=\"sf:Lead\"><sf:Id>{id}</sf:Id>{phone}</sObject></Notification>");
     let body = format!(
@@ -193,7 +193,7 @@ async fn a_batch_of_soap_gets_its_ack_and_gives_each_record_a_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_fits_the_trigger_is_called_and_nothing_is_told_429() {
     let dir = tempfile::tempdir().unwrap();
-    let f = bridge(dir.path(), json!({"all": [{"field": "stage", "value": "call"}, {"field": "stage", "op": "changed"}]})).await;
+    let f = bridge(dir.path(), json!({"all": [{"field": "stage", "value": "call"}, {"field": "stage", "op": "changed"}]}), "2/h").await;
     let connection = ConnectionId::new(CONNECTION);
     let until = f.now().plus(Duration::from_secs(600));
     f.change(Change::OpenCapture { connection: connection.clone(), until }).await;

@@ -49,6 +49,7 @@ impl<'a> Facts<'a> {
             ended_at: call.reported_at.or(call.ended_at),
             refusal: code.map(|c| c.as_str().to_owned()),
             reason,
+            kept: call.kept().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         };
         let customer = Customer { phone: call.phone.national(), ..call.customer.clone() };
         let mut this = Self { call, customer, facts, seconds, language, note: Note::default() };

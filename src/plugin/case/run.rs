@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
         sent: &mut Vec<String>,
     ) {
         let (case, plugin, params) = (self.case, self.plugin, self.params.clone());
-        let call = self.facts(report.is_none());
+        let call = CallFacts { kept: mapped.keep.clone(), ..self.facts(report.is_none()) };
         let facts = report.map(|report| {
             let (call_seconds, answer_seconds) = report.seconds(DurationUnit::Auto, None);
             ReportFacts { report, call_seconds, answer_seconds, version: u32::try_from(index + 1).unwrap_or(1) }
@@ -322,6 +322,7 @@ impl<'a> Run<'a> {
             ended_at: clock,
             refusal: lost.then(|| Code::Lost.to_string()),
             reason: lost.then(|| Code::Lost.sentence(&self.case.language).to_owned()),
+            kept: BTreeMap::new(),
         }
     }
 

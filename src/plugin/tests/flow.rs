@@ -127,10 +127,15 @@ fn the_real_context_has_exactly_the_declared_names() {
     let (record, customer, call) = (RecordRef::default(), Customer::default(), CallFacts::default());
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
     let real = parts.context(&Note::default(), None, &Map::new());
-    let declared = names::write_back(&names::params([], []), &std::collections::BTreeMap::new()).data(true);
+    let declared = names::write_back(&names::params([], [], []), &std::collections::BTreeMap::new()).data(true);
     fn keys(json: &Json) -> Json {
         match json {
-            Json::Object(map) => map.iter().filter(|(name, _)| !matches!(name.as_str(), "param" | "captured")).map(|(name, value)| (name.clone(), keys(value))).collect::<Map<_, _>>().into(),
+            Json::Object(map) => map
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "param" | "captured"))
+                .map(|(name, value)| (name.clone(), keys(value)))
+                .collect::<Map<_, _>>()
+                .into(),
             _ => Json::Null,
         }
     }
