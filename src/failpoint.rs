@@ -48,6 +48,9 @@ steps! {
     Report = "report",
     FinishWriteBack = "finish_write_back",
     FinishForward = "finish_forward",
+    FinishAlert = "finish_alert",
+    /// Alerts that were noticed outside of a step.
+    ChangeAlerts = "change_alerts",
     Change = "change",
     Sweep = "sweep",
     Reject = "reject",

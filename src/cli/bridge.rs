@@ -14,8 +14,11 @@ use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rule::Waits;
 use crate::failpoint;
+use crate::outbound::alert::Receiver;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
+use crate::pipeline::app::{Gateway, own_notes};
+use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
@@ -80,16 +83,16 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
     };
     let gateways = settings.gateway_keys.iter().map(|key| {
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
-        (Pool::first(id, key.lines.clone()), key.workspace.clone())
+        Gateway { pool: Pool::first(id, key.lines.clone()), name: key.name.clone(), workspace: key.workspace.clone(), rate: key.rate }
     });
-    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), &common(settings));
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), common(settings, receivers(settings)?));
     Ok(Arc::new(app))
 }
 
-fn common(settings: &Settings) -> Common {
+fn common(settings: &Settings, receivers: Vec<Receiver>) -> Common {
     let calls = &settings.calls;
     let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
-    Common { workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
+    Common { receivers, workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {
@@ -104,6 +107,13 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
         duration_unit: dialer.duration_unit,
         retry_2222: dialer.retry_2222,
         retry_503: dialer.retry_503,
+        backlog_calls: settings.monitor.calls_waiting,
+        backlog_write_backs: settings.monitor.write_backs_waiting,
+        exposed: Caps {
+            per_address: settings.calls.exposed_per_address,
+            per_number: settings.calls.exposed_per_number,
+            per_day: settings.calls.exposed_per_day,
+        },
     }
 }
 
@@ -119,10 +129,24 @@ fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
     Redactor::new(values.iter().map(String::as_str))
 }
 
+/// Who is told of alerts; a mistake is said at the start, not when there is trouble.
+pub fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
+    let (mut receivers, mut faults) = (Vec::new(), Vec::new());
+    for target in &settings.alerts {
+        match Receiver::new(target) {
+            Ok(receiver) => receivers.push(receiver),
+            Err(found) => faults.extend(found.into_iter().map(|fault| format!("alerts `{}`: {fault}", target.name))),
+        }
+    }
+    if faults.is_empty() { Ok(receivers) } else { bail!("{}", faults.join("\n")) }
+}
+
 /// A connection whose plugin or parameters do not fit would fail at each webhook: say it at the start, all at once.
 pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for connection in &settings.connections {
+        let (_, notes) = own_notes(connection);
+        faults.extend(notes.into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
         match plugins.get(&connection.plugin) {
             None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
             Some(plugin) => {

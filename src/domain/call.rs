@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::after::After;
 use super::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use super::phone::Phone;
 use super::pool::PoolId;
@@ -169,11 +170,30 @@ pub fn step(state: State, signal: Signal, ever_sent: bool) -> Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Origin {
-    Item { event: EventId, index: u16 },
-    Api { key: String },
-    DropIn { key: String },
-    Hand { by: String },
-    Redial { of: CallId, by: String, reason: String },
+    Item {
+        event: EventId,
+        index: u16,
+    },
+    Api {
+        key: String,
+    },
+    DropIn {
+        key: String,
+    },
+    Hand {
+        by: String,
+    },
+    Redial {
+        of: CallId,
+        by: String,
+        reason: String,
+    },
+    /// A rule of the connection wants the customer called once more: the `round`-th time, after calls at these local hours.
+    Again {
+        of: CallId,
+        round: u32,
+        hours: Vec<i8>,
+    },
 }
 
 impl Origin {
@@ -185,6 +205,7 @@ impl Origin {
             Origin::DropIn { .. } => "drop_in",
             Origin::Hand { .. } => "hand",
             Origin::Redial { .. } => "redial",
+            Origin::Again { .. } => "again",
         }
     }
 }
@@ -278,6 +299,8 @@ pub struct Call {
     pub report_mismatch: bool,
     #[serde(default)]
     pub write_back: WriteBack,
+    #[serde(default, skip_serializing_if = "After::is_none")]
+    pub after: After,
     /// The content hash of the plugin that mapped it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub plugin_hash: String,

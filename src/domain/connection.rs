@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::after::AfterRule;
 use super::hours::Window;
 use super::id::{ConnectionId, LineId, WorkspaceId};
 use super::param::ParamText;
@@ -99,7 +100,10 @@ pub struct Connection {
     /// Put numbers on the do-not-call list when the customer was `not_interested`.
     #[serde(default)]
     pub learn_do_not_call: bool,
-    /// Own note template by name (`answered`, `unreported` …), over those that ship.
+    /// What follows from a result.
+    #[serde(default)]
+    pub after: Vec<AfterRule>,
+    /// Own note template by name (`answered`, `no_answer`, `lost` …), over those that ship.
     #[serde(default)]
     pub notes: BTreeMap<String, String>,
     /// Which records mean a call; absent: all that the plugin does not ignore.
@@ -263,6 +267,7 @@ impl Connection {
             expire_automation: None,
             max_age: None,
             learn_do_not_call: false,
+            after: Vec::new(),
             notes: BTreeMap::new(),
             trigger: None,
             parameters: BTreeMap::new(),

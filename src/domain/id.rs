@@ -90,6 +90,10 @@ uuid_id!(
     /// One try of an outbound request.
     AttemptId, "att_");
 
+uuid_id!(
+    /// A trouble that the admin is told of; the same for the same trouble.
+    AlertId, "alert_");
+
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -1,5 +1,7 @@
 //! The vocabulary and the pure decisions: no I/O, no clock, no randomness.
 
+pub mod after;
+pub mod alert;
 pub mod call;
 pub mod connection;
 pub mod dnc;
@@ -26,5 +28,6 @@ pub mod secret;
 pub mod span;
 pub mod time;
 pub mod trigger;
+pub mod window;
 pub mod workspace;
 pub mod write_back;

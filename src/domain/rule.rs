@@ -100,6 +100,11 @@ impl Policy {
         }
     }
 
+    /// When a call expires that may not go before `until`: the open time that it still had at `now` begins then.
+    pub fn expires_after(&self, until: Time, expires: Time, created: Time, now: Time) -> Time {
+        self.opening.after(until, self.opening.between(now, expires), created.plus(self.max_age))
+    }
+
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,
     /// automation only those in which it could have gone.
     pub fn expires(&self, interactive: bool, wished: Time, created: Time) -> Time {

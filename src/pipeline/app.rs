@@ -23,11 +23,15 @@ use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
 use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
+use crate::outbound::alert::Receiver;
 use crate::plugin::manifest::Identity;
+use crate::plugin::note::{self, NoteKind};
+use crate::plugin::template::Template;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::exposed::{Caps, Doorman};
 use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
@@ -43,6 +47,18 @@ pub struct Tuning {
     pub duration_unit: DurationUnit,
     pub retry_2222: bool,
     pub retry_503: bool,
+    /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    pub backlog_calls: usize,
+    pub backlog_write_backs: usize,
+    pub exposed: Caps,
+}
+
+/// A drop-in key, as far as placing and its rate go.
+pub struct Gateway {
+    pub pool: Pool,
+    pub name: String,
+    pub workspace: WorkspaceId,
+    pub rate: Rate,
 }
 
 /// One hook with everything a delivery needs.
@@ -50,6 +66,8 @@ pub struct WiredHook {
     pub hook: Hook,
     pub params: BTreeMap<String, String>,
     pub limiter: DefaultDirectRateLimiter,
+    /// Of an address that stands in public.
+    pub doorman: Option<Doorman>,
 }
 
 /// A connection ready to be used.
@@ -59,6 +77,8 @@ pub struct Wired {
     /// The connection's own parameters with defaults.
     pub params: BTreeMap<String, String>,
     pub bases: BTreeMap<String, String>,
+    /// Its own note texts.
+    pub notes: BTreeMap<NoteKind, Template>,
     /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
     /// a crash then leaves at most one in doubt.
     pub turns: Turns,
@@ -77,6 +97,7 @@ impl Wired {
 
 /// What holds for all connections: days off and how long calls wait.
 pub struct Common {
+    pub receivers: Vec<Receiver>,
     pub workspaces: Vec<Workspace>,
     pub calendar: Calendar,
     pub waits: Waits,
@@ -89,6 +110,10 @@ pub struct Live {
     pub lines: HashMap<LineId, LineSettings>,
     /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
     pub pools: HashMap<PoolId, Pool>,
+    /// Who is told of alerts.
+    pub receivers: Arc<Vec<Receiver>>,
+    /// Requests of each drop-in key, by its name.
+    pub gateway_limiters: HashMap<String, Arc<DefaultDirectRateLimiter>>,
     pub sweep: SweepPolicy,
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
     pub waits: Waits,
@@ -150,16 +175,21 @@ impl App {
         self.live.load().connections.get(id).cloned()
     }
 
-    /// Puts lines and connections in force; `gateways` are the drop-in keys' lines, with their workspaces.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>, common: &Common) {
+    /// Puts lines and connections in force; `gateways` are the drop-in keys.
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, common: Common) {
         let policies = lines.iter().map(policy).collect();
         let public = self.tuning.public_url.clone();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, waits: common.waits, ..Live::default() };
+        let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
+        let mut live = Live { receivers: Arc::new(common.receivers), sweep, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
-        everybody.chain(gateways).for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        everybody.for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        for gateway in gateways {
+            live.add_pool(gateway.pool, &gateway.workspace);
+            live.gateway_limiters.insert(gateway.name, Arc::new(limiter(gateway.rate)));
+        }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
             let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
@@ -167,7 +197,7 @@ impl App {
             live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
             let captured = self.captured(&connection.id);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), &captured, &public)));
+            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), &captured, &public, self.tuning.exposed)));
         }
         self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
@@ -191,7 +221,7 @@ impl App {
     pub fn recapture(&self, id: &ConnectionId) {
         let Some(wired) = self.connection(id) else { return };
         let plugin = self.plugins.get(&wired.connection.plugin);
-        let fresh = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), &self.captured(id), &self.tuning.public_url));
+        let fresh = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), &self.captured(id), &self.tuning.public_url, self.tuning.exposed));
         self.live.rcu(|live| {
             let mut next = Live::clone(live);
             next.connections.insert(id.clone(), fresh.clone());
@@ -222,7 +252,7 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
     }
 }
 
-fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<String, String>, public: &str) -> Wired {
+fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<String, String>, public: &str, exposed: Caps) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
         let mut params = plugin.map_or(params.clone(), |p| p.with_defaults(&params));
@@ -235,6 +265,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
         .map(|hook| WiredHook {
             params: hook_params(texts(&connection.parameters_at(&hook)), &connection, &hook, plugin, public),
             limiter: limiter(connection.inbound_rate),
+            doorman: hook.exposed.then(|| Doorman::new(exposed)),
             hook,
         })
         .collect();
@@ -252,6 +283,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
         hooks,
         params: texts(&connection.parameters),
         bases,
+        notes: own_notes(&connection).0,
         turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
         connection,
     }
@@ -270,6 +302,23 @@ fn hook_params(mut params: BTreeMap<String, String>, connection: &Connection, ho
     params.insert("hook.kind".to_owned(), kind.map_or_else(|| hook.name.clone(), |kind| kind.name.clone()));
     params.insert("hook.url".to_owned(), format!("{}/hooks/{}/{}{tail}", public.trim_end_matches('/'), connection.id, hook.hook_key.expose()));
     params
+}
+
+/// A connection's own note texts, and what is wrong with those that cannot be used: theirs is then the one that ships.
+pub fn own_notes(connection: &Connection) -> (BTreeMap<NoteKind, Template>, Vec<String>) {
+    let (mut notes, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, source) in &connection.notes {
+        let Some(kind) = NoteKind::ALL.into_iter().find(|kind| kind.as_str() == name) else {
+            let known = NoteKind::ALL.map(NoteKind::as_str).join(", ");
+            faults.push(format!("notes.{name}: there is no such note; there are {known}"));
+            continue;
+        };
+        match note::check(source) {
+            Ok(template) => drop(notes.insert(kind, template)),
+            Err(problems) => faults.extend(problems.into_iter().map(|p| format!("notes.{name}, line {}: {}", p.line, p.message))),
+        }
+    }
+    (notes, faults)
 }
 
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

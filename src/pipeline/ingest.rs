@@ -1,5 +1,6 @@
 //! Takes a delivery: hook, limit, handshake or variant, sender; then stores it, then answers. It waits for nobody and decides nothing else.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::domain::connection::Mode;
@@ -49,8 +50,8 @@ pub(super) struct Refusal<'a> {
     pub detail: String,
 }
 
-/// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit.
-pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool) -> Told {
+/// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit. `from`: who sent it.
+pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
     let unknown = |code| bare(code, None);
     let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return unknown(Code::UnknownHook) };
     let Some(hook) = wired.hook(key) else { return unknown(Code::UnknownHook) };
@@ -61,6 +62,10 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
         // By whose words depends on what was sent; that it is not taken does not.
         let variant = if too_large { None } else { plugin.select(&delivery, &hook.params).ok().map(|selected| selected.variant) };
         return desk.refuse(Refusal { variant, reply: Reply::Paused, code: Code::ConnectionOff, detail: String::new() }, None);
+    }
+    if let Some(wait) = hook.doorman.as_ref().and_then(|doorman| doorman.admit(from, delivery.received_at).err()) {
+        // Also from senders that never try again: what anybody can send is not worth a disk.
+        return desk.refuse(Refusal { variant: None, reply: Reply::OverLimit, code: Code::ExposedLimit, detail: String::new() }, Some(wait));
     }
     if too_large || delivery.query.len() > HEAD_BYTES {
         return desk.reject(Refusal { variant: None, reply: Reply::TooLarge, code: Code::TooLarge, detail: String::new() }).await;

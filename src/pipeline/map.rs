@@ -71,7 +71,7 @@ fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time
     if opened.items.is_empty() {
         let item =
             Item { outcome: Outcome::Ignored { why: crate::domain::item::Ignored::Filter }, record: Default::default(), customer: Default::default(), at: now };
-        return vec![MappedItem { index: 0, item, call: None, event_key: None, duplicate_window: None, lookup_due: None }];
+        return vec![MappedItem { index: 0, item, call: None, event_key: None, duplicate_window: None, lookup_due: None, exposed: None, tell: None }];
     }
     let params = wired.params_at(&opened.event.hook);
     let lookups = Map::new();
@@ -146,5 +146,5 @@ impl OwnedMaker<'_> {
 /// An item that could not be mapped.
 pub fn failed(index: u16, code: Code, detail: String, now: Time) -> MappedItem {
     let item = Item { outcome: Outcome::Failed { code, detail }, record: Default::default(), customer: Default::default(), at: now };
-    MappedItem { index, item, call: None, event_key: None, duplicate_window: None, lookup_due: None }
+    MappedItem { index, item, call: None, event_key: None, duplicate_window: None, lookup_due: None, exposed: None, tell: None }
 }

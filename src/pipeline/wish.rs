@@ -27,6 +27,8 @@ const CONTENT_KEY_KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// The most values of a delivery that a call keeps for its write-back.
 const KEPT: usize = 10;
+/// The same refusal of the same record and number stands on the record once in this time.
+const TOLD_ONCE_IN: Duration = Duration::from_secs(86_400);
 
 /// What is needed to make a call of an item.
 pub struct Maker<'a> {
@@ -65,6 +67,8 @@ impl Maker<'_> {
             event_key: mapped.event_id.as_ref().filter(|_| mapped.ignored.is_none()).map(|id| (format!("{}\u{0}{id}", event.hook), self.kept(id))),
             duplicate_window: (!mapped.record.id.is_empty()).then_some(connection.duplicate_window),
             lookup_due: None,
+            exposed: self.wired.hooks.iter().find(|w| w.hook.name == event.hook).and_then(|w| Some((w.hook.name.clone(), w.doorman.as_ref()?.per_number()))),
+            tell: (connection.write_back_unreported && !connection.write_back.is_empty()).then_some(TOLD_ONCE_IN),
         }
     }
 
@@ -167,6 +171,7 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         report_digests: Vec::new(),
         report_mismatch: false,
         write_back: WriteBack::default(),
+        after: Default::default(),
         plugin_hash: String::new(),
         public_url: String::new(),
         forward: None,

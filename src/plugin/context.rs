@@ -10,12 +10,17 @@ use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
 use crate::domain::time::Time;
 
+/// Times in notes, where a connection says nothing else.
+const ZONE: &str = "Asia/Ho_Chi_Minh";
+
 /// What templates may know of a call.
 #[derive(Debug, Clone, Default)]
 pub struct CallFacts {
     pub id: String,
     pub state: String,
     pub line: String,
+    /// What people call the line.
+    pub line_name: String,
     pub connection: String,
     pub created_at: Option<Time>,
     pub placed_at: Option<Time>,
@@ -26,6 +31,19 @@ pub struct CallFacts {
     pub reason: Option<String>,
     /// What `receive.keep` kept of the delivery.
     pub kept: BTreeMap<String, String>,
+    /// What the person who reads that can do.
+    pub advice: Option<String>,
+    /// Of the connection; empty reads as Vietnam's.
+    pub time_zone: String,
+    /// Test mode, and the number that was called instead of the customer's.
+    pub test: bool,
+    pub test_phone: Option<String>,
+    /// Set from the second call of a row that a rule made.
+    pub round: Option<u32>,
+    /// When a rule will have the customer called again.
+    pub again_at: Option<Time>,
+    /// What the connection's rules say about this result, by name.
+    pub after: Map<String, Json>,
 }
 
 /// What templates may know of the newest report.
@@ -63,10 +81,14 @@ impl WriteBack<'_> {
                 "gender": customer.gender, "info": text(&customer.info)
             },
             "call": {
-                "id": text(&call.id), "state": text(&call.state), "line": text(&call.line), "connection": text(&call.connection),
+                "id": text(&call.id), "state": text(&call.state), "line": text(&call.line),
+                "line_name": text(if call.line_name.is_empty() { &call.line } else { &call.line_name }), "connection": text(&call.connection),
                 "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
-                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason
+                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason, "advice": call.advice,
+                "time_zone": text(&call.time_zone).unwrap_or(ZONE), "test": call.test, "test_phone": call.test_phone,
+                "round": call.round, "again_at": time(call.again_at)
             },
+            "after": if call.after.is_empty() { Json::Null } else { Json::Object(call.after.clone()) },
             "report": self.report_json(),
             "language": self.language
         })

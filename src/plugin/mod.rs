@@ -8,7 +8,7 @@ mod check_receive;
 mod check_verify;
 mod compile;
 mod helpers;
-mod names;
+pub mod names;
 mod not_yet;
 mod phone;
 mod template_names;

@@ -20,6 +20,11 @@ impl Shape {
         Shape::Object(entries.into_iter().map(|(name, shape)| (name.into(), shape)).collect())
     }
 
+    /// Exactly the names of this sample.
+    pub fn of_sample(sample: Json) -> Shape {
+        Shape::leaves(sample)
+    }
+
     fn leaves(sample: Json) -> Shape {
         match sample {
             Json::Object(map) => {
@@ -116,6 +121,7 @@ pub fn write_back(params: &Shape, steps: &BTreeMap<String, Vec<String>>) -> Shap
     let mut shape = with(params, [("steps", steps)]);
     if let (Shape::Object(map), Shape::Object(more)) = (&mut shape, Shape::leaves(sample())) {
         map.extend(more);
+        map.insert("after".to_owned(), Shape::Open);
     }
     shape
 }
@@ -126,6 +132,7 @@ pub fn note() -> Shape {
     if let Shape::Object(map) = &mut shape {
         map.remove("note");
         map.remove("entry");
+        map.insert("after".to_owned(), Shape::Open);
     }
     shape
 }
@@ -137,9 +144,10 @@ fn sample() -> Json {
         "owner": "1",
         "customer": {"phone": "0912345678", "phone_e164": "+84912345678", "phone_national": "0912345678", "name": "1", "gender": "female", "info": "1"},
         "call": {
-            "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "connection": "1",
+            "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "line_name": "1", "connection": "1",
             "created_at": "2026-11-22T03:20:30Z", "placed_at": "2026-11-22T03:20:31Z", "started_at": "2026-11-22T03:20:35Z",
-            "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1"
+            "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1", "advice": "1",
+            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z"
         },
         "report": {
             "disposition": "answered", "interest": "interested", "call_status": 1, "sim": "1", "call_seconds": 95, "answer_seconds": 74,

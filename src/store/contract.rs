@@ -167,6 +167,7 @@ pub(super) fn call(n: u8) -> Call {
         report_digests: Vec::new(),
         report_mismatch: false,
         write_back: WriteBack::default(),
+        after: Default::default(),
         plugin_hash: String::new(),
         public_url: String::new(),
         forward: None,
@@ -182,6 +183,8 @@ pub(super) fn mapped(n: u8, index: u16) -> MappedItem {
         event_key: Some((format!("key-{n}"), Duration::from_secs(3600))),
         duplicate_window: Some(Duration::from_secs(600)),
         lookup_due: None,
+        exposed: None,
+        tell: None,
     }
 }
 
@@ -197,6 +200,29 @@ pub(super) fn attempt(n: u8) -> Attempt {
         detail: String::new(),
         next_at: None,
     }
+}
+
+#[tokio::test]
+async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
+    let f = Fixture::new();
+    let pool = Pool { advertises: true, ..pools().remove(0) };
+    f.store.configure(vec![line("a", 1)], vec![pool], T0);
+    let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
+    for n in 1..=3u8 {
+        let now = at(u64::from(n) * 600);
+        let id = f.placing(n, now).await;
+        f.end(id, Placing::Taken, now).await;
+        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
+        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
+        let again = AfterReport { body_digest: format!("again{n}"), ..after };
+        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
+    }
+    f.queued(4).await;
+    let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
+    let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
+    assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
+    assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
+    assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
 }
 
 #[tokio::test]
@@ -293,7 +319,7 @@ async fn a_report_that_is_faster_than_the_answer_ends_the_call() {
 async fn line_trouble_pauses_the_line_and_keeps_its_queue() {
     let f = Fixture::new();
     let id = f.placing(1, T0).await;
-    let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new() };
+    let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new(), key: String::new() };
     assert_eq!(f.end(id, Placing::LineTrouble { pause }, T0).await.state, State::Queued);
     assert!(f.store.next_calls(at(60), 10).claims.is_empty());
     assert_eq!(f.store.waiting(&"a".into()), 1);
@@ -343,9 +369,9 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
     f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
     f.store.configure(vec![line("a", 1)], pools(), T0);
-    let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
+    let swept = f.store.sweep(at(86_400 * 9 / 8), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
-    assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
+    assert!(f.store.next_calls(at(98_000), 10).claims.is_empty());
 }
 
 #[tokio::test]
@@ -409,8 +435,8 @@ async fn the_states_sum_to_the_calls() {
     for n in 1..=3 {
         f.queued(n).await;
     }
-    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap();
-    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap(), Changed::Denied(_)));
+    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap();
+    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap(), Changed::Denied(_)));
     let stats = f.store.stats(&WorkspaceId::default()).unwrap();
     let sum = |prefix: &str| stats.counters.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<i64>();
     assert_eq!((sum("calls.state."), sum("calls.origin."), sum("items.")), (3, 3, 3));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CallId, ConnectionId, EventId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId};
 use crate::domain::time::Time;
 
 /// The kinds of work, each with its own queue so that a backlog of one does not stop another.
@@ -18,10 +18,12 @@ pub enum TaskKind {
     WriteBack = 3,
     /// Send a drop-in call's report to its caller.
     Forward = 4,
+    /// Tell receivers of an alert.
+    Alert = 5,
 }
 
 impl TaskKind {
-    pub const ALL: [TaskKind; 4] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward];
+    pub const ALL: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert];
 
     /// Its place in arrays over [`TaskKind::ALL`].
     pub fn index(self) -> usize {
@@ -36,6 +38,7 @@ pub enum Subject {
     Event(EventId),
     Item(EventId, u16),
     Call(CallId),
+    Alert(AlertId),
 }
 
 /// A stored task.

@@ -1,23 +1,25 @@
 //! The contract of a store and the values its verbs speak in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::codec::BadRecord;
+use super::rules::Rules;
 use super::task::{Subject, Task, TaskKind};
+use crate::domain::alert::{About, Alert};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
+use crate::domain::rate::Rate;
 use crate::domain::report::Report;
-use crate::domain::rule::{History, Policy, Waits};
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::secret::SecretText;
 use crate::domain::time::Time;
@@ -58,6 +60,10 @@ pub struct MappedItem {
     pub duplicate_window: Option<Duration>,
     /// The item waits for a lookup that is due then.
     pub lookup_due: Option<Time>,
+    /// It came by a public address: calls to one number are capped, by the address's own count.
+    pub exposed: Option<(String, Rate)>,
+    /// A refusal is to stand on its record; the same one of the same record and number is told once in this time.
+    pub tell: Option<Duration>,
 }
 
 /// What a finished mapping came to.
@@ -88,28 +94,6 @@ pub struct Gate {
     pub report_deadline: Duration,
     pub public_url: String,
     pub sweep: SweepPolicy,
-}
-
-/// What the configuration says about calling customers, by connection.
-#[derive(Debug, Clone)]
-pub enum Rules {
-    /// Nothing was said yet: every connection may call.
-    Unsaid,
-    Said {
-        connections: HashMap<ConnectionId, Arc<Policy>>,
-        waits: Waits,
-    },
-}
-
-impl Rules {
-    /// The policy of a call's connection; `None`: that connection was taken out of the configuration.
-    pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
-        match (self, connection) {
-            (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
-            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
-            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
-        }
-    }
 }
 
 /// The answer to a claim.
@@ -209,6 +193,10 @@ pub struct AfterReport {
     pub mismatch: bool,
     /// A customer who was not interested goes on the do-not-call list.
     pub learn_do_not_call: bool,
+    /// What the connection's rules say about this result.
+    pub set: BTreeMap<String, String>,
+    /// One call more that they want, unless an earlier report made it.
+    pub again: Option<Box<Call>>,
 }
 
 /// What becomes of a finished task.
@@ -235,6 +223,8 @@ pub struct Written {
 pub enum Change {
     Cancel {
         call: CallId,
+        /// Its sentence goes onto the record.
+        write_back: bool,
     },
     /// Several at once; those that are no longer queued stay as they are.
     CancelAll {
@@ -272,6 +262,13 @@ pub enum Change {
         connection: ConnectionId,
         values: BTreeMap<String, SecretText>,
     },
+}
+
+/// Trouble that was noticed, or is over, outside of a step that does it itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlertChange {
+    Raise { about: About, code: Code, detail: String },
+    Clear { about: About },
 }
 
 /// What a change came to.
@@ -384,8 +381,16 @@ pub trait Store {
     async fn report(&self, now: Time, call: CallId, raw: Bytes, report: Option<Report>, after: AfterReport) -> Result<Reported, StoreError>;
     /// Ends or moves a write-back task and keeps what was learnt.
     async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError>;
+    /// The same for an item that was refused and has no call.
+    async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
     /// Ends or moves a forward task.
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
+    /// Keeps who was told what of an alert, and when to try again.
+    async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError>;
+    /// Ends the task of an alert that is not there.
+    async fn end_alert_task(&self, now: Time, id: AlertId) -> Result<(), StoreError>;
+    /// Raises and clears alerts.
+    async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError>;
     /// The one audited verb for everything a person does.
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError>;
     /// Deadlines, expiry, slot timeouts and leases that are over, in slices.
@@ -411,6 +416,8 @@ pub trait Store {
     fn body(&self, id: EventId) -> Result<Bytes, StoreError>;
     fn items(&self, id: EventId) -> Result<Vec<(u16, Item)>, StoreError>;
     fn item(&self, id: EventId, index: u16) -> Result<Option<Item>, StoreError>;
+    /// What is known of the way of a refused item's sentence into the CRM.
+    fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError>;
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
@@ -419,6 +426,9 @@ pub trait Store {
     fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;
     /// Until when a handshake may hand over secrets.
     fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError>;
+    fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError>;
+    /// Present and past ones.
+    fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError>;
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError>;
     /// How many tasks of a kind wait or run.

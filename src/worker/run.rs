@@ -33,6 +33,7 @@ pub async fn run_forever(app: Arc<App>, concurrency: Concurrency, stop: watch::R
         (TaskKind::Lookup, concurrency.lookup),
         (TaskKind::WriteBack, concurrency.write_back),
         (TaskKind::Forward, concurrency.forward),
+        (TaskKind::Alert, 4),
     ] {
         loops.spawn(pump::tasks(Arc::clone(&app), kind, at_once, stop.clone()));
     }

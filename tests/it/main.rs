@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod after;
+mod alerts;
 mod api;
 mod backlog;
 mod bad_input;
@@ -14,7 +16,10 @@ mod far_end;
 mod fuzz;
 mod greet;
 mod hubspot;
+mod lines;
+mod million;
 mod moods;
+mod rate;
 mod reports;
 mod restart;
 mod rules;

@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
             ended_at: clock,
             refusal: lost.then(|| Code::Lost.to_string()),
             reason: lost.then(|| Code::Lost.sentence(&self.case.language).to_owned()),
-            kept: BTreeMap::new(),
+            ..CallFacts::default()
         }
     }
 

@@ -148,9 +148,9 @@ fn a_trigger_waits_for_what_only_a_look_up_knows() {
         Fit::Yes
     );
     assert_eq!(fits(json!({"any": [{"field": "stage", "value": "x"}, {"field": "$.city", "value": "y"}]}), false), Fit::No);
-    assert_eq!(fits(json!({"all": [{"field": "name", "op": "exists"}]}), false), Fit::AfterLookup);
-    assert_eq!(fits(json!({"all": [{"field": "name", "op": "exists"}]}), true), Fit::No);
-    assert_eq!(fits(json!({"all": [{"field": "name", "op": "exists"}, {"field": "stage", "value": "x"}]}), false), Fit::No);
+    assert_eq!(fits(json!({"all": [{"field": "owner", "op": "exists"}]}), false), Fit::AfterLookup);
+    assert_eq!(fits(json!({"all": [{"field": "owner", "op": "exists"}]}), true), Fit::No);
+    assert_eq!(fits(json!({"all": [{"field": "owner", "op": "exists"}, {"field": "stage", "value": "x"}]}), false), Fit::No);
     assert_eq!(fits(json!({}), false), Fit::Yes);
     let faults = plugin
         .check_trigger(&serde_json::from_value(json!({"all": [{"field": "stag", "value": "x"}, {"field": "$.[", "value": "x"}, {"field": "owner"}]})).unwrap());

@@ -6,6 +6,7 @@ mod flow;
 mod hostile;
 mod inbound;
 mod load;
+mod notes;
 mod signatures;
 
 use std::collections::BTreeMap;

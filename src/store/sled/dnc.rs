@@ -15,8 +15,9 @@ use crate::domain::phone::Phone;
 use crate::domain::rule::Ruling;
 use crate::domain::time::Time;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::codec;
-use crate::store::verbs::{Rules, StoreError};
+use crate::store::verbs::StoreError;
 
 /// Runs written in one step: about 100 KiB at a few numbers each, so that intake never waits long.
 const SLICE: usize = 1000;

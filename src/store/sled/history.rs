@@ -13,7 +13,8 @@ use crate::domain::phone::Phone;
 use crate::domain::rule::{Asked, History, Policy, Ruling, ruling};
 use crate::domain::time::Time;
 use crate::error::Code;
-use crate::store::verbs::{Rules, StoreError};
+use crate::store::Rules;
+use crate::store::verbs::StoreError;
 
 /// Bytes under a key of the index tree, in a step's view or straight from disk.
 pub type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;

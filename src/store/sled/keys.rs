@@ -1,6 +1,6 @@
 //! Keys: big-endian, so that time order is key order; ids are UUIDv7.
 
-use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::record::RecordRef;
 use crate::store::task::{Subject, TaskKind};
 
@@ -8,7 +8,7 @@ use crate::store::task::{Subject, TaskKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Tree {
-    /// event → Event · event‖index → Item
+    /// event → Event · event‖index → Item · event‖index‖`w` → WriteBack of a refused item
     Events = 0,
     /// event‖chunk → raw body · call‖0xF0‖version‖chunk → raw report
     Bodies = 1,
@@ -48,6 +48,11 @@ pub fn item(event: EventId, index: u16) -> Vec<u8> {
     [&event.0[..], &index.to_be_bytes()].concat()
 }
 
+/// What is known of the way of a refused item's sentence into the CRM.
+pub fn item_write_back(event: EventId, index: u16) -> Vec<u8> {
+    [&event.0[..], &index.to_be_bytes(), b"w"].concat()
+}
+
 pub fn body_chunk(event: EventId, chunk: u16) -> Vec<u8> {
     [&event.0[..], &chunk.to_be_bytes()].concat()
 }
@@ -69,6 +74,7 @@ pub fn task(kind: TaskKind, subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Event(id) => key.extend(id.0),
         Subject::Call(id) => key.extend(id.0),
+        Subject::Alert(id) => key.extend(id.0),
         Subject::Item(id, index) => {
             key.extend(id.0);
             key.extend(index.to_be_bytes());
@@ -94,6 +100,16 @@ pub fn seen(connection: &ConnectionId, key: &str) -> Vec<u8> {
 /// A record and number that were asked for, with the time.
 pub fn wished(connection: &ConnectionId, record: &RecordRef, phone: &str) -> Vec<u8> {
     [b"W".as_slice(), connection.as_str().as_bytes(), &[0], record.kind.as_bytes(), &[0], record.id.as_bytes(), &[0], phone.as_bytes()].concat()
+}
+
+/// Calls to a number that a public address asked for: until when it matters, and when each was.
+pub fn exposed(connection: &ConnectionId, hook: &str, phone: &str) -> Vec<u8> {
+    [b"X".as_slice(), connection.as_str().as_bytes(), &[0], hook.as_bytes(), &[0], phone.as_bytes()].concat()
+}
+
+/// Texts that phones sent to a number: until when it matters, and when each was.
+pub fn texts(workspace: &WorkspaceId, phone: &str) -> Vec<u8> {
+    [b"S".as_slice(), workspace.as_str().as_bytes(), &[0], phone.as_bytes()].concat()
 }
 
 /// A wish's own key, with its call.
@@ -141,6 +157,13 @@ pub fn capture_window(connection: &ConnectionId) -> Vec<u8> {
 /// What a handshake handed over, sealed, by its name.
 pub fn captured(connection: &ConnectionId, name: &str) -> Vec<u8> {
     [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// Present and past alerts.
+pub const ALERTS: &[u8] = b"alert:";
+
+pub fn alert(id: AlertId) -> Vec<u8> {
+    [ALERTS, &id.0].concat()
 }
 
 pub fn rejected(slot: u64) -> Vec<u8> {

@@ -2,19 +2,22 @@
 
 use serde::Serialize;
 
-use super::history;
 use super::intake;
 use super::keys::{self, Tree};
+use super::placing::{DIALER, EVERYTHING};
 use super::result::over_without_report;
 use super::tx::Tx;
+use super::{alerts, history};
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Signal, State, Step, step};
-use crate::domain::id::{AttemptId, CallId, ConnectionId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, Rules, StoreError};
+use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
 
 /// Makes a call unless the same wish made one before.
 pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
@@ -58,11 +61,15 @@ pub fn change(
 ) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
-        Change::Cancel { call } => cancel(tx, now, call)?,
+        Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
         Change::CancelAll { calls } => {
             let mut cancelled = 0;
             for call in calls {
-                cancelled += usize::from(cancel(tx, now, call)? == Changed::Ok);
+                let write_back = match tx.call(call)? {
+                    Some(call) => rules.of(call.connection.as_ref(), &call.workspace).is_some_and(|policy| policy.write_back_unreported),
+                    None => false,
+                };
+                cancelled += usize::from(cancel(tx, now, call, write_back)? == Changed::Ok);
             }
             Changed::Count(cancelled)
         }
@@ -85,10 +92,15 @@ pub fn change(
             state.pause = None;
             state.silent_since = None;
             tx.write_line(&workspace, &line, state)?;
+            for kind in [AlertKind::LinePaused, AlertKind::LineSilent] {
+                alerts::clear(tx, now, &About::new(&workspace, kind, line.as_str()))?;
+            }
             Changed::Ok
         }
         Change::StopAll(stopped) => {
             let mut brakes = tx.brakes()?;
+            let why = [stopped.by.as_str(), stopped.reason.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+            alerts::raise(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Stopped, EVERYTHING), Code::HoldStopped, &why)?;
             brakes.stopped.get_or_insert(stopped);
             tx.write_brakes(brakes)?;
             Changed::Ok
@@ -98,6 +110,9 @@ pub fn change(
             brakes.stopped = None;
             brakes.dialer = None;
             tx.write_brakes(brakes)?;
+            for (kind, subject) in [(AlertKind::Stopped, EVERYTHING), (AlertKind::Dialer, DIALER)] {
+                alerts::clear(tx, now, &About::new(&WorkspaceId::default(), kind, subject))?;
+            }
             Changed::Ok
         }
         Change::RetryWriteBack { call } => retry_write_back(tx, now, call)?,
@@ -134,7 +149,7 @@ fn capture(tx: &mut Tx<'_>, now: Time, connection: &ConnectionId, sealed: Vec<Ke
     Ok(Changed::Ok)
 }
 
-fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError> {
+fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Changed, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
     let from = call.state;
     if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
@@ -142,7 +157,7 @@ fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError>
     }
     call.state = State::Cancelled;
     call.refusal = Some(Code::Cancelled);
-    let write_back = call.connection.is_some();
+    let write_back = write_back && call.connection.is_some();
     over_without_report(tx, &mut call, now, write_back)?;
     tx.update_call(&mut call, from, now)?;
     Ok(Changed::Ok)

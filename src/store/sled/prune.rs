@@ -12,7 +12,7 @@ impl SledStore {
     /// Removes remembered keys whose time is over; gives their number.
     pub async fn prune(&self, now: Time) -> Result<usize, StoreError> {
         let mut removed = 0;
-        for prefix in [b"D", b"W", b"I", b"P"] {
+        for prefix in [b"D", b"W", b"I", b"P", b"X", b"S"] {
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let store = self.clone();

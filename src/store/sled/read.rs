@@ -17,6 +17,7 @@ use crate::domain::ledger::Arrivals;
 use crate::domain::rule::Policy;
 use crate::domain::schedule::LineState;
 use crate::domain::time::Time;
+use crate::domain::write_back::WriteBack;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
@@ -30,11 +31,11 @@ fn broken(error: ::sled::Error) -> StoreError {
     StoreError::Broken(error.to_string())
 }
 
-fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+pub(super) fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
     store.trees()?.get(tree, key).map_err(broken)?.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
 }
 
-fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+pub(super) fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
     let trees = store.trees()?;
     let mut rows = Vec::new();
     for row in trees.trees[tree as usize].scan_prefix(prefix) {
@@ -168,6 +169,11 @@ pub fn items(store: &SledStore, id: EventId) -> Result<Vec<(u16, Item)>, StoreEr
 
 pub fn item(store: &SledStore, id: EventId, index: u16) -> Result<Option<Item>, StoreError> {
     one(store, Tree::Events, &keys::item(id, index))
+}
+
+/// Default: nothing is known yet.
+pub fn item_write_back(store: &SledStore, event: EventId, index: u16) -> Result<WriteBack, StoreError> {
+    Ok(one(store, Tree::Events, &keys::item_write_back(event, index))?.unwrap_or_default())
 }
 
 pub fn line(store: &SledStore, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {

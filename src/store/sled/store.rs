@@ -11,10 +11,12 @@ use tokio::sync::{Notify, Semaphore};
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
-use super::{history, intake, person, placing, read, result, sealed, snapshot, sweep};
+use super::tx::Tx;
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, sweep};
+use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
@@ -22,8 +24,10 @@ use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
+use crate::domain::write_back::WriteBack;
 use crate::error::Code;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::*;
 
@@ -127,16 +131,18 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let (policy, rules) = {
+        let (policy, rules, advertises) = {
             let index = self.shared.index();
-            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules(), index.advertises(claim.call))
         };
         let step_claim = claim.clone();
-        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate)).await;
+        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, advertises, &gate);
+        let begun = self.committer.run(Step::BeginPlacing, run).await;
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
             // The call's own hold: its line is free for the next one.
             Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake, until }) => self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER))),
+            Ok(Begun::Hold { code: Code::HoldSms, until }) => self.unclaim(&claim, *until),
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }
@@ -155,8 +161,28 @@ impl Store for SledStore {
         self.committer.run(Step::FinishWriteBack, move |tx| result::finish_write_back(tx, now, call, written)).await
     }
 
+    async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError> {
+        self.committer.run(Step::FinishWriteBack, move |tx| result::finish_item_write_back(tx, now, event, index, written)).await
+    }
+
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
         self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
+    }
+
+    async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError> {
+        self.committer.run(Step::FinishAlert, move |tx| alerts::finish(tx, now, &alert, &next)).await
+    }
+
+    async fn end_alert_task(&self, _now: Time, id: AlertId) -> Result<(), StoreError> {
+        let end = move |tx: &mut super::tx::Tx<'_>| {
+            tx.end_task(TaskKind::Alert, Subject::Alert(id));
+            Ok(())
+        };
+        self.committer.run(Step::FinishAlert, end).await
+    }
+
+    async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError> {
+        self.committer.run(Step::ChangeAlerts, move |tx| alerts::change(tx, now, &changes)).await
     }
 
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
@@ -234,6 +260,10 @@ impl Store for SledStore {
         read::item(self, id, index)
     }
 
+    fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError> {
+        read::item_write_back(self, id, index)
+    }
+
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
         read::line(self, workspace, id)
     }
@@ -252,6 +282,14 @@ impl Store for SledStore {
 
     fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
         read::capture_window(self, connection)
+    }
+
+    fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        alerts::read(self, id)
+    }
+
+    fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        alerts::list(self)
     }
 
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError> {

@@ -146,7 +146,7 @@ pub async fn pause(id: Path<String>, caller: Caller, state: Data<State>, payload
     let body: ReasonBody = input::json(payload).await?;
     let line = find(&state, &caller, &id)?;
     let now = state.app.clock.now();
-    let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: caller.name.clone(), detail: body.reason.trim().to_owned() };
+    let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: caller.name.clone(), detail: body.reason.trim().to_owned(), key: String::new() };
     let change = Change::PauseLine { workspace: line.workspace.clone(), line: line.id.clone(), pause };
     Fault::of_change(state.app.store.change(now, caller.name.clone(), change).await?)?;
     Ok(HttpResponse::Ok().json(view(&state, &line, now)?))

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ use crate::web::problem::Problem;
         dnc::import,
         dnc::show,
         dnc::remove,
+        alerts::list,
         brakes::show,
         brakes::stop,
         brakes::resume,

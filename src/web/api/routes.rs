@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -43,6 +43,7 @@ routes! {
     post "/dnc/import" => dnc::import;
     get "/dnc/{phone}" => dnc::show;
     delete "/dnc/{phone}" => dnc::remove;
+    get "/alerts" => alerts::list;
     get "/pause" => brakes::show;
     post "/pause" => brakes::stop;
     post "/resume" => brakes::resume;
