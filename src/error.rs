@@ -107,6 +107,8 @@ codes! {
         "Switch signing on in the CRM, or give the right secret.", "Hãy bật ký trong CRM hoặc nhập đúng mã bí mật."
     StaleSignature "stale_signature" Reject 401: "the signature is valid but too old or from the future", "chữ ký đúng nhưng đã quá cũ hoặc ở tương lai";
         "Check the clocks of the CRM and of this server.", "Kiểm tra đồng hồ của CRM và của máy chủ này."
+    CaptureClosed "capture_closed" Reject 401: "a CRM handed over secrets while no window was open for it", "CRM gửi mã bí mật khi chưa mở cửa sổ nhận";
+        "If it was you: open the window (connection capture ID), then connect again in the CRM.", "Nếu chính bạn thao tác: mở cửa sổ (connection capture ID) rồi kết nối lại trong CRM."
     UnknownHook "unknown_hook" Reject 404: "there is no such webhook address", "không có địa chỉ webhook này";
         "Copy the address again from the connection's page.", "Hãy sao chép lại địa chỉ từ trang kết nối."
     ConnectionOff "connection_off" Reject 404: "this connection is switched off", "kết nối này đang tắt";

@@ -19,6 +19,7 @@ use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
+use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
@@ -77,6 +78,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
         live: ArcSwap::from_pointee(Live::default()),
+        own_writes: OwnWrites::default(),
         plugins,
     };
     let gateways = settings.gateway_keys.iter().map(|key| {
@@ -149,6 +151,8 @@ pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Res
             None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
             Some(plugin) => {
                 let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+                let trigger = connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger));
+                faults.extend(trigger.map(|fault| format!("connection `{}`: {fault}", connection.id)));
                 faults.extend(plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
             }
         }

@@ -21,6 +21,7 @@ use crate::domain::rate::Rate;
 use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
+use crate::domain::secret::SecretText;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -251,6 +252,16 @@ pub enum Change {
     Replay {
         event: EventId,
     },
+    /// Let a handshake of this connection hand over its secrets, until then.
+    OpenCapture {
+        connection: ConnectionId,
+        until: Time,
+    },
+    /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
+    Capture {
+        connection: ConnectionId,
+        values: BTreeMap<String, SecretText>,
+    },
 }
 
 /// Trouble that was noticed, or is over, outside of a step that does it itself.
@@ -411,6 +422,10 @@ pub trait Store {
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
     fn brakes(&self) -> Brakes;
+    /// What handshakes of this connection handed over, by name.
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;
+    /// Until when a handshake may hand over secrets.
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError>;
     fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError>;
     /// Present and past ones.
     fn alerts(&self) -> Result<Vec<Alert>, StoreError>;

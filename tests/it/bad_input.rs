@@ -69,7 +69,7 @@ async fn wrong_content_type() {
     let f = bridge().await;
     for kind in ["application/xml", "image/png", "application/octet-stream"] {
         let before = f.rejected().len();
-        let answer = f.deliver_bytes(&[&format!("Content-Type: {kind}")], b"<lead><phone>0912345678</phone></lead>").await;
+        let answer = f.deliver_bytes(&[&format!("Content-Type: {kind}")], b"<lead><phone>0912345678</lead>").await;
         assert!(matches!(answer.status, 415 | 422), "{kind}: {answer:?}");
         assert!(!answer.json()["advice"].as_str().unwrap().is_empty());
         assert_eq!((f.rejected().len(), f.events().len()), (before + 1, 0));

@@ -217,7 +217,7 @@ impl Fixture {
         self.running.as_ref().expect("the bridge is stopped").app()
     }
 
-    fn store(&self) -> &callbridge::store::SledStore {
+    pub fn store(&self) -> &callbridge::store::SledStore {
         &self.app().store
     }
 

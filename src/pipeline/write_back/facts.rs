@@ -71,6 +71,11 @@ impl<'a> Facts<'a> {
         this.with_note(wired, NoteKind::Refused)
     }
 
+    /// The record that is written to.
+    pub fn record_id(&self) -> &str {
+        &self.record.id
+    }
+
     fn with_note(mut self, wired: &Wired, kind: NoteKind) -> Result<Self, RenderError> {
         self.note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), &self.borrowed().for_note())?;
         Ok(self)
@@ -132,6 +137,7 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
         test_phone: call.test_phone.as_ref().filter(|_| test).map(crate::domain::phone::Phone::national),
         round: Some(tried(&call.origin).0 + 1).filter(|round| *round > 1),
         again_at: call.after.again_at,
+        kept: call.kept().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         after: call.after.set.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect(),
     }
 }

@@ -10,7 +10,7 @@ use super::tx::Tx;
 use super::{alerts, history};
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Signal, State, Step, step};
-use crate::domain::id::{AttemptId, CallId, WorkspaceId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
@@ -50,7 +50,15 @@ struct Audit<'a> {
 }
 
 /// Applies a change and writes down who asked for it.
-pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>, rules: &Rules) -> Result<Changed, StoreError> {
+pub fn change(
+    tx: &mut Tx<'_>,
+    now: Time,
+    actor: &str,
+    change: Change,
+    items: Vec<(u16, Item)>,
+    rules: &Rules,
+    sealed: Vec<Kept>,
+) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
         Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
@@ -112,12 +120,33 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             true => Changed::Ok,
             false => Changed::Denied("every item of this event gave a call or still waits".into()),
         },
+        Change::OpenCapture { connection, until } => {
+            tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
+            Changed::Ok
+        }
+        Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
     if matches!(changed, Changed::Ok | Changed::Count(_)) {
         // The key's order is `now`; no store reads a clock.
         tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &audit)?;
     }
     Ok(changed)
+}
+
+/// What was sealed of a handshake: key and record.
+pub type Kept = (Vec<u8>, Vec<u8>);
+
+/// Keeps what was captured while the window is open, and closes it.
+fn capture(tx: &mut Tx<'_>, now: Time, connection: &ConnectionId, sealed: Vec<Kept>) -> Result<Changed, StoreError> {
+    let window = keys::capture_window(connection);
+    if tx.number(Tree::Meta, &window)? <= now.0 {
+        return Ok(Changed::Denied("no window for a handshake is open: open one, then connect again in the CRM".into()));
+    }
+    tx.remove(Tree::Meta, window);
+    for (key, value) in sealed {
+        tx.write_raw(Tree::Meta, key, value);
+    }
+    Ok(Changed::Ok)
 }
 
 fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Changed, StoreError> {

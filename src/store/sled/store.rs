@@ -1,5 +1,6 @@
 //! The store itself: open trees, the committer and the index.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -11,11 +12,11 @@ use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
 use super::tx::Tx;
-use super::{alerts, history, intake, person, placing, read, result, snapshot, sweep};
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, sweep};
 use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{AlertId, CallId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
@@ -190,7 +191,11 @@ impl Store for SledStore {
             _ => Vec::new(),
         };
         let rules = self.rules();
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules)).await
+        let sealed = match &change {
+            Change::Capture { connection, values } => sealed::captured(connection, values, &self.trees()?.keys)?,
+            _ => Vec::new(),
+        };
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules, sealed)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -269,6 +274,14 @@ impl Store for SledStore {
 
     fn brakes(&self) -> Brakes {
         self.shared.index().brakes().clone()
+    }
+
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+        read::captured(self, connection)
+    }
+
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+        read::capture_window(self, connection)
     }
 
     fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {

@@ -45,6 +45,7 @@ use crate::web::problem::Problem;
         brakes::resume,
         connections::list,
         connections::show,
+        connections::capture,
         plugins::list,
         plugins::show,
         stats::show,
