@@ -91,7 +91,11 @@ impl Plugin {
 fn value_of(field: &str, mapped: &Mapped, item: &Json) -> String {
     if field.starts_with('$') {
         let Ok(path) = JsonPath::parse(field) else { return String::new() };
-        return path.query(item).all().into_iter().map(text_of).find(|text| !text.is_empty()).unwrap_or_default();
+        let pieces = path.query(item).all().into_iter().flat_map(|node| match node {
+            Json::Array(list) => list.iter().collect(),
+            one => vec![one],
+        });
+        return pieces.map(text_of).find(|text| !text.is_empty()).unwrap_or_default();
     }
     if let Some(own) = mapped.fields.get(field) {
         return own.clone();

@@ -305,7 +305,6 @@ async fn a_wish_with_endless_texts_is_cut_and_dialled() {
     let id = f.wish_with("0912345678", json!({"name": "Ễ".repeat(50_000), "info": "x".repeat(700_000)})).await;
     let call = f.reaches(id, State::Ended).await;
     assert_eq!((call.customer.name.chars().count(), call.customer.info.chars().count()), (200, 2_000));
-    f.advance(Duration::from_secs(30)).await;
     f.logged(id).await;
     assert_eq!(f.deliver(&json!({"phone": "0912345679", "record_id": "r".repeat(5_000)})).await.status, 200);
     let outcomes = f.outcomes().await;

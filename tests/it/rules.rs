@@ -186,7 +186,7 @@ async fn in_test_mode_only_the_test_phone_rings_and_the_note_says_so() {
     let id = f.wish("0912345678").await;
     let call = f.logged(id).await;
     assert_eq!(call.report.map(|r| (r.phone.clone(), r.interest())), Some(("0900000001".into(), Interest::NotInterested)), "only that phone says so");
-    assert!(f.note(id).text.starts_with("THỬ NGHIỆM"), "{:#?}", f.note(id));
+    assert!(f.note(id).text.starts_with("[GỌI THỬ]"), "{:#?}", f.note(id));
     f.finish().await;
     let f = setup().connection(|c| c.mode = Mode::Test).start().await;
     let id = f.wish("0912345678").await;

@@ -143,6 +143,9 @@ fn a_trigger_waits_for_what_only_a_look_up_knows() {
     let context = MapContext { params: &own, body: &item, query: "", headers: &[], lookups: &Map::new() };
     let mapped = plugin.map(variant, &Default::default(), &context).unwrap();
     let fits = |trigger: serde_json::Value, looked_up| plugin.fits(&serde_json::from_value(trigger).unwrap(), variant, &mapped, &item, looked_up);
+    for test in [json!({"field": "stage", "value": "call"}), json!({"field": "stage", "op": "changed"}), json!({"field": "$.city", "value": "Huế"})] {
+        assert_eq!(fits(json!({"all": [test]}), false), Fit::Yes, "{test}");
+    }
     assert_eq!(
         fits(json!({"all": [{"field": "stage", "value": "call"}, {"field": "stage", "op": "changed"}, {"field": "$.city", "value": "Huế"}]}), false),
         Fit::Yes
