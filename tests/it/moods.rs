@@ -6,7 +6,7 @@ use callbridge::domain::call::State;
 use callbridge::domain::id::CallId;
 use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
-use callbridge::store::TaskKind;
+use callbridge::store::{Leg, TaskKind};
 
 use super::bridge::{Fixture, Setup};
 
