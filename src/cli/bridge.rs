@@ -15,7 +15,7 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::failpoint;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
-use crate::pipeline::{App, Live, Tuning};
+use crate::pipeline::{App, Connects, Live, Logins, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
@@ -72,6 +72,8 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         unsent: Arc::new(Semaphore::new(settings.dialer.max_unsent)),
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
+        logins: Logins::default(),
+        connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         plugins,
     };

@@ -223,6 +223,9 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     pub customer: Customer,
+    /// What the plugin kept of the delivery for the write-back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, String>,
     pub phone: Phone,
     /// Set when a person chose: only these lines. Else those of its [`Call::pool`], as the configuration says when it is claimed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -25,6 +25,8 @@ use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{SledStore, Store, SweepPolicy};
 
+use super::connect::Connects;
+use super::login::Logins;
 use super::turn::Turns;
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
@@ -117,6 +119,8 @@ pub struct App {
     pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
+    pub logins: Logins,
+    pub connects: Connects,
     pub live: ArcSwap<Live>,
 }
 
@@ -146,7 +150,7 @@ impl App {
 
     /// Text with every known secret replaced.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.load().text(text).into_owned()
+        self.logins.redact(&self.redactor.load().text(text))
     }
 
     /// Uniform in all of `u32`, for jitter.
@@ -177,8 +181,10 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
         .into_iter()
         .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate), hook })
         .collect();
-    let limits = plugin.and_then(Plugin::limits);
-    let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let params = texts(&connection.parameters);
+    let limits = plugin.and_then(|p| p.limits(&params)).map(|limit| &limit.spec);
+    let doubled = plugin
+        .is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None && p.kind(kind.name, &params).is_some_and(|k| std::ptr::eq(k, kind))));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;
         Some(Gcra::new(rate, l.burst.unwrap_or(rate.count)))
@@ -187,13 +193,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
     if let Some(url) = &connection.base_url {
         bases.insert("api".into(), url.clone());
     }
-    Wired {
-        hooks,
-        params: texts(&connection.parameters),
-        bases,
-        turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
-        connection,
-    }
+    Wired { hooks, params, bases, turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }), connection }
 }
 
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

@@ -70,7 +70,7 @@ struct Taken {
 
 /// Variant, sender, readable body. The sender is verified before a byte of the body is believed.
 fn examine(plugin: &Plugin, hook: &WiredHook, delivery: &Delivery) -> Result<Taken, (Reply, Code, String)> {
-    let selected = plugin.select(delivery).map_err(|code| {
+    let selected = plugin.select(delivery, &hook.params).map_err(|code| {
         // A body that nobody can read fits no variant: say that rather than "no variant".
         let why = plugin.variants().first().and_then(|v| plugin.parse(v, delivery).err());
         match why {

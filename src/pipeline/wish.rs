@@ -93,6 +93,7 @@ impl Maker<'_> {
         call.record = mapped.record.clone();
         call.owner.clone_from(&mapped.owner);
         call.customer = mapped.customer.clone();
+        call.kept.clone_from(&mapped.kept);
         call.interactive = interactive;
         call.expires_at = wished_at.plus(expiry(connection, interactive));
         call.plugin_hash = self.plugin_hash.to_owned();
@@ -131,6 +132,7 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         record: Default::default(),
         owner: None,
         customer: Default::default(),
+        kept: Default::default(),
         phone,
         lines: Vec::new(),
         line: None,

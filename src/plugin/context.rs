@@ -1,5 +1,7 @@
 //! The context of write-back templates, built from what is known of a call: every declared name is there, null when absent.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::note::Note;
@@ -41,6 +43,8 @@ pub struct WriteBack<'a> {
     pub owner: Option<&'a str>,
     pub customer: &'a Customer,
     pub call: &'a CallFacts,
+    /// What `receive.keep` kept of the delivery.
+    pub kept: &'a BTreeMap<String, String>,
     pub report: Option<ReportFacts<'a>>,
     pub language: &'a str,
 }
@@ -61,7 +65,7 @@ impl WriteBack<'_> {
             "call": {
                 "id": text(&call.id), "state": text(&call.state), "line": text(&call.line), "connection": text(&call.connection),
                 "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
-                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason
+                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason, "marker": marker(&call.id)
             },
             "report": self.report_json(),
             "language": self.language
@@ -75,6 +79,7 @@ impl WriteBack<'_> {
             map.insert("note".to_owned(), json!({"text": note.text, "html": note.html, "markdown": note.markdown, "title": note.title}));
             map.insert("entry".to_owned(), json!({"id": entry}));
             map.insert("steps".to_owned(), Json::Object(steps.clone()));
+            map.insert("event".to_owned(), json!(self.kept));
         }
         context
     }
@@ -93,6 +98,12 @@ impl WriteBack<'_> {
             "sms_content": text(&report.sms_content), "notes": text(&report.notes), "version": facts.version
         })
     }
+}
+
+/// A short text that stands in no other call's entry: the random end of the call's id.
+fn marker(id: &str) -> Option<String> {
+    let from = id.char_indices().rev().nth(9).map(|(at, _)| at)?;
+    Some(format!("[cb-{}]", &id[from..]))
 }
 
 fn text(text: &str) -> Option<&str> {

@@ -1,11 +1,14 @@
 //! From bytes to fields: decode a body, split it into items, read what is wanted of one.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::percent_decode;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::Params;
 use super::manifest::{BodyKind, Content, Field};
+use super::modes::in_mode;
 use super::plugin::{Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
 use super::template::{RenderError, Scope};
 use super::value::{Source, all};
@@ -66,6 +69,8 @@ pub struct Mapped {
     pub consent: Option<bool>,
     /// `own_write` or `filter`.
     pub ignored: Option<&'static str>,
+    /// What write-back needs of the delivery, by name.
+    pub kept: BTreeMap<String, String>,
 }
 
 impl Mapped {
@@ -93,11 +98,11 @@ pub struct MapError {
 
 impl Plugin {
     /// The first variant that fits. The body is parsed only where a condition needs its content.
-    pub fn select(&self, delivery: &Delivery) -> Result<Selected<'_>, Code> {
+    pub fn select(&self, delivery: &Delivery, params: &Params) -> Result<Selected<'_>, Code> {
         let mut body: Option<Json> = None;
         let mut parsed_as = None;
         let mut wrong_method = false;
-        for variant in &self.variants {
+        for variant in self.variants.iter().filter(|variant| in_mode(&variant.modes, params)) {
             let place = variant.select.tail.as_ref().is_none_or(|tail| tail == &delivery.tail);
             if !place || !variant.select.query.iter().all(|(name, value)| query_value(&delivery.query, name).as_deref() == Some(value)) {
                 continue;
@@ -167,13 +172,19 @@ impl Plugin {
         if mapped.event_id.is_none() {
             mapped.event_id = Some(item_hash(&variant.name, item));
         }
+        for (name, value) in &variant.keep {
+            let text = value.text(&source).map_err(|source| MapError { field: "keep", source })?;
+            if !text.is_empty() {
+                mapped.kept.insert(name.clone(), text);
+            }
+        }
         mapped.ignored = ignored(&variant.ignore, &source).map_err(|source| MapError { field: "ignore", source })?;
         Ok(mapped)
     }
 }
 
 fn ignored(rules: &[Ignore], source: &Source<'_>) -> Result<Option<&'static str>, RenderError> {
-    for rule in rules {
+    for rule in rules.iter().filter(|rule| source.scope.params.is_none_or(|params| in_mode(&rule.modes, params))) {
         if all(&rule.conditions, source)? {
             return Ok(Some(rule.code));
         }
@@ -204,6 +215,8 @@ pub(super) fn fill(map: &Mapping, source: &Source<'_>, mapped: &mut Mapped) -> R
     set(&mut mapped.customer.info, info.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · "));
     if let (None, Some(gender)) = (mapped.customer.gender, &map.gender) {
         let word = gender.value.text(source).map_err(|source| MapError { field: "gender", source })?.to_lowercase();
+        let own = gender.table.as_ref().map(|(name, tables)| tables.find(name, &word, source.scope.params));
+        let word = own.as_ref().and_then(Json::as_str).map_or(word, str::to_owned);
         mapped.customer.gender = gender.words.iter().find(|(_, words)| words.contains(&word)).map(|(gender, _)| *gender);
     }
     if let (None, Some(consent)) = (mapped.consent, &map.consent) {

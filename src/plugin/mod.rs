@@ -3,16 +3,22 @@
 //! `docs/PLUGINS.md` is the format. In the order a call flows: `extract` (select, decode, split, map), `verify`, `lookup`,
 //! `compose`, `respond`; around them `manifest` → `compile`/`check` → [`Plugin`], and `case` that runs whole transcripts.
 
+mod assemble;
 mod check;
 mod compile;
 mod helpers;
+mod jwt;
+mod modes;
 mod names;
 mod not_yet;
 mod phone;
+mod tables;
 mod template_names;
 
+pub mod auth;
 pub mod case;
 pub mod compose;
+pub mod connect;
 pub mod context;
 pub mod extract;
 pub mod load;
@@ -23,6 +29,7 @@ pub mod note;
 pub mod plugin;
 pub mod problem;
 pub mod registry;
+pub mod request;
 pub mod respond;
 pub mod template;
 pub mod value;
@@ -32,14 +39,17 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Auth, Login, LoginError, LoginRun, Tokens};
 pub use compose::ComposeError;
 pub use extract::{MapContext, MapError, Mapped, ParseError, Selected};
 pub use load::LoadError;
 pub use lookup::{LookupContext, LookupOutcome};
-pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};
+pub use plugin::{Lookup, Plugin, Step, Variant, WriteBackKind};
 pub use registry::Registry;
+pub use request::Request;
 pub use respond::{Reply, ReplySpec};
 pub use verify::VerifyError;
 
-/// A connection's parameters with the hook's on top, defaults filled in.
+/// A connection's parameters with the hook's on top, defaults filled in. Beside them stand, under dotted names that no parameter can
+/// have, the other texts that are fixed for a connection: `mode.x`, `captured.x`, `token.x`, `subscription.a.x`.
 pub type Params = std::collections::BTreeMap<String, String>;

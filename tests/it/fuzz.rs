@@ -182,7 +182,7 @@ fn deliveries(plugins: &[Plugin]) -> Vec<(usize, Delivery, callbridge::plugin::P
 
 /// What ingest and map do with a body, whoever sent it: every variant is tried, not only the one that fits.
 fn receive(plugin: &Plugin, delivery: &Delivery, params: &callbridge::plugin::Params) {
-    let _ = plugin.select(delivery).map(|selected| selected.variant.name.clone());
+    let _ = plugin.select(delivery, params).map(|selected| selected.variant.name.clone());
     let lookups = Map::new();
     for variant in plugin.variants() {
         let Ok(body) = plugin.parse(variant, delivery) else { continue };

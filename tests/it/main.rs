@@ -13,6 +13,7 @@ mod espocrm;
 mod far_end;
 mod fuzz;
 mod hubspot;
+mod login;
 mod moods;
 mod reports;
 mod restart;

@@ -65,6 +65,7 @@ impl<'a> Facts<'a> {
             owner: self.call.owner.as_deref(),
             customer: &self.customer,
             call: &self.facts,
+            kept: &self.call.kept,
             report: self.call.report.as_ref().map(|report| ReportFacts {
                 report,
                 call_seconds: self.seconds.0,

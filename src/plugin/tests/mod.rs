@@ -5,6 +5,7 @@ mod case;
 mod flow;
 mod hostile;
 mod load;
+mod outbound;
 mod signatures;
 
 use std::collections::BTreeMap;

@@ -168,7 +168,7 @@ fn select_and_verify_cost_microseconds() {
     let rounds = 2_000;
     let before = Instant::now();
     for _ in 0..rounds {
-        let selected = plugin.select(&signed).unwrap();
+        let selected = plugin.select(&signed, &own).unwrap();
         assert_eq!(plugin.verify(selected.variant, &signed, &own), Ok(()));
     }
     let each = before.elapsed() / rounds;

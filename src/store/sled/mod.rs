@@ -11,6 +11,7 @@ mod board;
 mod board_tests;
 mod commit;
 mod intake;
+mod kept;
 mod keys;
 mod open;
 mod pairing;

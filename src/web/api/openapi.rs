@@ -37,6 +37,7 @@ use crate::web::problem::Problem;
         brakes::resume,
         connections::list,
         connections::show,
+        connections::connect,
         plugins::list,
         plugins::show,
         stats::show,

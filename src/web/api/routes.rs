@@ -41,6 +41,7 @@ routes! {
     post "/resume" => brakes::resume;
     get "/connections" => connections::list;
     get "/connections/{id}" => connections::show;
+    post "/connections/{id}/connect" => connections::connect;
     get "/plugins" => plugins::list;
     get "/plugins/{id}" => plugins::show;
     get "/stats" => stats::show;
