@@ -31,7 +31,9 @@ use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
+use super::login::Logins;
 use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
@@ -165,6 +167,8 @@ pub struct App {
     pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
+    pub logins: Logins,
+    pub connects: Connects,
     pub live: ArcSwap<Live>,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
@@ -231,7 +235,7 @@ impl App {
 
     /// Text with every known secret replaced.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.load().text(text).into_owned()
+        self.logins.redact(&self.redactor.load().text(text))
     }
 
     /// Uniform in all of `u32`, for jitter.
@@ -269,8 +273,10 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
             hook,
         })
         .collect();
-    let limits = plugin.and_then(Plugin::limits);
-    let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let params = texts(&connection.parameters);
+    let limits = plugin.and_then(|p| p.limits(&params)).map(|limit| &limit.spec);
+    let doubled = plugin
+        .is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None && p.kind(kind.name, &params).is_some_and(|k| std::ptr::eq(k, kind))));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;
         Some(Gcra::new(rate, l.burst.unwrap_or(rate.count)))
@@ -281,7 +287,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
     }
     Wired {
         hooks,
-        params: texts(&connection.parameters),
+        params,
         bases,
         notes: own_notes(&connection).0,
         turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),

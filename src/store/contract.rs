@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::domain::call::{Call, Origin, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
 use crate::domain::pool::{Pool, PoolId};
@@ -572,4 +572,24 @@ fn a_second_process_gets_a_clear_sentence() {
     let f = Fixture::new();
     let error = SledStore::open(sled::Options::new(&f.dir.path().join("s"))).err().expect("one process per directory").to_string();
     assert!(error.contains("in use by another"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_connection_keeps_is_sealed_and_moves_one_version_at_a_time() {
+    let f = Fixture::new();
+    let connection: ConnectionId = "c".into();
+    let kept = |version, token: &str| Kept { at: T0, version, ends_at: Some(at(60)), values: [("access_token".to_owned(), token.to_owned())].into() };
+    for (version, token, taken) in [(1, "token-of-the-first", true), (1, "token-of-a-slower-one", false), (2, "token-of-the-second", true)] {
+        assert_eq!(f.store.keep(connection.clone(), "login/main".into(), kept(version, token)).await.unwrap(), taken, "{token}");
+    }
+    let f = f.reopened();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), Some(kept(2, "token-of-the-second")));
+    assert_eq!(f.store.all_kept(&connection).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["login/main"]);
+    assert!(f.store.all_kept(&"other".into()).unwrap().is_empty());
+    f.store.forget(connection.clone(), "login/main".into()).await.unwrap();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), None);
+    let Fixture { store, dir } = f;
+    drop(store);
+    let db = std::fs::read(dir.path().join("s/db")).unwrap();
+    assert!(!db.windows(9).any(|w| w == b"token-of-"), "nothing of it lies plain");
 }

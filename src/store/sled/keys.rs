@@ -170,6 +170,11 @@ pub fn rejected(slot: u64) -> Vec<u8> {
     [b"R".as_slice(), &slot.to_be_bytes()].concat()
 }
 
+/// What a connection keeps under a name.
+pub fn kept(connection: &ConnectionId, name: &str) -> Vec<u8> {
+    [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
 /// Audit entries: who changed what, in time order.
 pub fn audit(now: crate::domain::time::Time, id: AttemptId) -> Vec<u8> {
     [b"A".as_slice(), &now.0.to_be_bytes(), &id.0].concat()
