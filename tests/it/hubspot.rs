@@ -110,6 +110,7 @@ async fn a_batch_of_ids_is_looked_up_and_each_record_called() {
     f.outcomes().await;
     f.run_due().await;
     assert_eq!((f.calls().len(), f.events().len()), (3, 2));
+    f.advance(std::time::Duration::from_secs(5)).await;
     f.finish().await;
 }
 

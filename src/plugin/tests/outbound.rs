@@ -44,7 +44,8 @@ fn params(plugin: &Plugin, given: &[(&str, &str)]) -> Params {
 
 fn context(old: &str) -> Json {
     let (record, customer) = (RecordRef { kind: "lead".to_owned(), id: "7".to_owned() }, Customer::default());
-    let call = CallFacts { id: "call_0123456789abcdefghjkmnpqrs".to_owned(), ..CallFacts::default() };
+    let kept = [("word".to_owned(), "w".to_owned())].into();
+    let call = CallFacts { id: "call_0123456789abcdefghjkmnpqrs".to_owned(), kept, ..CallFacts::default() };
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
     parts.context(&Note::from_text("Xin chào & hẹn"), None, &json!({"read": {"old": old}}).as_object().unwrap().clone())
 }
