@@ -6,6 +6,7 @@
 mod assemble;
 mod check;
 mod compile;
+mod compile_request;
 mod helpers;
 mod jwt;
 mod modes;
