@@ -8,7 +8,6 @@ use callbridge::error;
 
 /// Files over 400 lines, and why.
 const LONG: &[(&str, &str)] = &[
-    ("src/plugin/case/run.rs", "a case from its webhook to its write-backs, in that order"),
     ("src/domain/call.rs", "a call, its state table and the test of every cell"),
     ("src/store/verbs.rs", "the contract of every store, with the values its verbs speak in"),
     ("src/store/sled/board.rs", "queues, free lines and the choice between them: one data structure"),
