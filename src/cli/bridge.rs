@@ -99,7 +99,7 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
 }
 
 /// Every secret that is known by now: those of the settings, and the parameters that plugins call secret.
-fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
+pub fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
     let mut values: Vec<String> = settings.secret_values().into_iter().map(str::to_owned).collect();
     for connection in &settings.connections {
         let Some(plugin) = plugins.get(&connection.plugin) else { continue };
@@ -151,8 +151,9 @@ impl Bridge {
         if role != Role::Web {
             let concurrency = Concurrency { place: settings.dialer.concurrency, write_back: settings.write_back.concurrency, ..Concurrency::default() };
             bridge.workers.push(tokio::spawn(worker::run_forever(Arc::clone(&app), concurrency, stopped.clone())));
-            bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped)));
+            bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped.clone())));
         }
+        bridge.workers.push(tokio::spawn(super::reload::run(Arc::clone(&app), settings, stopped)));
         // Reading the root certificates takes a while: not on the way of the first write-back. The placing loop warms its own client.
         let warm = Arc::clone(&app);
         tokio::task::spawn_blocking(move || warm.crm.warm_up());

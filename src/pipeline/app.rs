@@ -21,6 +21,7 @@ use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
 use crate::outbound::Http;
 use crate::plugin::manifest::Identity;
+use crate::plugin::registry::Reloaded;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{SledStore, Store, SweepPolicy};
@@ -45,7 +46,7 @@ pub struct Tuning {
 pub struct WiredHook {
     pub hook: Hook,
     pub params: BTreeMap<String, String>,
-    pub limiter: DefaultDirectRateLimiter,
+    pub limiter: Arc<DefaultDirectRateLimiter>,
 }
 
 /// A connection ready to be used.
@@ -57,7 +58,7 @@ pub struct Wired {
     pub bases: BTreeMap<String, String>,
     /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
     /// a crash then leaves at most one in doubt.
-    pub turns: Turns,
+    pub turns: Arc<Turns>,
 }
 
 impl Wired {
@@ -72,7 +73,7 @@ impl Wired {
 }
 
 /// The configuration as it is now; replaced as a whole.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Live {
     pub connections: HashMap<ConnectionId, Arc<Wired>>,
     pub lines: HashMap<LineId, LineSettings>,
@@ -137,11 +138,38 @@ impl App {
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
             let plugin = self.plugins.get(&connection.plugin);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref())));
+            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), None)));
         }
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());
+    }
+
+    /// Loads plugins anew and brings what follows from them up to date: default values, bases, limits.
+    pub fn reload_plugins(&self) -> Reloaded {
+        let reloaded = self.plugins.reload(|plugin| self.unfit(plugin));
+        if !reloaded.changed.is_empty() {
+            self.live.rcu(|live| {
+                let mut next = Live::clone(live);
+                for wired in next.connections.values_mut().filter(|wired| reloaded.changed.iter().any(|plugin| plugin.id() == wired.connection.plugin)) {
+                    let plugin = self.plugins.get(&wired.connection.plugin);
+                    *wired = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), Some(wired)));
+                }
+                next
+            });
+        }
+        reloaded
+    }
+
+    /// What the connections that use this plugin lack for this version of it.
+    fn unfit(&self, plugin: &Plugin) -> Vec<String> {
+        let live = self.live.load();
+        let using = live.connections.values().filter(|wired| wired.connection.plugin == plugin.id());
+        let faults = using.flat_map(|wired| {
+            let given = wired.connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+            plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", wired.connection.id)).collect::<Vec<_>>()
+        });
+        faults.collect()
     }
 
     /// Text with every known secret replaced.
@@ -167,7 +195,8 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
     }
 }
 
-fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
+/// `before`: the same connection with another version of its plugin. What counts and limits goes on where it may.
+fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
         plugin.map_or(params.clone(), |p| p.with_defaults(&params))
@@ -175,7 +204,11 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
     let hooks = connection
         .all_hooks()
         .into_iter()
-        .map(|hook| WiredHook { params: texts(&connection.parameters_at(&hook)), limiter: limiter(connection.inbound_rate), hook })
+        .map(|hook| {
+            let kept = before.and_then(|before| before.hooks.iter().find(|old| old.hook.name == hook.name)).map(|old| Arc::clone(&old.limiter));
+            let limiter = kept.unwrap_or_else(|| Arc::new(limiter(connection.inbound_rate)));
+            WiredHook { params: texts(&connection.parameters_at(&hook)), limiter, hook }
+        })
         .collect();
     let limits = plugin.and_then(Plugin::limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
@@ -187,13 +220,9 @@ fn wire(connection: Connection, plugin: Option<&Plugin>) -> Wired {
     if let Some(url) = &connection.base_url {
         bases.insert("api".into(), url.clone());
     }
-    Wired {
-        hooks,
-        params: texts(&connection.parameters),
-        bases,
-        turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
-        connection,
-    }
+    let turns = Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) });
+    let kept = before.filter(|before| before.turns.limits_like(&turns)).map(|before| Arc::clone(&before.turns));
+    Wired { hooks, params: texts(&connection.parameters), bases, turns: kept.unwrap_or_else(|| Arc::new(turns)), connection }
 }
 
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

@@ -24,10 +24,12 @@ pub mod plugin;
 pub mod problem;
 pub mod registry;
 pub mod respond;
+pub mod schema;
 pub mod template;
 pub mod value;
 pub mod vectors;
 pub mod verify;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ pub use lookup::{LookupContext, LookupOutcome};
 pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};
 pub use registry::Registry;
 pub use respond::{Reply, ReplySpec};
+pub use schema::schema_files;
 pub use verify::VerifyError;
 
 /// A connection's parameters with the hook's on top, defaults filled in.

@@ -68,6 +68,11 @@ struct Head {
     expect: Expect,
 }
 
+/// The JSON Schema of `case.toml`.
+pub fn schema() -> serde_json::Value {
+    crate::plugin::schema::schema::<Head>("callbridge: case.toml")
+}
+
 fn vi() -> String {
     "vi".to_owned()
 }
