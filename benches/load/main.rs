@@ -15,6 +15,7 @@ mod machine;
 mod memory;
 mod placing;
 mod play;
+mod plugin;
 mod seed;
 mod start;
 mod table;
@@ -33,6 +34,7 @@ enum Part {
     Start,
     Placing,
     Backlog,
+    Plugin,
 }
 
 /// What to measure and how long.
@@ -122,6 +124,9 @@ fn main() -> anyhow::Result<()> {
         }
         if args.wants(Part::Backlog) {
             backlog::run(&args, &dir.join("backlog")).await?;
+        }
+        if args.wants(Part::Plugin) {
+            plugin::run(&args)?;
         }
         anyhow::Ok(())
     })

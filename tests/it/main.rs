@@ -14,6 +14,7 @@ mod far_end;
 mod fuzz;
 mod hubspot;
 mod moods;
+mod plugin_docs;
 mod reload;
 mod reports;
 mod restart;

@@ -6,6 +6,7 @@ mod flow;
 mod hostile;
 mod load;
 mod signatures;
+mod speed;
 
 use std::collections::BTreeMap;
 
