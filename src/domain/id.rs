@@ -89,6 +89,9 @@ uuid_id!(
 uuid_id!(
     /// One try of an outbound request.
     AttemptId, "att_");
+uuid_id!(
+    /// What we fetch from a CRM, or register there: a digest of its names, not of time order.
+    SourceId, "src_");
 
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -12,6 +12,7 @@ pub mod lookup;
 pub mod map;
 pub mod outlook;
 pub mod place;
+pub mod poll;
 pub mod report;
 pub mod token;
 pub mod turn;

@@ -12,6 +12,7 @@ use super::manifest::{
 use super::names::{self, Shape};
 use super::not_yet;
 use super::plugin::{Auth, Base, Find, Ignore, Lookup, Plugin, ResponseRule, Select, Step, Variant, WriteBackKind};
+use super::poll;
 use super::problem::{Problem, did_you_mean};
 use super::template::Escape;
 use super::verify::{Part, Place, Scheme, Timestamp};
@@ -36,6 +37,8 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     doubles(&mut c, manifest.lookup.iter().map(|l| &l.get_ref().name), "look-ups");
     let mut known = Vec::new();
     let lookups = manifest.lookup.iter().map(|spec| lookup(&mut c, &manifest, spec.get_ref(), &params, &mut known)).collect();
+    let polls = manifest.poll.iter().filter_map(|at| poll::compile(&mut c, &manifest, at, &params)).collect();
+    doubles(&mut c, manifest.poll.iter().map(|p| &p.get_ref().name), "polls");
     let kinds = [("call", &manifest.write_back.call), ("note", &manifest.write_back.note), ("field", &manifest.write_back.field)];
     let kinds = kinds.into_iter().filter_map(|(name, spec)| Some(kind(&mut c, name, OneOrMany::each(spec.as_ref()?).first()?, &params))).collect();
     let responses = manifest.responses.iter().map(|spec| response(&mut c, spec, &params)).collect();
@@ -58,7 +61,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let mut problems = c.problems;
     problems.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
     problems.dedup();
-    let plugin = Plugin { manifest, hash, bases, auth, variants, lookups, kinds, responses, warnings: Vec::new(), files: BTreeMap::new() };
+    let plugin = Plugin { manifest, hash, bases, auth, variants, polls, lookups, kinds, responses, warnings: Vec::new(), files: BTreeMap::new() };
     (plugin, problems)
 }
 

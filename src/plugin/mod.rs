@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod note;
 #[expect(clippy::module_inception, reason = "the file of the type `Plugin`; nobody names the module, the type is re-exported")]
 pub mod plugin;
+pub mod poll;
 pub mod problem;
 pub mod registry;
 pub mod respond;

@@ -2,7 +2,7 @@
 
 use super::compile::{Compiler, MANIFEST};
 use super::manifest::{
-    Algorithm, At, AuthSpec, BodyKind, FindSpec, KindSpec, LookupSpec, Manifest, OneOrMany, ParameterKind, ReceiveSpec, RequestParts, ResponseClass,
+    Algorithm, At, AuthSpec, BodyKind, FindSpec, KindSpec, LookupSpec, Manifest, OneOrMany, ParameterKind, PollSpec, ReceiveSpec, RequestParts, ResponseClass,
     ResponseSpec, RetryAfterSpec, StepSpec, ValueSpec, VerifyKind, VerifyRef, VerifySpec, WaitUnit,
 };
 use super::problem::Problem;
@@ -15,6 +15,7 @@ pub fn refuse(c: &mut Compiler<'_>, manifest: &Manifest) {
     manifest.verify.values().for_each(|scheme| r.scheme(scheme, scheme.get_ref()));
     manifest.receive.iter().for_each(|at| r.receive(at));
     manifest.lookup.iter().for_each(|at| r.lookup(at));
+    manifest.poll.iter().for_each(|at| r.poll(at));
     let kinds = [&manifest.write_back.call, &manifest.write_back.note, &manifest.write_back.field];
     for kind in kinds.into_iter().flatten() {
         r.when(kind, matches!(kind.get_ref(), OneOrMany::Many(_)), "[[write_back.…]] in several modes");
@@ -45,7 +46,6 @@ impl Refuser<'_, '_> {
         self.when_any(!m.tables.is_empty(), "[tables]");
         self.when_any(!m.hooks.is_empty(), "[[hooks]]");
         self.when_any(!m.subscribe.is_empty(), "[[subscribe]]");
-        self.when_any(!m.poll.is_empty(), "[[poll]]");
         self.when_any(!m.handshake.is_empty(), "[[handshake]]");
         self.when_any(!m.fields.is_empty(), "[[fields]]");
         self.when_any(m.answers.paused.is_some(), "answers.paused");
@@ -137,6 +137,13 @@ impl Refuser<'_, '_> {
         self.when(at, !spec.store.is_empty() || spec.sign.is_some(), "store and sign of a look-up");
         self.map(at, &spec.map);
         self.request(at, spec.request());
+    }
+
+    fn poll(&mut self, at: &At<PollSpec>) {
+        self.request(at, at.get_ref().request());
+        if let Some(ack) = &at.get_ref().ack {
+            self.request(at, ack.request());
+        }
     }
 
     fn kind(&mut self, at: &At<&KindSpec>) {

@@ -25,6 +25,7 @@ pub struct Plugin {
     pub(super) bases: BTreeMap<String, Base>,
     pub(super) auth: Option<Auth>,
     pub(super) variants: Vec<Variant>,
+    pub(super) polls: Vec<super::poll::Poll>,
     pub(super) lookups: Vec<Lookup>,
     pub(super) kinds: Vec<WriteBackKind>,
     pub(super) responses: Vec<ResponseRule>,

@@ -15,6 +15,7 @@ use crate::domain::call::Call;
 use crate::domain::event::Event;
 use crate::domain::item::Item;
 use crate::domain::schedule::{Brakes, LineState};
+use crate::domain::source::Source;
 
 /// The file as a record of version 1; every value in it must survive being read and written by this program.
 fn reads<T: Serialize + DeserializeOwned>(name: &str) {
@@ -49,6 +50,7 @@ fn records_of_every_version_are_read() {
     reads::<Rejected>("rejected");
     reads::<LineState>("line");
     reads::<Brakes>("brakes");
+    reads::<Source>("source");
 }
 
 #[test]

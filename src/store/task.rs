@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CallId, ConnectionId, EventId};
+use crate::domain::id::{CallId, ConnectionId, EventId, SourceId};
 use crate::domain::time::Time;
 
 /// The kinds of work, each with its own queue so that a backlog of one does not stop another.
@@ -18,10 +18,14 @@ pub enum TaskKind {
     WriteBack = 3,
     /// Send a drop-in call's report to its caller.
     Forward = 4,
+    /// Fetch records from a CRM. It is never done.
+    Poll = 5,
 }
 
 impl TaskKind {
-    pub const ALL: [TaskKind; 4] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward];
+    pub const ALL: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Poll];
+    /// Those that come to an end.
+    pub const ENDING: [TaskKind; 4] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward];
 
     /// Its place in arrays over [`TaskKind::ALL`].
     pub fn index(self) -> usize {
@@ -36,6 +40,7 @@ pub enum Subject {
     Event(EventId),
     Item(EventId, u16),
     Call(CallId),
+    Source(SourceId),
 }
 
 /// A stored task.

@@ -15,6 +15,7 @@ mod fuzz;
 mod hubspot;
 mod moods;
 mod plugin_docs;
+mod poll;
 mod reload;
 mod reports;
 mod restart;

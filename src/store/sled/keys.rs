@@ -1,6 +1,6 @@
 //! Keys: big-endian, so that time order is key order; ids are UUIDv7.
 
-use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::record::RecordRef;
 use crate::store::task::{Subject, TaskKind};
 
@@ -69,6 +69,7 @@ pub fn task(kind: TaskKind, subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Event(id) => key.extend(id.0),
         Subject::Call(id) => key.extend(id.0),
+        Subject::Source(id) => key.extend(id.0),
         Subject::Item(id, index) => {
             key.extend(id.0);
             key.extend(index.to_be_bytes());
@@ -107,6 +108,11 @@ pub fn counter(workspace: &WorkspaceId, name: &str) -> Vec<u8> {
 
 pub fn rejected(slot: u64) -> Vec<u8> {
     [b"R".as_slice(), &slot.to_be_bytes()].concat()
+}
+
+/// What we fetch from a CRM, and how far it has come.
+pub fn source(id: SourceId) -> Vec<u8> {
+    [b"S".as_slice(), &id.0].concat()
 }
 
 /// Audit entries: who changed what, in time order.

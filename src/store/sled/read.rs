@@ -10,9 +10,10 @@ use super::sealed;
 use super::store::SledStore;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{CallId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::schedule::LineState;
+use crate::domain::source::Source;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
@@ -121,6 +122,14 @@ pub fn item(store: &SledStore, id: EventId, index: u16) -> Result<Option<Item>, 
 
 pub fn line(store: &SledStore, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
     Ok(one(store, Tree::Lines, &keys::line(workspace, id))?.unwrap_or_default())
+}
+
+pub fn source(store: &SledStore, id: SourceId) -> Result<Option<Source>, StoreError> {
+    one(store, Tree::Meta, &keys::source(id))
+}
+
+pub fn sources(store: &SledStore) -> Result<Vec<Source>, StoreError> {
+    Ok(under(store, Tree::Meta, b"S", 17)?.into_iter().map(|(_, source)| source).collect())
 }
 
 pub fn tasks(store: &SledStore, kind: TaskKind, subjects: &[Subject]) -> Result<Vec<Task>, StoreError> {

@@ -119,7 +119,7 @@ struct Alive {
 pub struct Index {
     board: Board,
     deadlines: BTreeSet<(Time, Deadline, CallId)>,
-    work: [Work; 4],
+    work: [Work; TaskKind::ALL.len()],
 }
 
 impl Index {
