@@ -85,6 +85,10 @@ codes! {
         "Send the body encoded as UTF-8.", "Hãy gửi nội dung mã hóa UTF-8."
     TooDeep "too_deep" Reject 422: "the body is nested too deeply", "nội dung lồng nhau quá sâu";
         "Send a flatter document (at most 64 levels).", "Hãy gửi tài liệu ít tầng hơn (tối đa 64 tầng)."
+    BadXml "bad_xml" Reject 422: "the body is not readable XML", "nội dung không phải XML hợp lệ";
+        "Send one XML document without a document type (DOCTYPE).", "Hãy gửi một tài liệu XML không có DOCTYPE."
+    TooManyValues "too_many_values" Reject 422: "the body holds more values than are read at once", "nội dung chứa quá nhiều giá trị";
+        "Send fewer records in one delivery.", "Hãy gửi ít bản ghi hơn mỗi lần."
     WrongContentType "wrong_content_type" Reject 415: "this content type is not read here", "kiểu nội dung này không được hỗ trợ";
         "Send the content type the plugin's set-up page names.", "Hãy dùng đúng kiểu nội dung nêu trong hướng dẫn cài đặt."
     TooLarge "too_large" Reject 413: "the body is larger than allowed", "nội dung lớn hơn mức cho phép";
@@ -103,12 +107,16 @@ codes! {
         "Switch signing on in the CRM, or give the right secret.", "Hãy bật ký trong CRM hoặc nhập đúng mã bí mật."
     StaleSignature "stale_signature" Reject 401: "the signature is valid but too old or from the future", "chữ ký đúng nhưng đã quá cũ hoặc ở tương lai";
         "Check the clocks of the CRM and of this server.", "Kiểm tra đồng hồ của CRM và của máy chủ này."
+    CaptureClosed "capture_closed" Reject 401: "a CRM handed over secrets while no window was open for it", "CRM gửi mã bí mật khi chưa mở cửa sổ nhận";
+        "If it was you: open the window (connection capture ID), then connect again in the CRM.", "Nếu chính bạn thao tác: mở cửa sổ (connection capture ID) rồi kết nối lại trong CRM."
     UnknownHook "unknown_hook" Reject 404: "there is no such webhook address", "không có địa chỉ webhook này";
         "Copy the address again from the connection's page.", "Hãy sao chép lại địa chỉ từ trang kết nối."
     ConnectionOff "connection_off" Reject 404: "this connection is switched off", "kết nối này đang tắt";
         "Switch the connection on.", "Hãy bật kết nối."
     OverLimit "over_limit" Retry 429: "too many requests for this key", "quá nhiều yêu cầu với khóa này";
         "Wait for the time in Retry-After, or raise inbound_rate.", "Chờ theo Retry-After, hoặc tăng inbound_rate."
+    ExposedLimit "exposed_limit" Retry 429: "a public webhook address is over its cap", "địa chỉ webhook công khai đã vượt giới hạn";
+        "Wait for Retry-After; the caps are calls.exposed_per_address, _per_number and _per_day.", "Chờ theo Retry-After; giới hạn là calls.exposed_per_address, _per_number và _per_day."
     CannotStore "cannot_store" Retry 503: "it cannot be stored now", "hiện không thể lưu";
         "Try again after Retry-After; check free disk space.", "Thử lại sau Retry-After; kiểm tra dung lượng đĩa."
     MissingPhone "missing_phone" Reject 422: "the record has no phone number", "bản ghi không có số điện thoại";
@@ -135,6 +143,8 @@ codes! {
         "Run callbridge plugin check.", "Chạy callbridge plugin check."
     NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào";
         "Name an existing line in the connection.", "Hãy chọn máy gọi có thật cho kết nối."
+    TestMode "test_mode" Reject 409: "test mode: nobody was called", "chế độ thử: không gọi số nào";
+        "Set test_phone to be called yourself, or mode = \"live\" to call customers.", "Đặt test_phone để gọi thử vào máy của bạn, hoặc mode = \"live\" để gọi khách."
     Expired "expired" Reject 409: "the call waited longer than allowed", "cuộc gọi chờ quá lâu";
         "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
     Cancelled "cancelled" Reject 409: "a person cancelled the call", "cuộc gọi đã bị hủy";
@@ -159,26 +169,38 @@ codes! {
         "Wait for next month or raise the quota.", "Chờ sang tháng hoặc tăng hạn mức."
     HoldBackoff "hold_backoff" Retry 409: "waits before it is tried again", "chờ trước khi thử lại";
         "Nothing to do.", "Không cần làm gì."
+    HoldSms "hold_sms" Retry 409: "waits: three texts went to this number within 24 hours", "chờ: số này đã nhận 3 tin nhắn trong 24 giờ";
+        "Nothing to do: advertising allows three texts a day (Decree 91/2020); switch the text off in the Auto Call app to call sooner.", "Không cần làm gì: quảng cáo chỉ được 3 tin nhắn mỗi ngày (Nghị định 91/2020); tắt gửi kèm tin nhắn trong Auto Call để gọi sớm hơn."
+    HoldAgain "hold_again" Retry 409: "waits for the time at which the customer is to be called again", "chờ đến giờ gọi lại khách";
+        "Nothing to do; cancel it if the customer was reached otherwise.", "Không cần làm gì; hãy hủy nếu đã liên lạc được với khách."
     HoldWindow "hold_window" Retry 409: "waits for the calling hours", "chờ đến giờ gọi";
         "Nothing to do.", "Không cần làm gì."
+    HoldDay "hold_day" Retry 409: "waits for the next calling day", "chờ đến ngày gọi tiếp theo";
+        "Nothing to do; the connection's hours say which days.", "Không cần làm gì; giờ gọi của kết nối quy định các ngày."
+    HoldHoliday "hold_holiday" Retry 409: "waits until the holiday is over", "chờ hết ngày nghỉ lễ";
+        "Nothing to do; see calls.holidays and the workspace's holidays.", "Không cần làm gì; xem calls.holidays và ngày nghỉ của workspace."
+    HoldCap "hold_cap" Retry 409: "the number was called as often as allowed: waits", "số này đã được gọi đủ số lần cho phép: chờ";
+        "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
+    NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
+        "Do not call again before 24 hours are over.", "Không gọi lại trước khi hết 24 giờ."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";
         "Check the number on the record.", "Kiểm tra số điện thoại trên bản ghi."
     Dialer2112 "dialer_2112" Misconfigured 409: "the dialer says the line's secret key is wrong (2112)", "Secret Key không đúng (2112)";
-        "In the Auto Call app open Cấu hình gọi điện qua API, press LẤY and copy the new key here.", "Trong ứng dụng Auto Call mở Cấu hình gọi điện qua API, bấm LẤY và chép Secret Key mới vào đây."
+        "On this line's phone open the Auto Call app: menu at the top right, Cấu hình gọi điện qua API, press LẤY, then LƯU LẠI; put the Secret Key into this line's secret_key.", "Trên điện thoại của máy này mở Auto Call: Menu góc trên bên phải, Cấu hình gọi điện qua API, bấm LẤY rồi LƯU LẠI; chép Secret Key vào secret_key của máy này."
     Dialer2113 "dialer_2113" Misconfigured 409: "the dialer does not find the account (2113)", "không tìm thấy tài khoản (2113)";
-        "Ask the vendor's support about the account.", "Liên hệ hỗ trợ của nhà cung cấp về tài khoản."
+        "The account behind this line's Secret Key is gone: open the Auto Call app on its phone, log in, press LẤY in Cấu hình gọi điện qua API; else ask the vendor's support.", "Tài khoản của Secret Key này không còn: mở Auto Call trên điện thoại, đăng nhập, bấm LẤY trong Cấu hình gọi điện qua API; nếu vẫn lỗi, liên hệ hỗ trợ của nhà cung cấp."
     Dialer2114 "dialer_2114" Misconfigured 409: "the account is not activated (2114)", "tài khoản chưa được kích hoạt (2114)";
-        "Activate the licence in the Auto Call app.", "Kích hoạt bản quyền trong ứng dụng Auto Call."
+        "Activate the licence in the Auto Call app on this line's phone (licences are per device), then resume the line.", "Kích hoạt bản quyền trong ứng dụng Auto Call trên điện thoại của máy này (bản quyền theo từng thiết bị), rồi cho máy chạy lại."
     Dialer2115 "dialer_2115" Misconfigured 409: "the account may not call through the API (2115)", "tài khoản không được phép gọi điện qua API (2115)";
-        "Ask the vendor to allow calling through the API.", "Đề nghị nhà cung cấp mở quyền gọi qua API."
+        "Ask the vendor to allow calling through the API for this line's account, then resume the line.", "Đề nghị nhà cung cấp mở quyền gọi qua API cho tài khoản của máy này, rồi cho máy chạy lại."
     Dialer2116 "dialer_2116" Misconfigured 409: "calling through the API is switched off in the app (2116)", "tính năng gọi điện qua API đang TẮT (2116)";
-        "Switch it on again in the app: menu, Cấu hình gọi điện qua API.", "Bật lại trong ứng dụng: menu, Cấu hình gọi điện qua API."
+        "Switch it on again in the Auto Call app on this line's phone: Menu, Cấu hình gọi điện qua API (LẤY if the Secret Key was deleted), LƯU LẠI. A probe tries every 15 minutes.", "Bật lại trong Auto Call trên điện thoại của máy này: Menu, Cấu hình gọi điện qua API (bấm LẤY nếu Secret Key đã bị xóa), LƯU LẠI. Cứ 15 phút hệ thống tự thử lại."
     Dialer2117 "dialer_2117" Misconfigured 409: "the line's secret key has expired (2117)", "Secret Key đã hết hạn (2117)";
-        "Press LẤY in Cấu hình gọi điện qua API and copy the new key here.", "Bấm LẤY trong Cấu hình gọi điện qua API và chép Secret Key mới vào đây."
+        "On this line's phone press LẤY in Cấu hình gọi điện qua API for a new Secret Key, LƯU LẠI, and put it into this line's secret_key: its queue goes on by itself.", "Trên điện thoại của máy này bấm LẤY trong Cấu hình gọi điện qua API để lấy Secret Key mới, LƯU LẠI, rồi chép vào secret_key của máy này: hàng chờ tự chạy tiếp."
     Dialer2118 "dialer_2118" Retry 409: "the month's API requests are used up (2118)", "đã dùng hết số lượng API requests của tháng (2118)";
-        "Wait for next month or buy a larger plan.", "Chờ sang tháng hoặc nâng gói."
+        "Wait for next month or buy a larger plan from the vendor; a probe tries once a day.", "Chờ sang tháng hoặc nâng gói với nhà cung cấp; mỗi ngày hệ thống tự thử lại một lần."
     Dialer2222 "dialer_2222" Retry 409: "the dialer reports a system error (2222)", "dịch vụ báo lỗi hệ thống (2222)";
         "Nothing to do; it is tried again at most twice.", "Không cần làm gì; sẽ thử lại tối đa hai lần."
     DialerUnknownCode "dialer_unknown_code" Misconfigured 409: "the dialer answered with a code that is not documented", "dịch vụ trả về mã lỗi chưa được công bố";
@@ -191,6 +213,10 @@ codes! {
         "Check dialer.url (with its slash at the end).", "Kiểm tra dialer.url (có dấu / ở cuối)."
     DialerUnclear "dialer_unclear" Unknown 409: "nobody knows whether the dialer took the call", "không rõ dịch vụ đã nhận cuộc gọi chưa";
         "Wait for the report; redial only if the phone shows no call.", "Chờ báo cáo; chỉ gọi lại nếu điện thoại không có cuộc gọi."
+    ConnectionFailing "connection_failing" Misconfigured 502: "the CRM refuses our requests", "CRM từ chối yêu cầu của callbridge";
+        "Check the connection's token and rights in the CRM; callbridge connection test shows the answer.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection test cho thấy phản hồi."
+    Backlog "backlog" Retry 503: "more and more is waiting", "số lượng đang chờ ngày càng tăng";
+        "See which lines are paused or silent (callbridge line list) and whether the CRM answers.", "Xem máy nào đang tạm dừng hoặc không phản hồi (callbridge line list) và CRM có trả lời không."
     OutboundBlocked "outbound_blocked" Misconfigured 409: "the address is not one callbridge may connect to", "địa chỉ này không được phép kết nối";
         "Allow the network in outbound.allow_networks if it is really yours.", "Cho phép mạng trong outbound.allow_networks nếu đúng là của bạn."
     Unauthorized "unauthorized" Reject 401: "the API key is missing or wrong", "thiếu hoặc sai khóa API";

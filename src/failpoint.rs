@@ -52,6 +52,9 @@ steps! {
     /// An event that we fetched, with the place it came from.
     FetchEvent = "fetch_event",
     FinishSource = "finish_source",
+    FinishAlert = "finish_alert",
+    /// Alerts that were noticed outside of a step.
+    ChangeAlerts = "change_alerts",
     Change = "change",
     Sweep = "sweep",
     Reject = "reject",

@@ -11,6 +11,7 @@ mod bridge;
 mod client;
 mod full_loop;
 mod intake;
+mod lines;
 mod machine;
 mod memory;
 mod placing;
@@ -35,6 +36,7 @@ enum Part {
     Placing,
     Backlog,
     Plugin,
+    Lines,
 }
 
 /// What to measure and how long.
@@ -68,6 +70,9 @@ pub struct Args {
     /// The largest number of calls and lines of the placing part.
     #[arg(long, default_value_t = 100_000)]
     placing: usize,
+    /// The most lines of the lines part, with 100 queued calls each.
+    #[arg(long, default_value_t = 10_000)]
+    many_lines: usize,
     /// Where stores and logs go; by default a directory that is deleted at the end.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -127,6 +132,9 @@ fn main() -> anyhow::Result<()> {
         }
         if args.wants(Part::Plugin) {
             plugin::run(&args)?;
+        }
+        if args.wants(Part::Lines) {
+            lines::run(&args, &dir.join("lines")).await?;
         }
         anyhow::Ok(())
     })

@@ -78,6 +78,8 @@ pub fn mapped(event: &Event, n: usize, lines: Vec<LineId>, now: Time) -> anyhow:
         event_key: Some((format!("\u{0}sha256:{n:032x}"), Duration::from_secs(900))),
         duplicate_window: Some(Duration::from_secs(600)),
         lookup_due: None,
+        exposed: None,
+        tell: None,
     })
 }
 

@@ -12,10 +12,15 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
+use crate::domain::rule::Waits;
 use crate::failpoint;
+use crate::outbound::alert::Receiver;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
-use crate::pipeline::{App, Live, Tuning};
+use crate::pipeline::app::{Gateway, own_notes};
+use crate::pipeline::exposed::Caps;
+use crate::pipeline::own_writes::OwnWrites;
+use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
@@ -71,16 +76,23 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         dialer: Http::new(failpoint::DIALER_SEND, guard, dialer),
         unsent: Arc::new(Semaphore::new(settings.dialer.max_unsent)),
         tuning: tuning(settings, public_url),
-        redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
+        redactor: ArcSwap::from_pointee(Redactor::new(secrets(settings, &plugins).iter().map(String::as_str))),
         live: ArcSwap::from_pointee(Live::default()),
+        own_writes: OwnWrites::default(),
         plugins,
     };
     let gateways = settings.gateway_keys.iter().map(|key| {
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
-        (Pool::first(id, key.lines.clone()), key.workspace.clone())
+        Gateway { pool: Pool::first(id, key.lines.clone()), name: key.name.clone(), workspace: key.workspace.clone(), rate: key.rate }
     });
-    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect());
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), common(settings, receivers(settings)?));
     Ok(Arc::new(app))
+}
+
+fn common(settings: &Settings, receivers: Vec<Receiver>) -> Common {
+    let calls = &settings.calls;
+    let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
+    Common { receivers, workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {
@@ -95,11 +107,18 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
         duration_unit: dialer.duration_unit,
         retry_2222: dialer.retry_2222,
         retry_503: dialer.retry_503,
+        backlog_calls: settings.monitor.calls_waiting,
+        backlog_write_backs: settings.monitor.write_backs_waiting,
+        exposed: Caps {
+            per_address: settings.calls.exposed_per_address,
+            per_number: settings.calls.exposed_per_number,
+            per_day: settings.calls.exposed_per_day,
+        },
     }
 }
 
 /// Every secret that is known by now: those of the settings, and the parameters that plugins call secret.
-pub fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
+pub fn secrets(settings: &Settings, plugins: &Registry) -> Vec<String> {
     let mut values: Vec<String> = settings.secret_values().into_iter().map(str::to_owned).collect();
     for connection in &settings.connections {
         let Some(plugin) = plugins.get(&connection.plugin) else { continue };
@@ -107,17 +126,33 @@ pub fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
         let given = connection.parameters.iter().chain(connection.hooks.iter().flat_map(|hook| &hook.parameters));
         values.extend(given.filter(|(id, _)| secret(id)).flat_map(|(_, value)| value.texts().into_iter().map(str::to_owned).collect::<Vec<_>>()));
     }
-    Redactor::new(values.iter().map(String::as_str))
+    values
+}
+
+/// Who is told of alerts; a mistake is said at the start, not when there is trouble.
+pub fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
+    let (mut receivers, mut faults) = (Vec::new(), Vec::new());
+    for target in &settings.alerts {
+        match Receiver::new(target) {
+            Ok(receiver) => receivers.push(receiver),
+            Err(found) => faults.extend(found.into_iter().map(|fault| format!("alerts `{}`: {fault}", target.name))),
+        }
+    }
+    if faults.is_empty() { Ok(receivers) } else { bail!("{}", faults.join("\n")) }
 }
 
 /// A connection whose plugin or parameters do not fit would fail at each webhook: say it at the start, all at once.
 pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for connection in &settings.connections {
+        let (_, notes) = own_notes(connection);
+        faults.extend(notes.into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
         match plugins.get(&connection.plugin) {
             None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
             Some(plugin) => {
                 let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+                let trigger = connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger));
+                faults.extend(trigger.map(|fault| format!("connection `{}`: {fault}", connection.id)));
                 faults.extend(plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
             }
         }

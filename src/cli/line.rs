@@ -1,4 +1,4 @@
-//! `callbridge line`: list, pause, resume.
+//! `callbridge line`: list, pause, resume; `test` has its own file.
 
 use std::process::ExitCode;
 
@@ -21,12 +21,25 @@ pub enum Args {
     },
     /// Place again, whatever paused it or made it silent.
     Resume { id: String },
+    /// Is the line in order? With --phone it calls that number over this line and tells what comes back.
+    Test {
+        id: String,
+        /// Your own number: the phone really rings.
+        #[arg(long)]
+        phone: Option<String>,
+        /// How long to wait for the phone's report, seconds.
+        #[arg(long, default_value_t = 180)]
+        wait: u64,
+    },
 }
 
 pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    if let Args::Test { id, phone, wait } = args {
+        return super::line_test::run(cli, id, phone.as_deref(), std::time::Duration::from_secs(*wait)).await;
+    }
     client::with(cli, async |server| {
         let answer = match args {
-            Args::List => server.get("/lines").await?,
+            Args::List | Args::Test { .. } => server.get("/lines").await?,
             Args::Pause { id, reason } => server.post(&format!("/lines/{}/pause", encoded(id)), &json!({"reason": reason})).await?,
             Args::Resume { id } => server.post(&format!("/lines/{}/resume", encoded(id)), &json!({})).await?,
         };

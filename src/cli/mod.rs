@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod alert;
 mod args;
 mod backup;
 mod brakes;
@@ -10,8 +11,10 @@ mod client;
 mod config;
 mod connection;
 mod demo;
+mod dnc;
 mod event;
 mod line;
+mod line_test;
 mod output;
 mod plugin;
 mod plugin_new;

@@ -46,7 +46,9 @@ async fn reload(app: &Arc<App>, settings: &Arc<Settings>) {
     let work = move || {
         let reloaded = app.reload_plugins();
         if !reloaded.changed.is_empty() {
-            app.redactor.store(Arc::new(bridge::redactor(&settings, &app.plugins)));
+            // Added to: what handshakes and logins brought is known to it alone.
+            let secrets = bridge::secrets(&settings, &app.plugins);
+            app.redactor.rcu(|redactor| redactor.and(secrets.iter().map(String::as_str)));
         }
         for plugin in &reloaded.changed {
             tracing::info!(plugin = plugin.id(), hash = plugin.hash(), "an edited plugin is in use");

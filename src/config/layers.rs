@@ -13,8 +13,15 @@ use super::problem::Problem;
 pub(super) const BUILT_IN: &str = "built in";
 
 /// Lists whose entries merge across files, and the key that names an entry. `*` is any entry of the list before it.
-const KEYED: [(&str, &str); 6] =
-    [("lines", "id"), ("connections", "id"), ("workspaces", "id"), ("api_keys", "name"), ("gateway_keys", "name"), ("connections.*.hooks", "name")];
+const KEYED: [(&str, &str); 7] = [
+    ("lines", "id"),
+    ("connections", "id"),
+    ("workspaces", "id"),
+    ("api_keys", "name"),
+    ("gateway_keys", "name"),
+    ("alerts", "name"),
+    ("connections.*.hooks", "name"),
+];
 
 /// A layer for the `config` crate.
 #[derive(Debug, Clone)]

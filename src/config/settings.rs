@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 use super::problem::{ConfigError, Problem};
+use crate::domain::alert::AlertTarget;
 use crate::domain::connection::Connection;
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::rate::Rate;
@@ -30,6 +32,7 @@ pub struct Settings {
     pub outbound: Outbound,
     pub plugins: Plugins,
     pub retention: Retention,
+    pub monitor: Monitor,
     pub log: Log,
     #[serde(default)]
     pub lines: Vec<LineSettings>,
@@ -39,6 +42,9 @@ pub struct Settings {
     pub api_keys: Vec<ApiKey>,
     #[serde(default)]
     pub gateway_keys: Vec<GatewayKey>,
+    /// Who is told of trouble.
+    #[serde(default)]
+    pub alerts: Vec<AlertTarget>,
     #[serde(default)]
     pub workspaces: Vec<Workspace>,
     /// What is doubtful but not wrong.
@@ -58,6 +64,7 @@ impl Settings {
         values.extend(self.api_keys.iter().map(|key| key.key.expose()));
         values.extend(self.gateway_keys.iter().map(|key| key.key.expose()));
         values.extend(self.secrets.key.iter().chain(&self.secrets.old_keys).chain(&self.store.url).map(SecretText::expose));
+        values.extend(self.alerts.iter().flat_map(|target| target.parameters.values()).flat_map(|value| value.texts()).filter(|text| text.len() >= 8));
         for connection in &self.connections {
             values.extend(connection.hook_key.iter().map(SecretText::expose));
             values.extend(connection.hooks.iter().map(|hook| hook.hook_key.expose()));
@@ -184,6 +191,7 @@ pub struct Calls {
     pub expire_automation: Duration,
     #[serde(with = "span::text")]
     pub max_age: Duration,
+    pub holidays: Calendar,
     pub exposed_per_address: Rate,
     pub exposed_per_number: Rate,
     pub exposed_per_day: Rate,
@@ -227,6 +235,14 @@ pub struct Retention {
     pub rejected: u32,
     #[serde(with = "span::text")]
     pub audit: Duration,
+}
+
+/// When what waits is an alert.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitor {
+    pub calls_waiting: usize,
+    pub write_backs_waiting: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -91,7 +91,7 @@ fn every_option_of_the_lists_is_explained_and_its_example_loads() {
     let text = documented_lists().replace("\"file:notes/answered.hbs\"", "\"x\"").replace("workspace = \"main\"", "");
     let text = text.replace("origins = []", "origins = [\"https://shop.example.vn\"]").replace("https://…", "https://auth.example.vn");
     let mut given = files(&[("all.toml", &text)]);
-    for name in ["LINE_SALES_1", "HOOK_HUBSPOT", "HUBSPOT_TOKEN", "HOOK_LEAD", "HOOK_LEAD_SECRET", "ERP_KEY", "GATEWAY_SHOP"] {
+    for name in ["LINE_SALES_1", "HOOK_HUBSPOT", "HUBSPOT_TOKEN", "HOOK_LEAD", "HOOK_LEAD_SECRET", "ERP_KEY", "GATEWAY_SHOP", "TELEGRAM_TOKEN"] {
         given = given.env(name, &format!("value-of-{name}-0123").replace('_', "-"));
     }
     let settings = given.load();
@@ -102,6 +102,7 @@ fn every_option_of_the_lists_is_explained_and_its_example_loads() {
         ("[[connections.hooks]]", serde_json::to_value(&connection.hooks[0]).unwrap()),
         ("[[api_keys]]", serde_json::to_value(&settings.api_keys[0]).unwrap()),
         ("[[gateway_keys]]", serde_json::to_value(&settings.gateway_keys[0]).unwrap()),
+        ("[[alerts]]", serde_json::to_value(&settings.alerts[0]).unwrap()),
         ("[[workspaces]]", serde_json::to_value(&settings.workspaces[0]).unwrap()),
     ] {
         let block = DEFAULT_TOML.split(&format!("# {list}")).nth(1).unwrap();
@@ -238,6 +239,29 @@ fn what_is_doubtful_is_a_warning() {
     );
     let warnings: Vec<String> = files(&[("a.toml", &text)]).load().warnings.iter().map(|w| w.key.clone()).collect();
     assert_eq!(warnings, ["server.public_url", "connections.shop.hours", "connections.shop.max_per_number", "connections.shop.hook_key"]);
+}
+
+#[test]
+fn hours_zones_and_holidays_that_cannot_be_meant_are_told() {
+    let connection = |lines: &str| format!("[[connections]]\nid = \"c\"\nplugin = \"p\"\nhook_key = \"hook-key-0123456789\"\nmode = \"off\"\n{lines}\n");
+    for (lines, part) in [
+        ("hours = [\"Mon 17:00-08:00\"]", "ends before it begins"),
+        ("hours = [\"Mo 08:00-17:00\"]", "is not a day of the week"),
+        ("hours = [\"Mon 08:00-25:00\"]", "is not a calling window"),
+        ("time_zone = \"Asia/Ho_Chi_Min\"", "did you mean `Asia/Ho_Chi_Minh`?"),
+        ("time_zone = \"GMT+7\"", "is not a time zone"),
+        ("max_per_number = \"3/40d\"", "31 days"),
+        ("max_per_number = \"3 a day\"", "is not a rate"),
+    ] {
+        let problems = files(&[("a.toml", &connection(lines))]).problems().join("\n");
+        assert!(problems.contains(part) && problems.contains("connections.c."), "{part}\nnot in\n{problems}");
+    }
+    let problems = files(&[("a.toml", "[calls]\nholidays = \"vietnm\"\n")]).problems().join("\n");
+    assert!(problems.contains("calls.holidays") && problems.contains("is not a calendar"), "{problems}");
+    let own = files(&[("a.toml", "[calls]\nholidays = \"file:own.days\"\n"), ("own.days", "[[holidays]]\ndays = \"2027-01-02..2027-01-03\"\n")]);
+    assert_eq!(own.load().calls.holidays.days.len(), 1);
+    let overlap = files(&[("a.toml", &connection("hours = [\"Mon-Fri 08:00-12:00\", \"Wed 11:00-13:00\"]"))]).load();
+    assert!(overlap.warnings.iter().any(|w| w.key == "connections.c.hours" && w.message.contains("overlap")), "{:?}", overlap.warnings);
 }
 
 #[test]

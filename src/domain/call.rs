@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::after::After;
 use super::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use super::phone::Phone;
 use super::pool::PoolId;
@@ -169,11 +170,30 @@ pub fn step(state: State, signal: Signal, ever_sent: bool) -> Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Origin {
-    Item { event: EventId, index: u16 },
-    Api { key: String },
-    DropIn { key: String },
-    Hand { by: String },
-    Redial { of: CallId, by: String, reason: String },
+    Item {
+        event: EventId,
+        index: u16,
+    },
+    Api {
+        key: String,
+    },
+    DropIn {
+        key: String,
+    },
+    Hand {
+        by: String,
+    },
+    Redial {
+        of: CallId,
+        by: String,
+        reason: String,
+    },
+    /// A rule of the connection wants the customer called once more: the `round`-th time, after calls at these local hours.
+    Again {
+        of: CallId,
+        round: u32,
+        hours: Vec<i8>,
+    },
 }
 
 impl Origin {
@@ -185,6 +205,7 @@ impl Origin {
             Origin::DropIn { .. } => "drop_in",
             Origin::Hand { .. } => "hand",
             Origin::Redial { .. } => "redial",
+            Origin::Again { .. } => "again",
         }
     }
 }
@@ -231,6 +252,9 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
     pub interactive: bool,
+    /// Whether the customer agreed to be called, as the CRM or the program said; absent: nothing was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<bool>,
     /// Test mode: the dialer gets this number instead, or none is dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_phone: Option<Phone>,
@@ -275,6 +299,8 @@ pub struct Call {
     pub report_mismatch: bool,
     #[serde(default)]
     pub write_back: WriteBack,
+    #[serde(default, skip_serializing_if = "After::is_none")]
+    pub after: After,
     /// The content hash of the plugin that mapped it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub plugin_hash: String,
@@ -288,7 +314,29 @@ pub struct Call {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What labels of kept values begin with.
+const KEPT: &str = "event.";
+/// The most that is kept of one value.
+const KEPT_CHARS: usize = 200;
+
 impl Call {
+    /// The customer is not dialled: the connection's test mode.
+    pub fn is_test(&self) -> bool {
+        self.labels.get("mode").is_some_and(|mode| mode == "test")
+    }
+
+    /// Keeps something of the delivery for the write-back; it lies among the labels.
+    pub fn keep(&mut self, name: &str, value: &str) {
+        let mut value = value.to_owned();
+        super::record::cut(&mut value, KEPT_CHARS);
+        self.labels.insert(format!("{KEPT}{name}"), value);
+    }
+
+    /// What was kept of the delivery, by name.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(KEPT)?, value.as_str())))
+    }
+
     /// Whose lines it may go over.
     pub fn pool(&self) -> PoolId {
         PoolId::of(self.connection.as_ref(), &self.origin, &self.workspace)

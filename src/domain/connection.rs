@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::after::AfterRule;
 use super::hours::Window;
 use super::id::{ConnectionId, LineId, WorkspaceId};
 use super::param::ParamText;
 use super::rate::{Limit, Rate};
 use super::secret::SecretText;
 use super::span;
+use super::trigger::Trigger;
 
 /// One `[[connections]]` entry, or the same shape made in the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,9 +100,15 @@ pub struct Connection {
     /// Put numbers on the do-not-call list when the customer was `not_interested`.
     #[serde(default)]
     pub learn_do_not_call: bool,
-    /// Own note template by name (`answered`, `unreported` …), over those that ship.
+    /// What follows from a result.
+    #[serde(default)]
+    pub after: Vec<AfterRule>,
+    /// Own note template by name (`answered`, `no_answer`, `lost` …), over those that ship.
     #[serde(default)]
     pub notes: BTreeMap<String, String>,
+    /// Which records mean a call; absent: all that the plugin does not ignore.
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
     /// The plugin's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParamText>,
@@ -259,7 +267,9 @@ impl Connection {
             expire_automation: None,
             max_age: None,
             learn_do_not_call: false,
+            after: Vec::new(),
             notes: BTreeMap::new(),
+            trigger: None,
             parameters: BTreeMap::new(),
         }
     }

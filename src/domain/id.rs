@@ -93,6 +93,10 @@ uuid_id!(
     /// What we fetch from a CRM, or register there: a digest of its names, not of time order.
     SourceId, "src_");
 
+uuid_id!(
+    /// A trouble that the admin is told of; the same for the same trouble.
+    AlertId, "alert_");
+
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -1,12 +1,19 @@
 //! The vocabulary and the pure decisions: no I/O, no clock, no randomness.
 
+pub mod after;
+pub mod alert;
 pub mod call;
 pub mod connection;
+pub mod dnc;
 pub mod event;
+pub mod holiday;
 pub mod hours;
 pub mod id;
 pub mod item;
+pub mod ledger;
 pub mod line;
+pub mod number_list;
+pub mod opening;
 pub mod param;
 pub mod phone;
 pub mod pool;
@@ -21,5 +28,7 @@ pub mod secret;
 pub mod source;
 pub mod span;
 pub mod time;
+pub mod trigger;
+pub mod window;
 pub mod workspace;
 pub mod write_back;

@@ -112,9 +112,15 @@ fn by_code(body: &[u8]) -> Option<Meaning> {
     }
 }
 
+/// No header may hold every line longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 fn by_status(answer: &Answer, retry_503: bool) -> Meaning {
     match answer.status {
-        429 => Meaning::NotSent { code: Code::DialerBusy, wait: answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs) },
+        429 => Meaning::NotSent {
+            code: Code::DialerBusy,
+            wait: answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(|secs| Duration::from_secs(secs).min(LONGEST_WAIT)),
+        },
         300..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 415 => Meaning::NotSent { code: Code::DialerMisconfigured, wait: Some(Duration::from_secs(300)) },
         503 if retry_503 => Meaning::NotSent { code: Code::DialerUnreachable, wait: None },
         _ => Meaning::Unclear,

@@ -1,5 +1,6 @@
 //! Every connection that callbridge opens: one client with limits, a guard against inner addresses, and what answers mean.
 
+pub mod alert;
 pub mod dialer;
 pub mod forward;
 pub mod guard;

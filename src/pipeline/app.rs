@@ -12,20 +12,28 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
+use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
+use crate::outbound::alert::Receiver;
 use crate::plugin::manifest::Identity;
+use crate::plugin::note::{self, NoteKind};
 use crate::plugin::registry::Reloaded;
+use crate::plugin::template::Template;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
-use crate::store::{SledStore, Store, SweepPolicy};
+use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::exposed::{Caps, Doorman};
+use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
@@ -40,6 +48,18 @@ pub struct Tuning {
     pub duration_unit: DurationUnit,
     pub retry_2222: bool,
     pub retry_503: bool,
+    /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    pub backlog_calls: usize,
+    pub backlog_write_backs: usize,
+    pub exposed: Caps,
+}
+
+/// A drop-in key, as far as placing and its rate go.
+pub struct Gateway {
+    pub pool: Pool,
+    pub name: String,
+    pub workspace: WorkspaceId,
+    pub rate: Rate,
 }
 
 /// One hook with everything a delivery needs.
@@ -47,6 +67,8 @@ pub struct WiredHook {
     pub hook: Hook,
     pub params: BTreeMap<String, String>,
     pub limiter: Arc<DefaultDirectRateLimiter>,
+    /// Of an address that stands in public.
+    pub doorman: Option<Arc<Doorman>>,
 }
 
 /// A connection ready to be used.
@@ -56,6 +78,8 @@ pub struct Wired {
     /// The connection's own parameters with defaults.
     pub params: BTreeMap<String, String>,
     pub bases: BTreeMap<String, String>,
+    /// Its own note texts.
+    pub notes: BTreeMap<NoteKind, Template>,
     /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
     /// a crash then leaves at most one in doubt.
     pub turns: Arc<Turns>,
@@ -72,6 +96,14 @@ impl Wired {
     }
 }
 
+/// What holds for all connections: days off and how long calls wait.
+pub struct Common {
+    pub receivers: Vec<Receiver>,
+    pub workspaces: Vec<Workspace>,
+    pub calendar: Calendar,
+    pub waits: Waits,
+}
+
 /// The configuration as it is now; replaced as a whole.
 #[derive(Clone, Default)]
 pub struct Live {
@@ -79,7 +111,23 @@ pub struct Live {
     pub lines: HashMap<LineId, LineSettings>,
     /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
     pub pools: HashMap<PoolId, Pool>,
+    /// Who is told of alerts.
+    pub receivers: Arc<Vec<Receiver>>,
+    /// Requests of each drop-in key, by its name.
+    pub gateway_limiters: HashMap<String, Arc<DefaultDirectRateLimiter>>,
     pub sweep: SweepPolicy,
+    pub policies: HashMap<ConnectionId, Arc<Policy>>,
+    pub waits: Waits,
+}
+
+impl Live {
+    /// The rules of a connection, or those of calls that have none.
+    pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match connection {
+            Some(id) => self.policies.get(id).cloned(),
+            None => Some(Arc::new(Policy::of_nobody(workspace.clone(), self.waits))),
+        }
+    }
 }
 
 impl Live {
@@ -119,6 +167,8 @@ pub struct App {
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub live: ArcSwap<Live>,
+    /// When we last wrote to a record: webhooks that this causes are not wishes.
+    pub own_writes: OwnWrites,
 }
 
 impl App {
@@ -126,23 +176,36 @@ impl App {
         self.live.load().connections.get(id).cloned()
     }
 
-    /// Puts lines and connections in force; `gateways` are the drop-in keys' lines, with their workspaces.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<(Pool, WorkspaceId)>) {
+    /// Puts lines and connections in force; `gateways` are the drop-in keys.
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, common: Common) {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
+        let mut live = Live { receivers: Arc::new(common.receivers), sweep, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
-        everybody.chain(gateways).for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        everybody.for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
+        for gateway in gateways {
+            live.add_pool(gateway.pool, &gateway.workspace);
+            live.gateway_limiters.insert(gateway.name, Arc::new(limiter(gateway.rate)));
+        }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
-            let plugin = self.plugins.get(&connection.plugin);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), None)));
+            let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
+            let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
+            live.policies.insert(connection.id.clone(), Arc::new(policy));
+            live.connections.insert(connection.id.clone(), Arc::new(self.wire(connection, None)));
         }
+        self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());
+    }
+
+    fn wire(&self, connection: Connection, before: Option<&Wired>) -> Wired {
+        let (plugin, captured) = (self.plugins.get(&connection.plugin), self.captured(&connection.id));
+        wire(connection, plugin.as_deref(), before, &captured, &self.tuning.public_url, self.tuning.exposed)
     }
 
     /// Loads plugins anew and brings what follows from them up to date: default values, bases, limits.
@@ -152,8 +215,7 @@ impl App {
             self.live.rcu(|live| {
                 let mut next = Live::clone(live);
                 for wired in next.connections.values_mut().filter(|wired| reloaded.changed.iter().any(|plugin| plugin.id() == wired.connection.plugin)) {
-                    let plugin = self.plugins.get(&wired.connection.plugin);
-                    *wired = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), Some(wired)));
+                    *wired = Arc::new(self.wire(wired.connection.clone(), Some(wired)));
                 }
                 next
             });
@@ -170,6 +232,29 @@ impl App {
             plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", wired.connection.id)).collect::<Vec<_>>()
         });
         faults.collect()
+    }
+
+    /// What handshakes captured, as parameters; a damaged record is told and left out.
+    fn captured(&self, connection: &ConnectionId) -> BTreeMap<String, String> {
+        let captured = self.store.captured(connection).unwrap_or_else(|error| {
+            tracing::error!(connection.id = %connection, error = %error, "what a handshake captured cannot be read");
+            BTreeMap::new()
+        });
+        if !captured.is_empty() {
+            self.redactor.rcu(|redactor| redactor.and(captured.values().map(String::as_str)));
+        }
+        captured.into_iter().map(|(name, value)| (format!("captured.{name}"), value)).collect()
+    }
+
+    /// Puts what was captured in force.
+    pub fn recapture(&self, id: &ConnectionId) {
+        let Some(wired) = self.connection(id) else { return };
+        let fresh = Arc::new(self.wire(wired.connection.clone(), Some(&wired)));
+        self.live.rcu(|live| {
+            let mut next = Live::clone(live);
+            next.connections.insert(id.clone(), fresh.clone());
+            next
+        });
     }
 
     /// Text with every known secret replaced.
@@ -196,18 +281,24 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
 }
 
 /// `before`: the same connection with another version of its plugin. What counts and limits goes on where it may.
-fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>) -> Wired {
+fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>, captured: &BTreeMap<String, String>, public: &str, exposed: Caps) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
-        plugin.map_or(params.clone(), |p| p.with_defaults(&params))
+        let mut params = plugin.map_or(params.clone(), |p| p.with_defaults(&params));
+        params.extend(captured.clone());
+        params
     };
     let hooks = connection
         .all_hooks()
         .into_iter()
         .map(|hook| {
-            let kept = before.and_then(|before| before.hooks.iter().find(|old| old.hook.name == hook.name)).map(|old| Arc::clone(&old.limiter));
-            let limiter = kept.unwrap_or_else(|| Arc::new(limiter(connection.inbound_rate)));
-            WiredHook { params: texts(&connection.parameters_at(&hook)), limiter, hook }
+            let kept = before.and_then(|before| before.hooks.iter().find(|old| old.hook.name == hook.name));
+            WiredHook {
+                params: hook_params(texts(&connection.parameters_at(&hook)), &connection, &hook, plugin, public),
+                limiter: kept.map_or_else(|| Arc::new(limiter(connection.inbound_rate)), |old| Arc::clone(&old.limiter)),
+                doorman: kept.map_or_else(|| hook.exposed.then(|| Arc::new(Doorman::new(exposed))), |old| old.doorman.clone()),
+                hook,
+            }
         })
         .collect();
     let limits = plugin.and_then(Plugin::limits);
@@ -222,7 +313,40 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>)
     }
     let turns = Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) });
     let kept = before.filter(|before| before.turns.limits_like(&turns)).map(|before| Arc::clone(&before.turns));
-    Wired { hooks, params: texts(&connection.parameters), bases, turns: kept.unwrap_or_else(|| Arc::new(turns)), connection }
+    let turns = kept.unwrap_or_else(|| Arc::new(turns));
+    Wired { hooks, params: texts(&connection.parameters), bases, notes: own_notes(&connection).0, turns, connection }
+}
+
+/// With what the plugin's kind of hook sets itself, and the hook's own name and address.
+fn hook_params(mut params: BTreeMap<String, String>, connection: &Connection, hook: &Hook, plugin: Option<&Plugin>, public: &str) -> BTreeMap<String, String> {
+    let kind = plugin.and_then(|plugin| plugin.hook_kind(&hook.name));
+    for (id, value) in kind.into_iter().flat_map(|kind| &kind.values) {
+        if !hook.parameters.contains_key(id) {
+            params.insert(id.clone(), value.clone());
+        }
+    }
+    let tail = kind.map(|kind| kind.tail.trim_matches('/')).filter(|tail| !tail.is_empty()).map(|tail| format!("/{tail}")).unwrap_or_default();
+    params.insert("hook.name".to_owned(), hook.name.clone());
+    params.insert("hook.kind".to_owned(), kind.map_or_else(|| hook.name.clone(), |kind| kind.name.clone()));
+    params.insert("hook.url".to_owned(), format!("{}/hooks/{}/{}{tail}", public.trim_end_matches('/'), connection.id, hook.hook_key.expose()));
+    params
+}
+
+/// A connection's own note texts, and what is wrong with those that cannot be used: theirs is then the one that ships.
+pub fn own_notes(connection: &Connection) -> (BTreeMap<NoteKind, Template>, Vec<String>) {
+    let (mut notes, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, source) in &connection.notes {
+        let Some(kind) = NoteKind::ALL.into_iter().find(|kind| kind.as_str() == name) else {
+            let known = NoteKind::ALL.map(NoteKind::as_str).join(", ");
+            faults.push(format!("notes.{name}: there is no such note; there are {known}"));
+            continue;
+        };
+        match note::check(source) {
+            Ok(template) => drop(notes.insert(kind, template)),
+            Err(problems) => faults.extend(problems.into_iter().map(|p| format!("notes.{name}, line {}: {}", p.line, p.message))),
+        }
+    }
+    (notes, faults)
 }
 
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

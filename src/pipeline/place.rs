@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
@@ -14,13 +15,36 @@ use crate::domain::schedule::Pause;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::outbound::dialer::{self, CallOne, Meaning, Understood};
-use crate::store::{AfterReport, Attempt, Begun, Claim, Gate, Leg, Placing, Store, StoreError};
+use crate::store::{AfterReport, Attempt, Begun, Change, Claim, Gate, Leg, Placing, Store, StoreError};
 
 /// 2222 goes back to the queue this often at most, and not before this long.
 const SYSTEM_ERRORS: u16 = 2;
 const SYSTEM_ERROR_PAUSE: Duration = Duration::from_secs(30);
 /// The dialer as a whole waits at most this long between two tries.
 const DIALER_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What another secret key may cure.
+const KEY_TROUBLE: [Code; 4] = [Code::Dialer2112, Code::Dialer2113, Code::Dialer2116, Code::Dialer2117];
+
+/// Which secret key a line has, without telling it.
+fn key_digest(app: &App, line: &LineSettings) -> String {
+    let digest = Sha256::new().chain_update(app.store.instance_key()).chain_update(line.secret_key.expose()).finalize();
+    hex::encode(&digest[..8])
+}
+
+/// Lines that were paused because of their secret key and have another one now go on: their queue was kept.
+pub async fn resume_new_keys(app: &App) -> Result<(), StoreError> {
+    let live = app.live.load_full();
+    for line in live.lines.values() {
+        let pause = app.store.line(&line.workspace, &line.id)?.pause;
+        if pause.is_some_and(|pause| !pause.key.is_empty() && pause.key != key_digest(app, line)) {
+            tracing::info!(line.id = %line.id, "the line has a new secret key; it goes on");
+            let change = Change::ResumeLine { workspace: line.workspace.clone(), line: line.id.clone() };
+            app.store.change(app.clock.now(), "callbridge: new secret key".into(), change).await?;
+        }
+    }
+    Ok(())
+}
 
 /// Tries one claim.
 pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
@@ -39,12 +63,16 @@ pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
     let Ok(unsent) = Arc::clone(&app.unsent).acquire_owned().await else { return Ok(()) };
     let call = match app.store.begin_placing(app.clock.now(), claim, gate).await? {
         Begun::Go(call) => call,
+        Begun::Refused { code } => {
+            tracing::info!(error.code = %code, "a rule refused a call before it was placed");
+            return Ok(());
+        }
         Begun::Hold { .. } | Begun::Gone => return Ok(()),
     };
     let started = app.clock.now();
     let understood = send(app, &call, line, unsent).await;
     let now = app.clock.now();
-    let outcome = outcome(app, &call, &understood, now);
+    let outcome = outcome(app, &call, line, &understood, now);
     let attempt = attempt(app, &call, &understood, started, now);
     log(&call, &outcome);
     let unreported = call.connection.as_ref().is_some_and(|c| live.sweep.write_back_unreported.contains(c));
@@ -66,13 +94,11 @@ async fn settle(app: &App, call: &Call, outcome: Placing, attempt: Attempt, afte
 }
 
 async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphorePermit) -> Understood {
-    let test = call.labels.get("mode").is_some_and(|m| m == "test");
-    let phone = match (&call.test_phone, test) {
+    let phone = match (&call.test_phone, call.is_test()) {
         (Some(phone), _) => phone.national(),
         (None, false) => call.phone.national(),
         (None, true) => {
-            let detail = "test mode: nothing was dialled (the connection has no test_phone)".to_owned();
-            return Understood { meaning: Meaning::Refused(Code::ConnectionOff), status: None, detail };
+            return Understood { meaning: Meaning::Refused(Code::TestMode), status: None, detail: String::new() };
         }
     };
     let body = CallOne {
@@ -90,9 +116,10 @@ async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphor
 }
 
 /// From what the answer means to what is written.
-fn outcome(app: &App, call: &Call, understood: &Understood, now: Time) -> Placing {
+fn outcome(app: &App, call: &Call, line: &LineSettings, understood: &Understood, now: Time) -> Placing {
     let detail = understood.detail.clone();
-    let pause = |code, until| Pause { code, since: now, until, by: String::new(), detail: detail.clone() };
+    let key = |code| if KEY_TROUBLE.contains(&code) { key_digest(app, line) } else { String::new() };
+    let pause = |code, until| Pause { code, since: now, until, by: String::new(), detail: detail.clone(), key: key(code) };
     match &understood.meaning {
         Meaning::Taken => Placing::Taken,
         Meaning::Refused(code) => Placing::Refused { code: *code, detail },

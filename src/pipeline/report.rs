@@ -1,13 +1,19 @@
 //! Takes the phone's report: found by the URL's token, stored, answered. Repeats are data, not errors.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::app::App;
-use super::token;
-use crate::domain::call::Call;
+use super::app::{App, Wired};
+use super::{token, wish};
+use crate::domain::after;
+use crate::domain::call::{Call, Hold, Origin};
+use crate::domain::id::CallId;
 use crate::domain::phone;
 use crate::domain::report::Report;
+use crate::domain::time::Time;
+use crate::error::Code;
 use crate::failpoint;
 use crate::store::{AfterReport, Reported, Store, StoreError};
 
@@ -20,8 +26,6 @@ pub enum Received {
     Stored(Reported),
     /// No such token: nothing was done.
     Unknown,
-    /// The body holds no report: the sender is told why, nothing is kept.
-    Unreadable(String),
 }
 
 /// Takes one report.
@@ -32,31 +36,56 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     if call.placing_at.is_some_and(|at| now.since(at) > app.tuning.report_deadline + TOKEN_KEPT) {
         return Ok(Received::Unknown);
     }
-    let report = match Report::read(&body) {
-        Ok(report) => report,
-        Err(error) => return Ok(Received::Unreadable(error.to_string())),
-    };
-    let mismatch = mismatch(&call, &report);
-    if mismatch {
+    // The phone has spoken, in words we do not read: its body is kept for a person, and the call is over all the same.
+    let report =
+        Report::read(&body).inspect_err(|error| tracing::warn!(call.id = %id, error = %error, "a report cannot be read; it is stored and flagged")).ok();
+    let mismatch = report.as_ref().is_none_or(|report| mismatch(&call, report));
+    if mismatch && report.is_some() {
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
+    let wired = call.connection.as_ref().and_then(|c| app.connection(c));
+    let ruled = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| rules(app, wired, &call, report, now));
+    let (set, again) = ruled.unwrap_or_default();
     let after = AfterReport {
-        write_back_after: call
-            .connection
-            .as_ref()
-            .and_then(|c| app.connection(c))
-            .filter(|w| !w.connection.write_back.is_empty())
-            .map(|_| app.tuning.report_settle),
+        learn_do_not_call: wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call),
+        write_back_after: wired.filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
+        set,
+        again,
     };
-    let reported = app.store.report(now, id, body, Some(report), after).await?;
+    let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
     if reported == Reported::NeverSent {
         tracing::error!(call.id = %id, "a report came for a call that was never sent; it is stored and changes nothing");
     }
     Ok(Received::Stored(reported))
+}
+
+/// What the connection's rules make of this report: values, and one call more.
+fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (BTreeMap<String, String>, Option<Box<Call>>) {
+    let connection = &wired.connection;
+    let decision = after::decide(&connection.after, report);
+    let (done, hours) = after::tried(&call.origin);
+    let Some(again) = decision.again.filter(|again| done < again.times) else { return (decision.set, None) };
+    let mut hours = hours.to_vec();
+    hours.push(after::hour_of(connection, call.placing_at.unwrap_or(now)));
+    let at = after::next_time(&again, connection, &hours, now);
+    let origin = Origin::Again { of: call.id, round: done + 1, hours };
+    let mut next = wish::blank(CallId::from_uuid(app.clock.uuid()), call.workspace.clone(), origin, call.phone.clone(), at, now);
+    next.connection.clone_from(&call.connection);
+    next.record.clone_from(&call.record);
+    next.owner.clone_from(&call.owner);
+    next.customer.clone_from(&call.customer);
+    next.lines.clone_from(&call.lines);
+    next.plugin_hash.clone_from(&call.plugin_hash);
+    next.interactive = false;
+    let live = app.live.load();
+    next.expires_at = live.policy(Some(&connection.id), &call.workspace).map_or(at, |policy| policy.expires(false, at, now));
+    next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
+    wish::test_mode(&mut next, connection);
+    (decision.set, Some(Box::new(next)))
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

@@ -1,5 +1,7 @@
 //! The context of write-back templates, built from what is known of a call: every declared name is there, null when absent.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::note::Note;
@@ -8,12 +10,17 @@ use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
 use crate::domain::time::Time;
 
+/// Times in notes, where a connection says nothing else.
+const ZONE: &str = "Asia/Ho_Chi_Minh";
+
 /// What templates may know of a call.
 #[derive(Debug, Clone, Default)]
 pub struct CallFacts {
     pub id: String,
     pub state: String,
     pub line: String,
+    /// What people call the line.
+    pub line_name: String,
     pub connection: String,
     pub created_at: Option<Time>,
     pub placed_at: Option<Time>,
@@ -22,6 +29,21 @@ pub struct CallFacts {
     /// The code of a refusal, and its sentence in the connection's language.
     pub refusal: Option<String>,
     pub reason: Option<String>,
+    /// What `receive.keep` kept of the delivery.
+    pub kept: BTreeMap<String, String>,
+    /// What the person who reads that can do.
+    pub advice: Option<String>,
+    /// Of the connection; empty reads as Vietnam's.
+    pub time_zone: String,
+    /// Test mode, and the number that was called instead of the customer's.
+    pub test: bool,
+    pub test_phone: Option<String>,
+    /// Set from the second call of a row that a rule made.
+    pub round: Option<u32>,
+    /// When a rule will have the customer called again.
+    pub again_at: Option<Time>,
+    /// What the connection's rules say about this result, by name.
+    pub after: Map<String, Json>,
 }
 
 /// What templates may know of the newest report.
@@ -59,10 +81,14 @@ impl WriteBack<'_> {
                 "gender": customer.gender, "info": text(&customer.info)
             },
             "call": {
-                "id": text(&call.id), "state": text(&call.state), "line": text(&call.line), "connection": text(&call.connection),
+                "id": text(&call.id), "state": text(&call.state), "line": text(&call.line),
+                "line_name": text(if call.line_name.is_empty() { &call.line } else { &call.line_name }), "connection": text(&call.connection),
                 "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
-                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason
+                "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason, "advice": call.advice,
+                "time_zone": text(&call.time_zone).unwrap_or(ZONE), "test": call.test, "test_phone": call.test_phone,
+                "round": call.round, "again_at": time(call.again_at)
             },
+            "after": if call.after.is_empty() { Json::Null } else { Json::Object(call.after.clone()) },
             "report": self.report_json(),
             "language": self.language
         })
@@ -74,6 +100,7 @@ impl WriteBack<'_> {
         if let Json::Object(map) = &mut context {
             map.insert("note".to_owned(), json!({"text": note.text, "html": note.html, "markdown": note.markdown, "title": note.title}));
             map.insert("entry".to_owned(), json!({"id": entry}));
+            map.insert("event".to_owned(), json!(self.call.kept));
             map.insert("steps".to_owned(), Json::Object(steps.clone()));
         }
         context

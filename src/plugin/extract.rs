@@ -1,37 +1,24 @@
 //! From bytes to fields: decode a body, split it into items, read what is wanted of one.
 
-use percent_encoding::percent_decode;
-use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::Params;
-use super::manifest::{BodyKind, Content, Field};
-use super::plugin::{Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
+use super::body::{self, ParseError};
+use super::manifest::Field;
+use super::plugin::{Changed, Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
+use super::select::{Misfit, Peeked, Select, pairs};
+use super::split::{Piece, pieces};
 use super::template::{RenderError, Scope};
-use super::value::{Source, all};
+use super::value::{Source, all, text_of};
+use super::verify::{Evidence, Held, Scheme, VerifyError, verify};
 use crate::domain::event::Delivery;
 use crate::domain::record::{Customer, Gender, RecordRef};
 use crate::domain::time::Time;
 use crate::error::Code;
-
-/// The deepest nesting that is read.
-pub const MAX_DEPTH: usize = 64;
-/// The most items of one delivery.
-pub const MAX_ITEMS: usize = 500;
-/// The most pairs of one form.
-const MAX_PAIRS: usize = 2_000;
-
-/// A body that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {detail}")]
-pub struct ParseError {
-    pub code: Code,
-    pub detail: String,
-}
-
-fn unreadable(code: Code, detail: impl Into<String>) -> ParseError {
-    ParseError { code, detail: detail.into() }
-}
 
 /// The variant that fits, and the body if it had to be read to know that.
 #[derive(Debug)]
@@ -66,6 +53,14 @@ pub struct Mapped {
     pub consent: Option<bool>,
     /// `own_write` or `filter`.
     pub ignored: Option<&'static str>,
+    /// What write-back needs of the delivery.
+    pub keep: BTreeMap<String, String>,
+    /// What a trigger may test beside these fields.
+    pub fields: BTreeMap<String, String>,
+    /// Which fields changed, where the CRM says so.
+    pub changed: Option<Vec<String>>,
+    /// Ignored for so long after a write of ours to the same record.
+    pub quiet: Option<Duration>,
 }
 
 impl Mapped {
@@ -93,82 +88,98 @@ pub struct MapError {
 
 impl Plugin {
     /// The first variant that fits. The body is parsed only where a condition needs its content.
-    pub fn select(&self, delivery: &Delivery) -> Result<Selected<'_>, Code> {
-        let mut body: Option<Json> = None;
-        let mut parsed_as = None;
+    pub fn select(&self, delivery: &Delivery, params: &Params) -> Result<Selected<'_>, Code> {
+        let mut peeked = Peeked::default();
         let mut wrong_method = false;
         for variant in &self.variants {
-            let place = variant.select.tail.as_ref().is_none_or(|tail| tail == &delivery.tail);
-            if !place || !variant.select.query.iter().all(|(name, value)| query_value(&delivery.query, name).as_deref() == Some(value)) {
-                continue;
+            match variant.select.fits(delivery, params, &self.manifest.empty, &mut peeked) {
+                Ok(()) => return Ok(Selected { variant, body: peeked.take(&variant.select, delivery) }),
+                // A variant that nothing can be sent to, as polled items, is no other method.
+                Err(misfit) => wrong_method |= misfit == Misfit::Method && !variant.select.methods.is_empty(),
             }
-            if !variant.methods.iter().any(|method| method == &delivery.method) {
-                wrong_method = true;
-                continue;
-            }
-            if variant.select.content.is_some_and(|content| shape(variant.body, delivery) != Some(content)) {
-                continue;
-            }
-            let kind = sniffed(variant.body, delivery);
-            if let Some(has) = &variant.select.has {
-                if parsed_as != Some(kind) {
-                    parsed_as = Some(kind);
-                    body = decode(kind, delivery).ok();
-                }
-                if body.as_ref().is_none_or(|body| has.query(body).is_empty()) {
-                    continue;
-                }
-            }
-            // What one variant parsed to look into, the next need not parse again.
-            let body = if parsed_as == Some(kind) { body } else { None };
-            return Ok(Selected { variant, body });
         }
         Err(if wrong_method { Code::MethodNotAllowed } else { Code::NoVariant })
     }
 
-    /// Whether the delivery is believed. Its own time counts as now.
-    pub fn verify(&self, variant: &Variant, delivery: &Delivery, params: &Params) -> Result<(), super::verify::VerifyError> {
-        super::verify::verify(&variant.verify, delivery, params)
+    /// Whether the delivery is believed, and by which scheme. Its own time counts as now. `body`: where it was read already.
+    pub fn verify(&self, variant: &Variant, delivery: &Delivery, body: Option<&Json>, params: &Params) -> Result<Held, VerifyError> {
+        let read = match body {
+            None if variant.verify.iter().any(Scheme::reads_body) => self.parse(variant, delivery).ok(),
+            _ => None,
+        };
+        verify(&variant.verify, &Evidence { delivery, body: body.or(read.as_ref()), params })
     }
 
     /// Decodes the body as the variant says.
     pub fn parse(&self, variant: &Variant, delivery: &Delivery) -> Result<Json, ParseError> {
-        decode(variant.body, delivery)
+        body::decode(variant.select.reading(), delivery)
     }
 
-    /// The items inside a body; at most 500.
-    pub fn split(&self, variant: &Variant, body: Json) -> Result<Vec<Json>, ParseError> {
-        let items = match (&variant.split, body) {
-            (None, body) => vec![body],
-            (Some((_, true)), Json::Array(list)) => list,
-            (Some((path, _)), body) => path.query(&body).all().into_iter().cloned().collect(),
-        };
-        match items.len() {
-            0..=MAX_ITEMS => Ok(items),
-            n => Err(unreadable(Code::TooManyItems, format!("{n} records"))),
-        }
+    /// Where the items are inside a body; at most 500.
+    pub fn split(&self, variant: &Variant, body: &Json) -> Result<Vec<Piece>, ParseError> {
+        pieces(&variant.split, body)
     }
 
     /// Reads an item: before look-ups, so only what it says itself.
-    pub fn map(&self, variant: &Variant, item: &Json, context: &MapContext<'_>) -> Result<Mapped, MapError> {
-        let query: Vec<(String, String)> = url::form_urlencoded::parse(context.query.as_bytes()).into_owned().collect();
+    pub fn map(&self, variant: &Variant, piece: &Piece, context: &MapContext<'_>) -> Result<Mapped, MapError> {
+        let query = pairs(context.query);
+        let item = piece.item(context.body);
+        let around = json!({"place": piece.keys});
         let scope = Scope {
             params: Some(context.params),
             item: Some(item),
+            parent: Some(piece.parent(context.body)),
             body: Some(context.body),
             query: Some(&query),
             headers: Some(context.headers),
             lookups: Some(context.lookups),
+            whole: Some(&around),
             ..Scope::default()
         };
         let source = Source { document: item, scope, empty: &self.manifest.empty };
-        let mut mapped = Mapped::default();
+        let mut mapped = Mapped { quiet: variant.quiet, ..Mapped::default() };
         fill(&variant.map, &source, &mut mapped)?;
         if mapped.event_id.is_none() {
-            mapped.event_id = Some(item_hash(&variant.name, item));
+            mapped.event_id = Some(item_hash(&variant.name, piece, item));
         }
+        mapped.keep = texts(&variant.keep, &source, "keep")?;
+        mapped.fields = texts(&variant.fields, &source, "fields")?;
+        mapped.changed = variant.changed.as_ref().map(|changed| changed.fields(item));
         mapped.ignored = ignored(&variant.ignore, &source).map_err(|source| MapError { field: "ignore", source })?;
+        if mapped.ignored.is_none() && only_ours(&variant.only_changed, mapped.changed.as_deref()) {
+            mapped.ignored = Some("own_write");
+        }
         Ok(mapped)
+    }
+}
+
+fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
+    let text = |value: &super::value::Value| value.text(source).map_err(|source| MapError { field, source });
+    values.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
+}
+
+/// Whether nothing but fields that we write ourselves changed. Where nobody knows what changed, it may be anything.
+fn only_ours(ours: &[String], changed: Option<&[String]>) -> bool {
+    !ours.is_empty() && changed.is_some_and(|changed| !changed.is_empty() && changed.iter().all(|name| ours.contains(name)))
+}
+
+impl Changed {
+    fn fields(&self, item: &Json) -> Vec<String> {
+        match self {
+            Changed::Names(path) => path.query(item).all().into_iter().map(text_of).filter(|name| !name.is_empty()).collect(),
+            Changed::Keys(path) => path.query(item).all().into_iter().filter_map(Json::as_object).flat_map(|map| map.keys().cloned()).collect(),
+        }
+    }
+}
+
+/// Reads a body where it was not read on the way.
+pub(super) trait ParseOr {
+    fn or_parse(self, select: &Select, delivery: &Delivery) -> Result<Json, ParseError>;
+}
+
+impl ParseOr for Option<Json> {
+    fn or_parse(self, select: &Select, delivery: &Delivery) -> Result<Json, ParseError> {
+        self.map_or_else(|| body::decode(select.reading(), delivery), Ok)
     }
 }
 
@@ -246,172 +257,16 @@ fn read_moment(at: &OccurredAt, text: &str) -> Option<Time> {
     }
 }
 
-/// The id of an item that has none: the same delivery again gives the same.
-fn item_hash(variant: &str, item: &Json) -> String {
+/// The id of an item that has none: the same delivery again gives the same, and two of one batch that say the same do too.
+fn item_hash(variant: &str, piece: &Piece, item: &Json) -> String {
     let mut hash = Sha256::new();
     hash.update(variant);
     hash.update([0]);
     hash.update(item.to_string());
+    // What the keys on the way say belongs to the item; at which place of a list it stood does not.
+    for key in piece.keys.iter().filter(|key| key.parse::<usize>().is_err()) {
+        hash.update([0]);
+        hash.update(key);
+    }
     format!("sha256:{}", hex::encode(&hash.finalize()[..16]))
-}
-
-fn query_value(query: &str, name: &str) -> Option<String> {
-    url::form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
-}
-
-/// What kind of JSON a body begins like.
-fn peek(body: &[u8]) -> Option<Content> {
-    match without_bom(body).iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => Some(Content::Array),
-        Some(b'{') => Some(Content::Object),
-        _ => None,
-    }
-}
-
-/// Whether the body is a list or one record; a form always is one record.
-fn shape(kind: BodyKind, delivery: &Delivery) -> Option<Content> {
-    match kind {
-        BodyKind::Json => peek(&delivery.body),
-        BodyKind::Form | BodyKind::Multipart | BodyKind::Xml | BodyKind::Query => Some(Content::Object),
-        BodyKind::Sniff => peek(&delivery.body).or(Some(Content::Object)),
-    }
-}
-
-fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
-}
-
-/// JSON where a body of any kind turns out to be JSON.
-fn sniffed(kind: BodyKind, delivery: &Delivery) -> BodyKind {
-    let content_type = content_type(delivery);
-    let json = kind == BodyKind::Sniff && !content_type.contains("multipart/") && !content_type.contains("form-urlencoded") && peek(&delivery.body).is_some();
-    if json { BodyKind::Json } else { kind }
-}
-
-fn content_type(delivery: &Delivery) -> String {
-    delivery.header("content-type").unwrap_or_default().to_ascii_lowercase()
-}
-
-fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
-    let content_type = content_type(delivery);
-    match kind {
-        BodyKind::Json => decode_json(&delivery.body).map_err(|error| match error.code {
-            Code::BadJson if content_type.contains("form") || content_type.contains("xml") => {
-                unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON"))
-            }
-            _ => error,
-        }),
-        BodyKind::Form => decode_form(&delivery.body),
-        BodyKind::Query => decode_form(delivery.query.as_bytes()),
-        BodyKind::Multipart | BodyKind::Xml => Err(unreadable(Code::WrongContentType, "multipart and XML bodies are not read")),
-        BodyKind::Sniff => match (peek(&delivery.body), content_type.contains("form-urlencoded")) {
-            _ if content_type.contains("multipart/") => Err(unreadable(Code::WrongContentType, "multipart bodies are not read")),
-            (None, false) if !delivery.body.is_empty() && !may_be_a_form(&content_type) => {
-                Err(unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON or a form")))
-            }
-            (None, _) if delivery.body.is_empty() => decode_form(delivery.query.as_bytes()),
-            (_, true) | (None, _) => decode_form(&delivery.body),
-            (Some(_), false) => decode_json(&delivery.body),
-        },
-    }
-}
-
-/// Scripts that post a form say nothing, `text/plain` or JSON as often as the right type; XML or a picture is never a form.
-fn may_be_a_form(content_type: &str) -> bool {
-    content_type.is_empty() || content_type.starts_with("text/plain") || content_type.contains("json")
-}
-
-/// One JSON document in UTF-8, at most 64 levels deep.
-pub fn decode_json(body: &[u8]) -> Result<Json, ParseError> {
-    let body = without_bom(body);
-    let text = std::str::from_utf8(body).map_err(|error| unreadable(Code::BadEncoding, format!("byte {}", error.valid_up_to())))?;
-    if too_deep(body) {
-        return Err(unreadable(Code::TooDeep, format!("more than {MAX_DEPTH} levels")));
-    }
-    serde_json::from_str(text).map_err(|error| unreadable(Code::BadJson, format!("line {} column {}", error.line(), error.column())))
-}
-
-/// Counts brackets outside strings, before anything is built.
-fn too_deep(body: &[u8]) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in body {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// A form, with PHP's brackets unfolded: `a[b][c]=v`, `a[]=v`; a repeated plain name gives a list.
-pub fn decode_form(body: &[u8]) -> Result<Json, ParseError> {
-    let mut root = Map::new();
-    for (count, pair) in without_bom(body).split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).enumerate() {
-        if count >= MAX_PAIRS {
-            return Err(unreadable(Code::BadForm, format!("more than {MAX_PAIRS} fields")));
-        }
-        let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        let (name, value) = (form_text(&pair[..at])?, form_text(pair.get(at + 1..).unwrap_or_default())?);
-        let keys = form_keys(&name);
-        if keys.len() > MAX_DEPTH {
-            return Err(unreadable(Code::TooDeep, format!("more than {MAX_DEPTH} levels")));
-        }
-        insert(&mut root, &keys, value);
-    }
-    let mut json = Json::Object(root);
-    lists(&mut json, true);
-    Ok(json)
-}
-
-fn form_text(bytes: &[u8]) -> Result<String, ParseError> {
-    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    let decoded = percent_decode(&spaced).decode_utf8().map_err(|_| unreadable(Code::BadEncoding, "a form field is not UTF-8"))?;
-    Ok(decoded.into_owned())
-}
-
-/// `a[b][]` → `a`, `b`, ``.
-fn form_keys(name: &str) -> Vec<String> {
-    let Some((first, rest)) = name.split_once('[').filter(|(first, rest)| !first.is_empty() && rest.ends_with(']')) else { return vec![name.to_owned()] };
-    let inner = rest.strip_suffix(']').unwrap_or(rest);
-    std::iter::once(first).chain(inner.split("][")).map(str::to_owned).collect()
-}
-
-fn insert(map: &mut Map<String, Json>, keys: &[String], value: String) {
-    let Some((key, rest)) = keys.split_first() else { return };
-    let key = if key.is_empty() { map.len().to_string() } else { key.clone() };
-    if rest.is_empty() {
-        match map.get_mut(&key) {
-            Some(Json::Array(list)) => list.push(value.into()),
-            Some(old) => *old = Json::Array(vec![old.take(), value.into()]),
-            None => {
-                map.insert(key, value.into());
-            }
-        }
-        return;
-    }
-    let slot = map.entry(key).or_insert_with(|| Json::Object(Map::new()));
-    if !slot.is_object() {
-        *slot = Json::Object(Map::new());
-    }
-    if let Json::Object(inner) = slot {
-        insert(inner, rest, value);
-    }
-}
-
-/// Makes lists of the maps whose keys are 0, 1, 2 …
-fn lists(json: &mut Json, root: bool) {
-    let Json::Object(map) = json else { return };
-    map.values_mut().for_each(|value| lists(value, false));
-    if !root && !map.is_empty() && map.keys().enumerate().all(|(index, key)| *key == index.to_string()) {
-        *json = Json::Array(std::mem::take(map).into_iter().map(|(_, value)| value).collect());
-    }
 }

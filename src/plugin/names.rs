@@ -20,6 +20,11 @@ impl Shape {
         Shape::Object(entries.into_iter().map(|(name, shape)| (name.into(), shape)).collect())
     }
 
+    /// Exactly the names of this sample.
+    pub fn of_sample(sample: Json) -> Shape {
+        Shape::leaves(sample)
+    }
+
     fn leaves(sample: Json) -> Shape {
         match sample {
             Json::Object(map) => {
@@ -60,9 +65,14 @@ impl Shape {
     }
 }
 
-/// `param.<id>` only: bases, auth, secrets.
-pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>) -> Shape {
-    Shape::object([("param", Shape::object(ids.into_iter().map(|id| (id, Shape::Leaf(json!("1"))))))])
+/// `param.<id>` and `captured.<name>`: bases, auth, secrets; and what is kept of deliveries, which only write-back sees.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>, kept: impl IntoIterator<Item = &'a str>) -> Shape {
+    let leaf = |name| (name, Shape::Leaf(json!("1")));
+    Shape::object([
+        ("param", Shape::object(ids.into_iter().map(leaf))),
+        ("captured", Shape::object(captured.into_iter().map(leaf))),
+        ("event", Shape::object(kept.into_iter().map(leaf))),
+    ])
 }
 
 fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
@@ -78,15 +88,30 @@ fn lookups(names: &[String]) -> Shape {
     Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
 }
 
+/// Without what is known only once there is a call.
+fn before(params: &Shape) -> Shape {
+    let mut shape = params.clone();
+    if let Shape::Object(map) = &mut shape {
+        map.remove("event");
+    }
+    shape
+}
+
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
-    with(params, [("item", Shape::Open), ("body", Shape::Open), ("query", Shape::Open), ("header", Shape::Open)])
+    let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
+    with(&before(params), open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
+}
+
+/// `answers`: what the sender is told.
+pub fn answer(params: &Shape) -> Shape {
+    with(params, [("query", Shape::Open), ("event", Shape::leaves(json!({"id": "1"})))])
 }
 
 /// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
 pub fn lookup(params: &Shape, names: &[String]) -> Shape {
     let record = Shape::leaves(json!({"type": "1", "id": "1"}));
-    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+    with(&before(params), [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
 }
 
 /// A poll's request, cursor and conditions.
@@ -107,6 +132,7 @@ pub fn write_back(params: &Shape, steps: &BTreeMap<String, Vec<String>>) -> Shap
     let mut shape = with(params, [("steps", steps)]);
     if let (Shape::Object(map), Shape::Object(more)) = (&mut shape, Shape::leaves(sample())) {
         map.extend(more);
+        map.insert("after".to_owned(), Shape::Open);
     }
     shape
 }
@@ -117,6 +143,7 @@ pub fn note() -> Shape {
     if let Shape::Object(map) = &mut shape {
         map.remove("note");
         map.remove("entry");
+        map.insert("after".to_owned(), Shape::Open);
     }
     shape
 }
@@ -128,9 +155,10 @@ fn sample() -> Json {
         "owner": "1",
         "customer": {"phone": "0912345678", "phone_e164": "+84912345678", "phone_national": "0912345678", "name": "1", "gender": "female", "info": "1"},
         "call": {
-            "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "connection": "1",
+            "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "line_name": "1", "connection": "1",
             "created_at": "2026-11-22T03:20:30Z", "placed_at": "2026-11-22T03:20:31Z", "started_at": "2026-11-22T03:20:35Z",
-            "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1"
+            "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1", "advice": "1",
+            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z"
         },
         "report": {
             "disposition": "answered", "interest": "interested", "call_status": 1, "sim": "1", "call_seconds": 95, "answer_seconds": 74,

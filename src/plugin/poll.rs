@@ -7,9 +7,9 @@ use serde_json::{Value as Json, json};
 use serde_json_path::JsonPath;
 
 use super::Params;
+use super::body::decode_json;
 use super::compile::Compiler;
 use super::compose::ComposeError;
-use super::extract::decode_json;
 use super::manifest::{At, Manifest, PollSpec};
 use super::names::{self, Shape};
 use super::plugin::{Plugin, Request};

@@ -22,26 +22,26 @@ use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
 use crate::secrets::Keyring;
 
-const T0: Time = Time(1_795_338_022_000);
+pub(super) const T0: Time = Time(1_795_338_022_000);
 
-fn at(secs: u64) -> Time {
+pub(super) fn at(secs: u64) -> Time {
     T0.plus(Duration::from_secs(secs))
 }
 
-struct Fixture {
-    store: SledStore,
+pub(super) struct Fixture {
+    pub(super) store: SledStore,
     dir: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         Self { store, dir }
     }
 
     /// Ends the process's hold on the store and opens it again.
-    fn reopened(self) -> Self {
+    pub(super) fn reopened(self) -> Self {
         let Fixture { store, dir } = self;
         drop(store);
         // The committer thread lets go of the directory when it notices that nobody sends any more.
@@ -54,14 +54,14 @@ impl Fixture {
         Self { store, dir }
     }
 
-    async fn event(&self, n: u8) -> EventId {
+    pub(super) async fn event(&self, n: u8) -> EventId {
         let event = event(n);
         self.store.accept(T0, event.clone(), Bytes::from(vec![n; 40_000])).await.unwrap();
         event.id
     }
 
     /// An event whose one item gave a queued call on line `a`.
-    async fn queued(&self, n: u8) -> CallId {
+    pub(super) async fn queued(&self, n: u8) -> CallId {
         let id = self.event(n).await;
         let tasks = self.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
         assert_eq!(tasks.len(), 1);
@@ -69,7 +69,7 @@ impl Fixture {
         settled.called[0]
     }
 
-    async fn placing(&self, n: u8, now: Time) -> CallId {
+    pub(super) async fn placing(&self, n: u8, now: Time) -> CallId {
         let id = self.queued(n).await;
         let claims = self.store.next_calls(now, 10).claims;
         assert_eq!(claims.len(), 1, "the line is free");
@@ -77,44 +77,44 @@ impl Fixture {
         id
     }
 
-    async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
+    pub(super) async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
         self.store.end_placing(now, id, outcome, attempt(1), after()).await.unwrap().unwrap()
     }
 
-    fn call(&self, id: CallId) -> Call {
+    pub(super) fn call(&self, id: CallId) -> Call {
         self.store.call(id).unwrap().unwrap()
     }
 
-    fn counter(&self, name: &str) -> i64 {
+    pub(super) fn counter(&self, name: &str) -> i64 {
         self.store.stats(&WorkspaceId::default()).unwrap().counters.get(name).copied().unwrap_or(0)
     }
 }
 
-fn open(dir: &std::path::Path) -> SledStore {
+pub(super) fn open(dir: &std::path::Path) -> SledStore {
     let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
     store.configure(vec![line("a", 1)], pools(), T0);
     store
 }
 
-fn line(id: &str, slots: u32) -> LinePolicy {
+pub(super) fn line(id: &str, slots: u32) -> LinePolicy {
     LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
 }
 
 /// Everything goes over line `a`.
-fn pools() -> Vec<Pool> {
+pub(super) fn pools() -> Vec<Pool> {
     let ids = [PoolId::Connection("c".into()), PoolId::Workspace(WorkspaceId::default()), PoolId::Gateway(WorkspaceId::default(), "shop".into())];
     ids.into_iter().map(|id| Pool::first(id, vec!["a".into()])).collect()
 }
 
-fn gate() -> Gate {
+pub(super) fn gate() -> Gate {
     Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into(), sweep: SweepPolicy::default() }
 }
 
-fn after() -> AfterReport {
-    AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), mismatch: false }
+pub(super) fn after() -> AfterReport {
+    AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), ..AfterReport::default() }
 }
 
-fn event(n: u8) -> Event {
+pub(super) fn event(n: u8) -> Event {
     Event {
         id: EventId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -133,7 +133,7 @@ fn event(n: u8) -> Event {
     }
 }
 
-fn call(n: u8) -> Call {
+pub(super) fn call(n: u8) -> Call {
     Call {
         id: CallId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -148,6 +148,7 @@ fn call(n: u8) -> Call {
         lines: Vec::new(),
         line: None,
         interactive: false,
+        consent: None,
         test_phone: None,
         wished_at: T0,
         created_at: T0,
@@ -167,6 +168,7 @@ fn call(n: u8) -> Call {
         report_digests: Vec::new(),
         report_mismatch: false,
         write_back: WriteBack::default(),
+        after: Default::default(),
         plugin_hash: String::new(),
         public_url: String::new(),
         forward: None,
@@ -174,7 +176,7 @@ fn call(n: u8) -> Call {
     }
 }
 
-fn mapped(n: u8, index: u16) -> MappedItem {
+pub(super) fn mapped(n: u8, index: u16) -> MappedItem {
     MappedItem {
         index,
         item: Item { outcome: Outcome::Waiting, record: RecordRef::default(), customer: Customer::default(), at: T0 },
@@ -182,10 +184,12 @@ fn mapped(n: u8, index: u16) -> MappedItem {
         event_key: Some((format!("key-{n}"), Duration::from_secs(3600))),
         duplicate_window: Some(Duration::from_secs(600)),
         lookup_due: None,
+        exposed: None,
+        tell: None,
     }
 }
 
-fn attempt(n: u8) -> Attempt {
+pub(super) fn attempt(n: u8) -> Attempt {
     Attempt {
         id: AttemptId([n; 16]),
         leg: Leg::Place,
@@ -197,6 +201,29 @@ fn attempt(n: u8) -> Attempt {
         detail: String::new(),
         next_at: None,
     }
+}
+
+#[tokio::test]
+async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
+    let f = Fixture::new();
+    let pool = Pool { advertises: true, ..pools().remove(0) };
+    f.store.configure(vec![line("a", 1)], vec![pool], T0);
+    let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
+    for n in 1..=3u8 {
+        let now = at(u64::from(n) * 600);
+        let id = f.placing(n, now).await;
+        f.end(id, Placing::Taken, now).await;
+        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
+        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
+        let again = AfterReport { body_digest: format!("again{n}"), ..after };
+        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
+    }
+    f.queued(4).await;
+    let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
+    let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
+    assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
+    assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
+    assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
 }
 
 #[tokio::test]
@@ -293,7 +320,7 @@ async fn a_report_that_is_faster_than_the_answer_ends_the_call() {
 async fn line_trouble_pauses_the_line_and_keeps_its_queue() {
     let f = Fixture::new();
     let id = f.placing(1, T0).await;
-    let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new() };
+    let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new(), key: String::new() };
     assert_eq!(f.end(id, Placing::LineTrouble { pause }, T0).await.state, State::Queued);
     assert!(f.store.next_calls(at(60), 10).claims.is_empty());
     assert_eq!(f.store.waiting(&"a".into()), 1);
@@ -343,9 +370,9 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
     f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
     f.store.configure(vec![line("a", 1)], pools(), T0);
-    let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
+    let swept = f.store.sweep(at(86_400 * 9 / 8), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
-    assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
+    assert!(f.store.next_calls(at(98_000), 10).claims.is_empty());
 }
 
 #[tokio::test]
@@ -409,8 +436,8 @@ async fn the_states_sum_to_the_calls() {
     for n in 1..=3 {
         f.queued(n).await;
     }
-    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap();
-    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap(), Changed::Denied(_)));
+    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap();
+    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap(), Changed::Denied(_)));
     let stats = f.store.stats(&WorkspaceId::default()).unwrap();
     let sum = |prefix: &str| stats.counters.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<i64>();
     assert_eq!((sum("calls.state."), sum("calls.origin."), sum("items.")), (3, 3, 3));
@@ -428,6 +455,28 @@ async fn an_idempotency_key_makes_one_call() {
     assert_eq!(f.store.create_call(at(59), new(2)).await.unwrap(), Made::Existing(CallId([1; 16])));
     assert_eq!(f.store.create_call(at(60), new(3)).await.unwrap(), Made::Call(CallId([3; 16])));
     assert_eq!(f.store.prune(at(600)).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_of_an_earlier_placing_changes_nothing() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let again = Placing::SystemError { not_before: at(30) };
+    assert_eq!(f.end(id, again.clone(), T0).await.state, State::Queued);
+    let claims = f.store.next_calls(at(30), 10).claims;
+    assert!(matches!(f.store.begin_placing(at(30), claims[0].clone(), gate()).await.unwrap(), Begun::Go(call) if call.placings == 2));
+    // The first outcome once more, as after a store error behind which it had been kept.
+    let call = f.store.end_placing(at(31), id, again, attempt(1), after()).await.unwrap().unwrap();
+    assert_eq!(call.state, State::Placing, "it would be dialled again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_and_spoils_nothing() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let report = Report { notes: "x".repeat(40_000), ..Report::default() };
+    assert!(matches!(f.store.report(T0, id, Bytes::from_static(b"{}"), Some(report), after()).await, Err(StoreError::Record(_))));
+    assert_eq!(f.call(id).state, State::Placing);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CallId, ConnectionId, EventId, SourceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, SourceId};
 use crate::domain::time::Time;
 
 /// The kinds of work, each with its own queue so that a backlog of one does not stop another.
@@ -18,14 +18,16 @@ pub enum TaskKind {
     WriteBack = 3,
     /// Send a drop-in call's report to its caller.
     Forward = 4,
+    /// Tell receivers of an alert.
+    Alert = 5,
     /// Fetch records from a CRM. It is never done.
-    Poll = 5,
+    Poll = 6,
 }
 
 impl TaskKind {
-    pub const ALL: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Poll];
+    pub const ALL: [TaskKind; 6] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert, TaskKind::Poll];
     /// Those that come to an end.
-    pub const ENDING: [TaskKind; 4] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward];
+    pub const ENDING: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert];
 
     /// Its place in arrays over [`TaskKind::ALL`].
     pub fn index(self) -> usize {
@@ -40,6 +42,7 @@ pub enum Subject {
     Event(EventId),
     Item(EventId, u16),
     Call(CallId),
+    Alert(AlertId),
     Source(SourceId),
 }
 

@@ -8,14 +8,20 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::codec::BadRecord;
+use super::rules::Rules;
 use super::task::{Subject, Task, TaskKind};
+use crate::domain::alert::{About, Alert};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
+use crate::domain::rate::Rate;
 use crate::domain::report::Report;
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
+use crate::domain::secret::SecretText;
 use crate::domain::source::{Source, SourceKey};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -55,6 +61,10 @@ pub struct MappedItem {
     pub duplicate_window: Option<Duration>,
     /// The item waits for a lookup that is due then.
     pub lookup_due: Option<Time>,
+    /// It came by a public address: calls to one number are capped, by the address's own count.
+    pub exposed: Option<(String, Rate)>,
+    /// A refusal is to stand on its record; the same one of the same record and number is told once in this time.
+    pub tell: Option<Duration>,
 }
 
 /// What a finished mapping came to.
@@ -95,6 +105,10 @@ pub enum Begun {
     Hold {
         code: Code,
         until: Option<Time>,
+    },
+    /// A rule refuses it: it is over.
+    Refused {
+        code: Code,
     },
     /// It is no longer queued.
     Gone,
@@ -178,6 +192,12 @@ pub struct AfterReport {
     pub settle: Duration,
     pub body_digest: String,
     pub mismatch: bool,
+    /// A customer who was not interested goes on the do-not-call list.
+    pub learn_do_not_call: bool,
+    /// What the connection's rules say about this result.
+    pub set: BTreeMap<String, String>,
+    /// One call more that they want, unless an earlier report made it.
+    pub again: Option<Box<Call>>,
 }
 
 /// What becomes of a finished task.
@@ -204,6 +224,16 @@ pub struct Written {
 pub enum Change {
     Cancel {
         call: CallId,
+        /// Its sentence goes onto the record.
+        write_back: bool,
+    },
+    /// Several at once; those that are no longer queued stay as they are.
+    CancelAll {
+        calls: Vec<CallId>,
+    },
+    /// Lets calls go that the brake holds.
+    Release {
+        calls: Vec<CallId>,
     },
     PauseLine {
         workspace: WorkspaceId,
@@ -223,12 +253,31 @@ pub enum Change {
     Replay {
         event: EventId,
     },
+    /// Let a handshake of this connection hand over its secrets, until then.
+    OpenCapture {
+        connection: ConnectionId,
+        until: Time,
+    },
+    /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
+    Capture {
+        connection: ConnectionId,
+        values: BTreeMap<String, SecretText>,
+    },
+}
+
+/// Trouble that was noticed, or is over, outside of a step that does it itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlertChange {
+    Raise { about: About, code: Code, detail: String },
+    Clear { about: About },
 }
 
 /// What a change came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Changed {
     Ok,
+    /// How many of several.
+    Count(usize),
     NotFound,
     /// Not possible in this state, with the reason.
     Denied(String),
@@ -333,6 +382,8 @@ pub trait Store {
     async fn report(&self, now: Time, call: CallId, raw: Bytes, report: Option<Report>, after: AfterReport) -> Result<Reported, StoreError>;
     /// Ends or moves a write-back task and keeps what was learnt.
     async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError>;
+    /// The same for an item that was refused and has no call.
+    async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
     /// Ends or moves a forward task.
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
     /// Keeps which sources the configuration asks for: a new one is due now, one that it no longer asks for rests. INSERT, UPDATE.
@@ -342,6 +393,12 @@ pub trait Store {
     async fn finish_source(&self, source: Source, event: Option<(Event, Bytes)>, due: Option<Time>) -> Result<(), StoreError>;
     /// Ends the task of a source that has no record.
     async fn forget_source(&self, id: SourceId) -> Result<(), StoreError>;
+    /// Keeps who was told what of an alert, and when to try again.
+    async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError>;
+    /// Ends the task of an alert that is not there.
+    async fn end_alert_task(&self, now: Time, id: AlertId) -> Result<(), StoreError>;
+    /// Raises and clears alerts.
+    async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError>;
     /// The one audited verb for everything a person does.
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError>;
     /// Deadlines, expiry, slot timeouts and leases that are over, in slices.
@@ -350,6 +407,14 @@ pub trait Store {
     fn next_sweep_at(&self) -> Option<Time>;
     /// Tells the store what the configuration says about the lines, and which calls may go over them.
     fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, now: Time);
+    /// Tells the store what the configuration says about calling customers.
+    fn set_rules(&self, rules: Rules);
+    /// What the rules look at of a number.
+    fn history(&self, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError>;
+    /// How many more calls of automation a connection may make before its brake holds them; `None`: it has none.
+    fn brake_room(&self, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError>;
+    /// Queued calls, oldest first, after this one.
+    fn queued_after(&self, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError>;
 
     fn call(&self, id: CallId) -> Result<Option<Call>, StoreError>;
     fn calls(&self, query: &CallQuery) -> Result<Vec<Call>, StoreError>;
@@ -362,10 +427,19 @@ pub trait Store {
     fn source(&self, id: SourceId) -> Result<Option<Source>, StoreError>;
     /// Every source, also those that rest.
     fn sources(&self) -> Result<Vec<Source>, StoreError>;
+    /// What is known of the way of a refused item's sentence into the CRM.
+    fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError>;
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
     fn brakes(&self) -> Brakes;
+    /// What handshakes of this connection handed over, by name.
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;
+    /// Until when a handshake may hand over secrets.
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError>;
+    fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError>;
+    /// Present and past ones.
+    fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError>;
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError>;
     /// How many tasks of a kind wait or run.

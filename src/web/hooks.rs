@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use super::answer::private;
 use super::problem::{Problem, problem};
 use super::routes::State;
+use super::sender;
 use crate::domain::event::Delivery;
 use crate::error::Code;
 use crate::failpoint::HOOKS_ANSWER;
@@ -47,7 +48,8 @@ pub async fn take(request: HttpRequest, address: Path<Address>, state: Data<Stat
         body,
         received_at: app.clock.now(),
     };
-    let told = ingest::ingest(app, &address.connection, &address.key, delivery, too_large).await;
+    let from = sender::address(&request, &state.settings.server.trust_proxies);
+    let told = ingest::ingest(app, &address.connection, &address.key, delivery, too_large, from).await;
     private(respond(told), HOOKS_ANSWER.after)
 }
 

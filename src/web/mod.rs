@@ -8,6 +8,7 @@ pub mod health;
 pub mod hooks;
 pub mod problem;
 pub mod routes;
+pub mod sender;
 pub mod server;
 
 pub use routes::State;

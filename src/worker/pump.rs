@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::time::Time;
 use crate::pipeline::turn::Turn;
-use crate::pipeline::{App, forward, lookup, map, place, poll, write_back};
+use crate::pipeline::{App, alert, forward, lookup, map, place, poll, write_back};
 use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind};
 
 /// A task whose run failed or panicked is tried again after this; the store says what is durable.
@@ -92,7 +92,9 @@ async fn one(app: &App, task: &Task) -> Result<(), StoreError> {
         (TaskKind::Lookup, Subject::Item(event, index)) => lookup::run(app, task, event, index).await,
         (TaskKind::WriteBack, Subject::Call(id)) => write_back::run(app, task, id).await,
         (TaskKind::Poll, Subject::Source(id)) => poll::run(app, id).await,
+        (TaskKind::WriteBack, Subject::Item(event, index)) => write_back::run_item(app, task, event, index).await,
         (TaskKind::Forward, Subject::Call(id)) => forward::run(app, task, id).await,
+        (TaskKind::Alert, Subject::Alert(id)) => alert::run(app, task, id).await,
         _ => Err(StoreError::Record(format!("a {:?} task about {:?}", task.kind, task.subject))),
     }
 }
@@ -102,6 +104,9 @@ pub async fn placing(app: Arc<App>, at_once: usize, mut stop: watch::Receiver<bo
     // A client that is still reading the root certificates would leave `placing` on disk for a while without its request.
     let warm = Arc::clone(&app);
     let _ = tokio::task::spawn_blocking(move || warm.dialer.warm_up()).await;
+    if let Err(error) = place::resume_new_keys(&app).await {
+        tracing::error!(error = %error, "lines with a new secret key could not be resumed");
+    }
     let permits = Arc::new(Semaphore::new(at_once));
     while !*stop.borrow() {
         let Ok(first) = Arc::clone(&permits).acquire_owned().await else { return };

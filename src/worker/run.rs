@@ -38,6 +38,7 @@ pub async fn run_forever(app: Arc<App>, concurrency: Concurrency, stop: watch::R
         (TaskKind::WriteBack, concurrency.write_back),
         (TaskKind::Forward, concurrency.forward),
         (TaskKind::Poll, concurrency.poll),
+        (TaskKind::Alert, 4),
     ] {
         loops.spawn(pump::tasks(Arc::clone(&app), kind, at_once, stop.clone()));
     }

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::pipeline::App;
+use crate::pipeline::{App, alert};
 use crate::store::Store;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How often a growing backlog is looked for.
+const WATCH_EVERY: Duration = Duration::from_secs(60);
 /// A server that never lives ten minutes has to forget too; a moment later so that the start is not slowed.
 const FIRST_PRUNE: Duration = Duration::from_secs(1);
 
 /// The loop.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut prune_at = app.clock.now().plus(FIRST_PRUNE);
+    let (mut watch_at, mut seen) = (app.clock.now().plus(FIRST_PRUNE), alert::Seen::default());
     while !*stop.borrow() {
         let notified = app.store.wake().notified();
         tokio::pin!(notified);
@@ -32,7 +35,13 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                 tracing::warn!(error = %error, "old keys could not be forgotten");
             }
         }
-        let until = app.store.next_sweep_at().unwrap_or(prune_at).min(prune_at);
+        if watch_at <= now {
+            watch_at = now.plus(WATCH_EVERY);
+            if let Err(error) = alert::watch(&app, &mut seen).await {
+                tracing::warn!(error = %error, "what waits could not be looked at");
+            }
+        }
+        let until = app.store.next_sweep_at().unwrap_or(prune_at).min(prune_at).min(watch_at);
         tokio::select! {
             // A new deadline may be nearer than the one slept for; deadlines are long, so a look once a second is soon enough.
             () = async { notified.await; tokio::time::sleep(Duration::from_secs(1)).await } => {}

@@ -83,6 +83,19 @@ impl Setup {
         self.with(|settings| change(&mut settings.connections[0]))
     }
 
+    /// One more secret key that the simulated dialer takes.
+    pub fn dialer_key(mut self, key: &str) -> Setup {
+        self.dialer.keys.insert(key.to_owned());
+        self
+    }
+
+    /// One more phone, which the simulated dialer knows.
+    pub fn line(mut self, id: &str, key: &str) -> Setup {
+        self.dialer.keys.insert(key.to_owned());
+        self.settings.lines.push(LineSettings::new(LineId::new(id), SecretText::new(key)));
+        self
+    }
+
     pub fn parameter(self, id: &str, value: &str) -> Setup {
         self.connection(|c| {
             c.parameters.insert(id.to_owned(), value.into());
@@ -141,6 +154,7 @@ pub fn connection(id: &str, plugin: &str, key: &str, parameters: &[(&str, &str)]
     connection.hook_key = Some(SecretText::new(key));
     connection.lines = vec![LineId::new(LINE)];
     connection.max_new_calls = Limit::Off;
+    connection.max_per_number = Some(Limit::Off);
     connection.inbound_rate = Rate { count: 100_000, period: Duration::from_secs(1) };
     connection.write_back = vec![Kind::Call, Kind::Note];
     connection.parameters = parameters.iter().map(|(id, value)| ((*id).to_owned(), (*value).into())).collect();
@@ -207,7 +221,7 @@ impl Fixture {
         self.running.as_ref().expect("the bridge is stopped").app()
     }
 
-    fn store(&self) -> &callbridge::store::SledStore {
+    pub fn store(&self) -> &callbridge::store::SledStore {
         &self.app().store
     }
 
@@ -286,6 +300,12 @@ impl Fixture {
         self.run_due().await;
     }
 
+    /// Sets the clock, and runs nothing yet.
+    pub fn set_clock(&self, now: Time) {
+        assert!(self.by_hand, "only a clock that stands still can be set");
+        self.app().clock.set(now);
+    }
+
     /// Runs what is due until nothing is.
     pub async fn run_due(&self) {
         while worker::run_due(self.app()).await {}
@@ -309,7 +329,7 @@ impl Fixture {
 
     /// A record can be read a moment before its step is answered and scheduled: a further step waits for that.
     async fn settled(&self) {
-        let nobody = Change::Cancel { call: CallId([0; 16]) };
+        let nobody = Change::Cancel { call: CallId([0; 16]), write_back: true };
         assert_eq!(self.store().change(self.now(), "fixture".into(), nobody).await.unwrap(), Changed::NotFound);
     }
 
@@ -340,6 +360,10 @@ impl Fixture {
         self.store().sources().unwrap()
     }
 
+    pub fn alerts(&self) -> Vec<callbridge::domain::alert::Alert> {
+        self.store().alerts().unwrap()
+    }
+
     pub fn rejected(&self) -> Vec<Rejected> {
         self.store().rejected(100).unwrap()
     }
@@ -351,6 +375,10 @@ impl Fixture {
             (!outcomes.is_empty() && !outcomes.contains(&Outcome::Waiting)).then_some(outcomes)
         };
         self.until("the event is mapped", |f| settled(f.store().items(f.events().first()?.id).unwrap())).await
+    }
+
+    pub fn items(&self, event: callbridge::domain::id::EventId) -> Vec<Outcome> {
+        self.store().items(event).unwrap().into_iter().map(|(_, item)| item.outcome).collect()
     }
 
     pub fn next_task_at(&self, kind: TaskKind) -> Option<Time> {
@@ -379,6 +407,17 @@ impl Fixture {
     }
 
     // --- the end
+
+    /// Stops everything while calls are still under way; the sums hold all the same.
+    pub async fn abandon(mut self) {
+        self.settled().await;
+        self.adds_up();
+        assert_eq!(self.sim.totals().dialled_twice, 0);
+        self.stop().await;
+        self.sim.stop().await;
+        self.crm.stop().await;
+        self.finished = true;
+    }
 
     /// Stops the bridge and starts it again on the same data and address; by hand, the clock stands where it stood.
     pub async fn restart(&mut self) {

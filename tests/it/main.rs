@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod after;
+mod alerts;
 mod api;
 mod backlog;
 mod bad_input;
@@ -12,12 +14,18 @@ mod cli;
 mod espocrm;
 mod far_end;
 mod fuzz;
+mod greet;
 mod hubspot;
+mod lines;
+mod million;
 mod moods;
 mod plugin_docs;
 mod poll;
+mod rate;
 mod reload;
 mod reports;
 mod restart;
+mod rules;
 mod tidy;
+mod vectors;
 mod wire;

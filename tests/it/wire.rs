@@ -37,6 +37,12 @@ pub async fn send(address: &str, request: &[u8]) -> Option<Raw> {
 }
 
 /// A POST with exactly these header lines (host and length are added) and this body.
+/// A GET without a body.
+pub async fn get(address: &str, path: &str, headers: &[&str]) -> Raw {
+    let head: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
+    send(address, format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{head}\r\n").as_bytes()).await.expect("an answer")
+}
+
 pub async fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> Raw {
     let mut request = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n");
     for header in headers {

@@ -1,18 +1,25 @@
-//! What templates are told of a call.
+//! What templates are told of a call, or of an item that was refused before it became one.
 
 use serde_json::{Map, Value};
 
 use super::super::app::{App, Wired};
+use crate::domain::after::tried;
 use crate::domain::call::{Call, State};
-use crate::domain::record::Customer;
+use crate::domain::id::{EventId, crockford};
+use crate::domain::item::Item;
+use crate::domain::record::{Customer, RecordRef};
+use crate::domain::report::Report;
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{Note, NoteKind, Notes};
 use crate::plugin::template::RenderError;
 
-/// A call's note and the facts for its templates, rendered once per run.
+/// A note and the facts for templates, rendered once per run.
 pub struct Facts<'a> {
-    call: &'a Call,
+    record: &'a RecordRef,
+    owner: Option<&'a str>,
+    report: Option<&'a Report>,
+    versions: usize,
     /// With the number as it was dialled, in its national form.
     customer: Customer,
     facts: CallFacts,
@@ -22,54 +29,69 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
-        let language = wired.connection.language.as_str();
+    pub fn of_call(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
         let since_placing = call.placing_at.zip(call.reported_at).map(|(from, to)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX));
         let seconds = call.report.as_ref().map_or((0, 0), |r| r.seconds(app.tuning.duration_unit, since_placing));
-        let code = call.refusal.filter(|_| call.report.is_none());
-        let reason = code.map(|code| match &call.reason {
-            Some(detail) if code == Code::ConnectionOff => detail.clone(),
-            _ => code.sentence(language).to_owned(),
-        });
-        let facts = CallFacts {
-            id: call.id.to_string(),
-            state: call.state.as_str().to_owned(),
-            line: call.line.as_ref().map(ToString::to_string).unwrap_or_default(),
-            connection: wired.connection.title().to_owned(),
-            created_at: Some(call.created_at),
-            placed_at: call.placed_at.or(call.placing_at.filter(|_| call.ever_sent)),
-            started_at: call.placed_at.or(call.placing_at).or(Some(call.created_at)),
-            ended_at: call.reported_at.or(call.ended_at),
-            refusal: code.map(|c| c.as_str().to_owned()),
-            reason,
+        let this = Self {
+            record: &call.record,
+            owner: call.owner.as_deref(),
+            report: call.report.as_ref(),
+            versions: call.report_digests.len(),
+            customer: Customer { phone: call.phone.national(), ..call.customer.clone() },
+            facts: facts_of(app, wired, call),
+            seconds,
+            language: wired.connection.language.as_str(),
+            note: Note::default(),
         };
-        let customer = Customer { phone: call.phone.national(), ..call.customer.clone() };
-        let mut this = Self { call, customer, facts, seconds, language, note: Note::default() };
-        this.note = Notes::shipped().render(this.kind(), language, None, &this.borrowed().for_note())?;
-        Ok(this)
+        this.with_note(wired, kind_of(call))
     }
 
-    fn kind(&self) -> NoteKind {
-        match (&self.call.report, self.call.state) {
-            (Some(report), _) => NoteKind::from(report.disposition()),
-            (None, State::Expired) => NoteKind::Expired,
-            (None, State::Cancelled) => NoteKind::Cancelled,
-            (None, State::Refused) => NoteKind::Refused,
-            (None, _) => NoteKind::Lost,
+    /// Of an item that was refused with `code`: its id stands for the call there is not.
+    pub fn of_item(wired: &'a Wired, event: EventId, index: u16, item: &'a Item, code: Code) -> Result<Self, RenderError> {
+        let language = wired.connection.language.as_str();
+        let mut id = event.0;
+        for (byte, low) in id.iter_mut().rev().zip(index.to_le_bytes()) {
+            *byte ^= low;
         }
+        let facts = CallFacts {
+            id: format!("item_{}", crockford(id)),
+            state: State::Refused.as_str().to_owned(),
+            connection: wired.connection.title().to_owned(),
+            created_at: Some(item.at),
+            started_at: Some(item.at),
+            ended_at: Some(item.at),
+            refusal: Some(code.as_str().to_owned()),
+            reason: Some(code.sentence(language).to_owned()),
+            advice: Some(code.advice(language).to_owned()),
+            time_zone: wired.connection.time_zone.clone(),
+            ..CallFacts::default()
+        };
+        let customer = item.customer.clone();
+        let this = Self { record: &item.record, owner: None, report: None, versions: 0, customer, facts, seconds: (0, 0), language, note: Note::default() };
+        this.with_note(wired, NoteKind::Refused)
+    }
+
+    /// The record that is written to.
+    pub fn record_id(&self) -> &str {
+        &self.record.id
+    }
+
+    fn with_note(mut self, wired: &Wired, kind: NoteKind) -> Result<Self, RenderError> {
+        self.note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), &self.borrowed().for_note())?;
+        Ok(self)
     }
 
     fn borrowed(&self) -> WriteBack<'_> {
         WriteBack {
-            record: &self.call.record,
-            owner: self.call.owner.as_deref(),
+            record: self.record,
+            owner: self.owner,
             customer: &self.customer,
             call: &self.facts,
-            report: self.call.report.as_ref().map(|report| ReportFacts {
+            report: self.report.map(|report| ReportFacts {
                 report,
                 call_seconds: self.seconds.0,
                 answer_seconds: self.seconds.1,
-                version: u32::try_from(self.call.report_digests.len()).unwrap_or(u32::MAX),
+                version: u32::try_from(self.versions).unwrap_or(u32::MAX),
             }),
             language: self.language,
         }
@@ -78,5 +100,44 @@ impl<'a> Facts<'a> {
     /// The context for one request.
     pub fn context(&self, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
         self.borrowed().context(&self.note, entry, steps)
+    }
+}
+
+fn kind_of(call: &Call) -> NoteKind {
+    match (&call.report, call.state) {
+        (Some(report), _) => NoteKind::from(report.disposition()),
+        (None, State::Expired) => NoteKind::Expired,
+        (None, State::Cancelled) => NoteKind::Cancelled,
+        (None, State::Refused) => NoteKind::Refused,
+        (None, _) => NoteKind::Lost,
+    }
+}
+
+fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
+    let language = wired.connection.language.as_str();
+    let code = call.refusal.filter(|_| call.report.is_none());
+    let test = call.labels.get("mode").is_some_and(|mode| mode == "test");
+    let line = call.line.as_ref().map(|id| (id.to_string(), app.live.load().lines.get(id).map_or_else(|| id.to_string(), |line| line.title().to_owned())));
+    let (line, line_name) = line.unwrap_or_default();
+    CallFacts {
+        id: call.id.to_string(),
+        state: call.state.as_str().to_owned(),
+        line,
+        line_name,
+        connection: wired.connection.title().to_owned(),
+        created_at: Some(call.created_at),
+        placed_at: call.placed_at.or(call.placing_at.filter(|_| call.ever_sent)),
+        started_at: call.placed_at.or(call.placing_at).or(Some(call.created_at)),
+        ended_at: call.reported_at.or(call.ended_at),
+        refusal: code.map(|c| c.as_str().to_owned()),
+        reason: code.map(|c| c.sentence(language).to_owned()),
+        advice: code.map(|c| c.advice(language).to_owned()),
+        time_zone: wired.connection.time_zone.clone(),
+        test,
+        test_phone: call.test_phone.as_ref().filter(|_| test).map(crate::domain::phone::Phone::national),
+        round: Some(tried(&call.origin).0 + 1).filter(|round| *round > 1),
+        again_at: call.after.again_at,
+        kept: call.kept().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        after: call.after.set.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect(),
     }
 }

@@ -8,5 +8,5 @@ mod kind;
 mod run;
 mod send;
 
-pub use run::run;
+pub use run::{run, run_item};
 pub use send::send;

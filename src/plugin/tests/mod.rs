@@ -4,7 +4,9 @@ mod built_in;
 mod case;
 mod flow;
 mod hostile;
+mod inbound;
 mod load;
+mod notes;
 mod signatures;
 mod speed;
 

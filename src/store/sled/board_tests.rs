@@ -25,7 +25,7 @@ fn policy(id: &str, slots: u32) -> LinePolicy {
 fn pool(id: &str, lines: &[&str], choice: LineChoice) -> Pool {
     let owners = BTreeMap::from([("lan".to_owned(), LineId::new("b"))]);
     let id = PoolId::Connection(id.into());
-    Pool { id, lines: lines.iter().map(|l| LineId::new(l)).collect(), choice, owners, owner_wait: Duration::from_secs(600) }
+    Pool { id, lines: lines.iter().map(|l| LineId::new(l)).collect(), choice, owners, owner_wait: Duration::from_secs(600), advertises: false }
 }
 
 fn board(lines: &[&str], pools: Vec<Pool>) -> Board {
@@ -273,7 +273,7 @@ fn a_rate_spaces_calls_and_wakes_in_time() {
 #[test]
 fn a_pause_ends_by_its_time_or_by_a_person() {
     let mut b = board(&["a"], vec![pool("c", &["a"], LineChoice::First)]);
-    let pause = |until| Pause { code: Code::Dialer2116, since: T0, until, by: String::new(), detail: String::new() };
+    let pause = |until| Pause { code: Code::Dialer2116, since: T0, until, by: String::new(), detail: String::new(), key: String::new() };
     b.set_state(&"a".into(), LineState { pause: Some(pause(None)), ..LineState::default() });
     add(&mut b, wish(1, "c"));
     assert_eq!(b.next_calls(secs(9), 9).wake_at, None, "nobody knows when");

@@ -1,16 +1,22 @@
 //! Steps from a delivery to its calls.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::keys::{self, CHUNK_BYTES, Tree};
 use super::sealed;
 use super::tx::Tx;
+use super::{alerts, history};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::item::{Ignored, Item, Outcome};
+use crate::domain::rate::Rate;
 use crate::domain::time::Time;
+use crate::domain::window::Recent;
 use crate::error::Code;
 use crate::secrets::Keyring;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
@@ -50,30 +56,42 @@ pub fn reject(tx: &mut Tx<'_>, rejected: &Rejected) -> Result<(), StoreError> {
 }
 
 /// All items of an event and their calls, and the end of the map task.
-pub fn finish_map(tx: &mut Tx<'_>, now: Time, id: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
+pub fn finish_map(tx: &mut Tx<'_>, now: Time, id: EventId, items: Vec<MappedItem>, rules: &Rules) -> Result<MapSettled, StoreError> {
     let Some(event) = tx.read::<Event>(Tree::Events, &id.0)? else {
         tx.end_task(TaskKind::Map, Subject::Event(id));
         return Ok(MapSettled::default());
     };
     let mut settled = MapSettled::default();
     for item in items {
-        settle(tx, now, &event, item, &mut settled)?;
+        settle(tx, now, &event, item, rules, &mut settled)?;
     }
     tx.end_task(TaskKind::Map, Subject::Event(id));
     Ok(settled)
 }
 
 /// One item after its lookups, or the same task again later.
-pub fn finish_lookup(tx: &mut Tx<'_>, now: Time, item: MappedItem, id: EventId, attempt: Option<Attempt>, next: &NextTry) -> Result<MapSettled, StoreError> {
+pub fn finish_lookup(
+    tx: &mut Tx<'_>,
+    now: Time,
+    item: MappedItem,
+    id: EventId,
+    attempt: Option<Attempt>,
+    next: &NextTry,
+    rules: &Rules,
+) -> Result<MapSettled, StoreError> {
     let subject = Subject::Item(id, item.index);
-    if let Some(attempt) = attempt {
-        tx.write(Tree::Attempts, keys::lookup_attempt(id, item.index, attempt.id), &attempt)?;
+    if let Some(attempt) = &attempt {
+        tx.write(Tree::Attempts, keys::lookup_attempt(id, item.index, attempt.id), attempt)?;
     }
     let mut settled = MapSettled::default();
-    match (next, tx.task(TaskKind::Lookup, subject)?, tx.read::<Event>(Tree::Events, &id.0)?) {
+    let event = tx.read::<Event>(Tree::Events, &id.0)?;
+    if let (Some(event), Some(attempt)) = (&event, &attempt) {
+        alerts::of_attempts(tx, now, &event.workspace, &event.connection, std::slice::from_ref(attempt))?;
+    }
+    match (next, tx.task(TaskKind::Lookup, subject)?, event) {
         (NextTry::At { due, counted }, Some(mut task), _) => next_try(tx, &mut task, *due, *counted)?,
         (NextTry::Done, Some(_), Some(event)) => {
-            settle(tx, now, &event, item, &mut settled)?;
+            settle(tx, now, &event, item, rules, &mut settled)?;
             tx.end_task(TaskKind::Lookup, subject);
         }
         _ => tx.end_task(TaskKind::Lookup, subject),
@@ -92,7 +110,7 @@ pub fn next_try(tx: &mut Tx<'_>, task: &mut Task, due: Time, counted: bool) -> R
 }
 
 /// De-duplication and the making of the call are one step. An item that already gave a call stays as it is.
-fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled: &mut MapSettled) -> Result<(), StoreError> {
+fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, rules: &Rules, settled: &mut MapSettled) -> Result<(), StoreError> {
     let key = keys::item(event.id, mapped.index);
     let before: Option<Item> = tx.read(Tree::Events, &key)?;
     if let Some(Item { outcome: Outcome::Called { .. }, .. }) = before {
@@ -104,13 +122,15 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
     {
         settled.duplicates += 1;
         item.outcome = Outcome::Ignored { why: Ignored::Duplicate };
-    } else if let Some(call) = mapped.call {
+    } else if let Some(mut call) = mapped.call {
         let wished = mapped.duplicate_window.filter(|w| !w.is_zero()).map(|window| (keys::wished(&event.connection, &call.record, call.phone.e164()), window));
         let recent = match &wished {
             Some((key, _)) => tx.time(key)?.filter(|until| *until > now),
             None => None,
         };
-        if recent.is_some() {
+        if !admitted(tx, now, event, &mapped.exposed, call.phone.e164())? {
+            item.outcome = Outcome::Refused { code: Code::ExposedLimit, detail: String::new() };
+        } else if recent.is_some() {
             item.outcome = Outcome::Refused { code: Code::DuplicateCall, detail: String::new() };
         } else {
             if let Some((key, window)) = wished {
@@ -118,6 +138,7 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
             }
             item.outcome = Outcome::Called { call: call.id };
             settled.called.push(call.id);
+            history::admit(tx, now, &mut call, rules)?;
             tx.insert_call(&call)?;
         }
     } else if let Some(due) = mapped.lookup_due {
@@ -132,12 +153,40 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
             connection: Some(event.connection.clone()),
         })?;
     }
+    if let (Outcome::Refused { code, .. }, Some(keep)) = (&item.outcome, mapped.tell) {
+        tell(tx, now, event, mapped.index, &item, *code, keep)?;
+    }
     match before {
         Some(before) => tx.count(&event.workspace, &format!("items.{}", before.outcome.counter()), -1)?,
         None => tx.count(&event.workspace, "items", 1)?,
     }
     tx.count(&event.workspace, &format!("items.{}", item.outcome.counter()), 1)?;
     tx.write(Tree::Events, key, &item)
+}
+
+/// Counts a call that a public address asks for, unless its number has had its share.
+fn admitted(tx: &mut Tx<'_>, now: Time, event: &Event, exposed: &Option<(String, Rate)>, phone: &str) -> Result<bool, StoreError> {
+    let Some((hook, rate)) = exposed else { return Ok(true) };
+    let key = keys::exposed(&event.connection, hook, phone);
+    let mut recent = Recent::from_bytes(tx.raw(Tree::Index, &key)?.unwrap_or_default().get(8..).unwrap_or_default());
+    let admitted = recent.take(*rate, now).is_ok();
+    tx.write_raw(Tree::Index, key, [&recent.over_at(*rate).0.to_be_bytes()[..], &recent.to_bytes()].concat());
+    Ok(admitted)
+}
+
+/// Has the refusal written onto its record, unless the same one was lately: our own entry may bring the next delivery of that record.
+fn tell(tx: &mut Tx<'_>, now: Time, event: &Event, index: u16, item: &Item, code: Code, keep: Duration) -> Result<(), StoreError> {
+    // A duplicate has a call already whose result comes, and a stranger's flood is not worth a note.
+    if item.record.id.is_empty() || matches!(code, Code::DuplicateCall | Code::ExposedLimit) {
+        return Ok(());
+    }
+    let key = keys::wished(&event.connection, &item.record, &format!("{code} {}", item.customer.phone));
+    if tx.time(&key)?.is_some_and(|until| until > now) {
+        return Ok(());
+    }
+    tx.write_raw(Tree::Index, key, now.plus(keep).0.to_be_bytes().to_vec());
+    let (kind, subject, connection) = (TaskKind::WriteBack, Subject::Item(event.id, index), Some(event.connection.clone()));
+    tx.write_task(&Task { kind, subject, due: now, tries: 0, first_due: now, epoch: tx.epoch, connection })
 }
 
 /// Remembers an event id; true if another item brought it before.

@@ -1,6 +1,6 @@
 //! Keys: big-endian, so that time order is key order; ids are UUIDv7.
 
-use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::record::RecordRef;
 use crate::store::task::{Subject, TaskKind};
 
@@ -8,7 +8,7 @@ use crate::store::task::{Subject, TaskKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Tree {
-    /// event → Event · event‖index → Item
+    /// event → Event · event‖index → Item · event‖index‖`w` → WriteBack of a refused item
     Events = 0,
     /// event‖chunk → raw body · call‖0xF0‖version‖chunk → raw report
     Bodies = 1,
@@ -21,7 +21,7 @@ pub enum Tree {
     Lines = 5,
     /// see the functions below
     Index = 6,
-    /// schema, instance, epoch, brakes, counters, rejected deliveries
+    /// schema, instance, epoch, brakes, counters, rejected deliveries, what handshakes handed over
     Meta = 7,
 }
 
@@ -48,6 +48,11 @@ pub fn item(event: EventId, index: u16) -> Vec<u8> {
     [&event.0[..], &index.to_be_bytes()].concat()
 }
 
+/// What is known of the way of a refused item's sentence into the CRM.
+pub fn item_write_back(event: EventId, index: u16) -> Vec<u8> {
+    [&event.0[..], &index.to_be_bytes(), b"w"].concat()
+}
+
 pub fn body_chunk(event: EventId, chunk: u16) -> Vec<u8> {
     [&event.0[..], &chunk.to_be_bytes()].concat()
 }
@@ -70,6 +75,7 @@ pub fn task(kind: TaskKind, subject: Subject) -> Vec<u8> {
         Subject::Event(id) => key.extend(id.0),
         Subject::Call(id) => key.extend(id.0),
         Subject::Source(id) => key.extend(id.0),
+        Subject::Alert(id) => key.extend(id.0),
         Subject::Item(id, index) => {
             key.extend(id.0);
             key.extend(index.to_be_bytes());
@@ -97,13 +103,68 @@ pub fn wished(connection: &ConnectionId, record: &RecordRef, phone: &str) -> Vec
     [b"W".as_slice(), connection.as_str().as_bytes(), &[0], record.kind.as_bytes(), &[0], record.id.as_bytes(), &[0], phone.as_bytes()].concat()
 }
 
+/// Calls to a number that a public address asked for: until when it matters, and when each was.
+pub fn exposed(connection: &ConnectionId, hook: &str, phone: &str) -> Vec<u8> {
+    [b"X".as_slice(), connection.as_str().as_bytes(), &[0], hook.as_bytes(), &[0], phone.as_bytes()].concat()
+}
+
+/// Texts that phones sent to a number: until when it matters, and when each was.
+pub fn texts(workspace: &WorkspaceId, phone: &str) -> Vec<u8> {
+    [b"S".as_slice(), workspace.as_str().as_bytes(), &[0], phone.as_bytes()].concat()
+}
+
 /// A wish's own key, with its call.
 pub fn idempotency(workspace: &WorkspaceId, key: &str) -> Vec<u8> {
     [b"I".as_slice(), workspace.as_str().as_bytes(), &[0], key.as_bytes()].concat()
 }
 
+/// The placings of a number on a day, with the time until which they are remembered.
+pub fn placings(workspace: &WorkspaceId, phone: &str, day: i64) -> Vec<u8> {
+    [b"P".as_slice(), workspace.as_str().as_bytes(), &[0], phone.as_bytes(), &[0], &day.to_be_bytes()].concat()
+}
+
+/// All runs of a workspace's do-not-call list.
+pub fn do_not_call_all(workspace: &WorkspaceId) -> Vec<u8> {
+    [b"N".as_slice(), workspace.as_str().as_bytes(), &[0]].concat()
+}
+
+pub fn do_not_call(workspace: &WorkspaceId, run: u64) -> Vec<u8> {
+    [do_not_call_all(workspace).as_slice(), &run.to_be_bytes()].concat()
+}
+
+pub fn do_not_call_note(workspace: &WorkspaceId, note: u32) -> Vec<u8> {
+    [b"M".as_slice(), workspace.as_str().as_bytes(), &[0], &note.to_be_bytes()].concat()
+}
+
+/// In `meta`: the number of the newest note.
+pub fn do_not_call_next(workspace: &WorkspaceId) -> Vec<u8> {
+    [b"dnc\0".as_slice(), workspace.as_str().as_bytes()].concat()
+}
+
+/// In `meta`: the new calls of a connection, for its brake.
+pub fn arrivals(connection: &ConnectionId) -> Vec<u8> {
+    [b"new\0".as_slice(), connection.as_str().as_bytes()].concat()
+}
+
 pub fn counter(workspace: &WorkspaceId, name: &str) -> Vec<u8> {
     [b"c".as_slice(), workspace.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// Until when a handshake of this connection may hand over secrets.
+pub fn capture_window(connection: &ConnectionId) -> Vec<u8> {
+    [b"H".as_slice(), connection.as_str().as_bytes()].concat()
+}
+
+/// What a handshake handed over, sealed, by its name.
+pub fn captured(connection: &ConnectionId, name: &str) -> Vec<u8> {
+    [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// Present and past alerts.
+pub const ALERTS: &[u8] = b"alert:";
+
+pub fn alert(id: AlertId) -> Vec<u8> {
+    [ALERTS, &id.0].concat()
 }
 
 pub fn rejected(slot: u64) -> Vec<u8> {

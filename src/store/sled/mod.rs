@@ -6,10 +6,14 @@
 //! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`; `board` and `pairing`
 //!   are its part about lines).
 
+mod alerts;
 mod board;
 #[cfg(test)]
 mod board_tests;
 mod commit;
+mod dnc;
+mod gates;
+mod history;
 mod intake;
 mod keys;
 mod open;

@@ -4,20 +4,24 @@ use serde::Serialize;
 
 use super::intake;
 use super::keys::{self, Tree};
+use super::placing::{DIALER, EVERYTHING};
 use super::result::over_without_report;
 use super::tx::Tx;
+use super::{alerts, history};
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Signal, State, Step, step};
-use crate::domain::id::{AttemptId, CallId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
 
 /// Makes a call unless the same wish made one before.
-pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, StoreError> {
-    let call = new.call;
+pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
+    let mut call = new.call;
     if let Some((text, keep)) = &new.idempotency {
         let key = keys::idempotency(&call.workspace, text);
         if let Some(value) = tx.raw(Tree::Index, &key)?
@@ -33,6 +37,7 @@ pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, Sto
     {
         return Ok(Made::OverLimit);
     }
+    history::admit(tx, now, &mut call, rules)?;
     tx.insert_call(&call)?;
     Ok(Made::Call(call.id))
 }
@@ -45,10 +50,37 @@ struct Audit<'a> {
 }
 
 /// Applies a change and writes down who asked for it.
-pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>) -> Result<Changed, StoreError> {
+pub fn change(
+    tx: &mut Tx<'_>,
+    now: Time,
+    actor: &str,
+    change: Change,
+    items: Vec<(u16, Item)>,
+    rules: &Rules,
+    sealed: Vec<Kept>,
+) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
-        Change::Cancel { call } => cancel(tx, now, call)?,
+        Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
+        Change::CancelAll { calls } => {
+            let mut cancelled = 0;
+            for call in calls {
+                let write_back = match tx.call(call)? {
+                    Some(call) => rules.of(call.connection.as_ref(), &call.workspace).is_some_and(|policy| policy.write_back_unreported),
+                    None => false,
+                };
+                cancelled += usize::from(cancel(tx, now, call, write_back)? == Changed::Ok);
+            }
+            Changed::Count(cancelled)
+        }
+        Change::Release { calls } => {
+            let mut released = 0;
+            for call in calls {
+                let Some(mut call) = tx.call(call)? else { continue };
+                released += usize::from(history::let_go(tx, &mut call, now, rules)?);
+            }
+            Changed::Count(released)
+        }
         Change::PauseLine { workspace, line, pause } => {
             let mut state = tx.line(&workspace, &line)?;
             state.pause = Some(pause);
@@ -60,10 +92,15 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             state.pause = None;
             state.silent_since = None;
             tx.write_line(&workspace, &line, state)?;
+            for kind in [AlertKind::LinePaused, AlertKind::LineSilent] {
+                alerts::clear(tx, now, &About::new(&workspace, kind, line.as_str()))?;
+            }
             Changed::Ok
         }
         Change::StopAll(stopped) => {
             let mut brakes = tx.brakes()?;
+            let why = [stopped.by.as_str(), stopped.reason.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+            alerts::raise(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Stopped, EVERYTHING), Code::HoldStopped, &why)?;
             brakes.stopped.get_or_insert(stopped);
             tx.write_brakes(brakes)?;
             Changed::Ok
@@ -73,6 +110,9 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             brakes.stopped = None;
             brakes.dialer = None;
             tx.write_brakes(brakes)?;
+            for (kind, subject) in [(AlertKind::Stopped, EVERYTHING), (AlertKind::Dialer, DIALER)] {
+                alerts::clear(tx, now, &About::new(&WorkspaceId::default(), kind, subject))?;
+            }
             Changed::Ok
         }
         Change::RetryWriteBack { call } => retry_write_back(tx, now, call)?,
@@ -80,15 +120,36 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             true => Changed::Ok,
             false => Changed::Denied("every item of this event gave a call or still waits".into()),
         },
+        Change::OpenCapture { connection, until } => {
+            tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
+            Changed::Ok
+        }
+        Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
-    if changed == Changed::Ok {
+    if matches!(changed, Changed::Ok | Changed::Count(_)) {
         // The key's order is `now`; no store reads a clock.
         tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &audit)?;
     }
     Ok(changed)
 }
 
-fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError> {
+/// What was sealed of a handshake: key and record.
+pub type Kept = (Vec<u8>, Vec<u8>);
+
+/// Keeps what was captured while the window is open, and closes it.
+fn capture(tx: &mut Tx<'_>, now: Time, connection: &ConnectionId, sealed: Vec<Kept>) -> Result<Changed, StoreError> {
+    let window = keys::capture_window(connection);
+    if tx.number(Tree::Meta, &window)? <= now.0 {
+        return Ok(Changed::Denied("no window for a handshake is open: open one, then connect again in the CRM".into()));
+    }
+    tx.remove(Tree::Meta, window);
+    for (key, value) in sealed {
+        tx.write_raw(Tree::Meta, key, value);
+    }
+    Ok(Changed::Ok)
+}
+
+fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Changed, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
     let from = call.state;
     if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
@@ -96,7 +157,7 @@ fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, StoreError>
     }
     call.state = State::Cancelled;
     call.refusal = Some(Code::Cancelled);
-    let write_back = call.connection.is_some();
+    let write_back = write_back && call.connection.is_some();
     over_without_report(tx, &mut call, now, write_back)?;
     tx.update_call(&mut call, from, now)?;
     Ok(Changed::Ok)

@@ -6,18 +6,43 @@ use super::keys::{self, Tree};
 use super::result;
 use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
+use super::{alerts, history};
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
-use crate::domain::id::CallId;
-use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
+use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::rate::Rate;
+use crate::domain::rule::Ruling;
+use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
+use crate::domain::window::Recent;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
 
 /// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
 pub const LEASE: Duration = Duration::from_secs(90);
 
+/// How much later than the rest a call is tried again whose request the dialer did not take.
+const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
+/// Advertising texts to one number (Decree 91/2020).
+const TEXTS: Rate = Rate { count: 3, period: Duration::from_secs(86_400) };
+/// The dialer cannot be used so many times in a row before the admin is told.
+const ALERT_AFTER: u32 = 5;
+/// The subject of the dialer's alert.
+pub const DIALER: &str = "callone";
+/// The subject of the stop button's alert.
+pub const EVERYTHING: &str = "all";
+
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
-pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, gate: &Gate) -> Result<Begun, StoreError> {
+pub fn begin(
+    tx: &mut Tx<'_>,
+    now: Time,
+    claim: &Claim,
+    policy: Option<&LinePolicy>,
+    rules: &Rules,
+    advertises: bool,
+    gate: &Gate,
+) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
     // The sweep may be a moment late: nothing is dialled after its time.
     if call.expires_at <= now {
@@ -28,11 +53,18 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
+    if let Some(begun) = by_the_rules(tx, &mut call, now, rules)? {
+        return Ok(begun);
+    }
+    // The phone may send a text with the call: not a fourth one in a day.
+    if advertises && let Err(until) = texts(tx, &call)?.take(TEXTS, now) {
+        return Ok(Begun::Hold { code: Code::HoldSms, until: Some(until) });
+    }
     let mut line = tx.line(&call.workspace, &claim.line)?;
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }
-    take_slot(&mut line, policy, call.id, now, now.plus(gate.slot_timeout));
+    line.take(policy, call.id, now, now.plus(gate.slot_timeout));
     call.state = State::Placing;
     call.hold = None;
     call.line = Some(claim.line.clone());
@@ -41,12 +73,60 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     call.public_url.clone_from(&gate.public_url);
     let deadline = now.plus(gate.report_deadline);
     call.deadline = Some(deadline);
+    history::reserve(tx, &call, now)?;
     tx.update_call(&mut call, State::Queued, now)?;
     tx.write_line(&call.workspace.clone(), &claim.line, line)?;
     tx.effects.push(Effect::Deadline { at: now.plus(LEASE), kind: Deadline::Lease, call: call.id });
     tx.effects.push(Effect::Deadline { at: now.plus(gate.slot_timeout), kind: Deadline::Slot, call: call.id });
     tx.effects.push(Effect::Deadline { at: deadline, kind: Deadline::Report, call: call.id });
     Ok(Begun::Go(Box::new(call)))
+}
+
+/// What the rules say at the last moment, on stored history; `None`: it may go.
+fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Result<Option<Begun>, StoreError> {
+    let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else {
+        return Ok(Some(Begun::Hold { code: Code::HoldRemoved, until: None }));
+    };
+    history::apply_mode(call, &policy);
+    match history::ruling_of(tx, call, &policy, now)? {
+        Ruling::Go => Ok(None),
+        Ruling::Refuse { code } => {
+            history::refuse(tx, call, now, code, policy.write_back_unreported)?;
+            Ok(Some(Begun::Refused { code }))
+        }
+        Ruling::Hold { code, until } => {
+            // Kept, so that a restart and a person see it too. The other holds are the connection's or are there already.
+            if code == Code::HoldCap && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
+                call.hold = Some(Hold { code, since: now, until });
+                if let Some(until) = until.filter(|_| !call.interactive) {
+                    // It could not have gone: that time is not its own.
+                    let expires = policy.expires_after(until, call.expires_at, call.created_at, now);
+                    tx.effects.push(Effect::NoDeadline { at: call.expires_at, kind: Deadline::Expiry, call: call.id });
+                    tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
+                    call.expires_at = expires;
+                }
+                tx.update_call(call, State::Queued, now)?;
+            }
+            Ok(Some(Begun::Hold { code, until }))
+        }
+    }
+}
+
+/// The texts that went to a call's number with its calls.
+fn texts(tx: &Tx<'_>, call: &Call) -> Result<Recent, StoreError> {
+    let stored = tx.raw(Tree::Index, &keys::texts(&call.workspace, call.phone.e164()))?.unwrap_or_default();
+    Ok(Recent::from_bytes(stored.get(8..).unwrap_or_default()))
+}
+
+/// Counts a text that the phone sent with a call.
+pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
+    let mut recent = texts(tx, call)?;
+    recent.0.push_back(now);
+    let from = now.minus(TEXTS.period);
+    recent.0.retain(|at| *at > from);
+    let value = [&now.plus(TEXTS.period).0.to_be_bytes()[..], &recent.to_bytes()].concat();
+    tx.write_raw(Tree::Index, keys::texts(&call.workspace, call.phone.e164()), value);
+    Ok(())
 }
 
 /// Ends a queued call whose time is over.
@@ -57,27 +137,14 @@ pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> 
     tx.update_call(call, State::Queued, now)
 }
 
-fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
-    line.in_flight.retain(|_, until| *until > now);
-    line.in_flight.insert(call, until);
-    if let Some(rate) = &policy.rate
-        && let Ok(arrival) = rate.check(line.arrival_ns, now.0.saturating_mul(1_000_000))
-    {
-        line.arrival_ns = arrival;
-    }
-    let month = month_of(now);
-    if line.month != month {
-        line.month = month;
-        line.month_used = 0;
-    }
-    line.month_used += 1;
-    line.last_placing = Some(now);
-}
-
 /// Writes what the dialer's answer came to, by the state table.
 pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &Attempt, after: &AfterReport) -> Result<Option<Call>, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(None) };
     tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    // An outcome that was tried again after a store error may come when its call is placed anew: it says nothing about this placing.
+    if attempt.number != u32::from(call.placings) {
+        return Ok(Some(call));
+    }
     let from = call.state;
     let signal = match &outcome {
         Placing::Taken => Signal::Taken,
@@ -86,7 +153,9 @@ pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &A
         Placing::NotSent { .. } => Signal::NotSent,
         Placing::MaybeSent { .. } => Signal::MaybeSent,
     };
-    if signal != Signal::NotSent {
+    // Test mode without a test phone: no request left.
+    let only_tested = matches!(outcome, Placing::Refused { code: Code::TestMode, .. });
+    if signal != Signal::NotSent && !only_tested {
         call.ever_sent = true;
     }
     let to = step(from, signal, call.ever_sent);
@@ -95,7 +164,7 @@ pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &A
         Step::To(State::Placed) => {
             call.state = State::Placed;
             call.placed_at = Some(now);
-            line_is_well(tx, &call)?;
+            line_is_well(tx, &call, now)?;
         }
         Step::To(State::Refused) => {
             call.state = State::Refused;
@@ -103,7 +172,8 @@ pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &A
                 call.refusal = Some(code);
                 call.reason = (!detail.is_empty()).then_some(detail);
             }
-            free_slot(tx, &mut call, |_| {})?;
+            free_slot(tx, &mut call, |line| line.month_used = line.month_used.saturating_sub(u64::from(only_tested)))?;
+            history::release(tx, &call)?;
             result::over_without_report(tx, &mut call, now, after.write_back_after.is_some())?;
         }
         Step::To(State::Unconfirmed) => call.state = State::Unconfirmed,
@@ -126,17 +196,19 @@ fn end_lease(tx: &mut Tx<'_>, call: &Call) {
 }
 
 /// The dialer took a call: a probe of a paused line, or of the dialer as a whole, went well.
-fn line_is_well(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
+fn line_is_well(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
     if let Some(name) = &call.line {
         let mut line = tx.line(&call.workspace, name)?;
         if line.pause.as_ref().is_some_and(|p| p.until.is_some()) {
             line.pause = None;
             tx.write_line(&call.workspace, name, line)?;
+            alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
         }
     }
     let mut brakes = tx.brakes()?;
     if brakes.dialer.take().is_some() {
         tx.write_brakes(brakes)?;
+        alerts::clear(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Dialer, DIALER))?;
     }
     Ok(())
 }
@@ -156,11 +228,21 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
     if let Some(at) = call.deadline.take() {
         tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: call.id });
     }
+    history::release(tx, call)?;
     let mut not_before = None;
     match outcome {
-        Placing::LineTrouble { pause } => {
+        Placing::LineTrouble { mut pause } => {
             call.hold = Some(Hold { code: pause.code, since: now, until: pause.until });
-            free_slot(tx, call, |line| line.pause = Some(pause))?;
+            if let Some(name) = &call.line {
+                alerts::raise(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()), pause.code, &pause.detail)?;
+            }
+            free_slot(tx, call, |line| {
+                // A probe that failed does not begin the pause anew.
+                if let Some(old) = line.pause.as_ref().filter(|old| old.code == pause.code) {
+                    pause.since = old.since;
+                }
+                line.pause = Some(pause);
+            })?;
         }
         Placing::SystemError { not_before: at } => {
             call.system_errors += 1;
@@ -170,12 +252,19 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
         }
         Placing::NotSent { code, dialer_until } => {
             call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
+            if code == Code::DialerMisconfigured {
+                not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
+            }
             // Nothing reached the vendor: neither slot nor quota is lost.
             free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
             if let Some(until) = dialer_until {
                 let mut brakes = tx.brakes()?;
                 let times = brakes.dialer.as_ref().map_or(1, |h| h.times.saturating_add(1));
                 let since = brakes.dialer.as_ref().map_or(now, |h| h.since);
+                if times >= ALERT_AFTER || code == Code::DialerMisconfigured {
+                    alerts::raise(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Dialer, DIALER), code, "")?;
+                }
                 brakes.dialer = Some(DialerHold { code, since, until, times });
                 tx.write_brakes(brakes)?;
             }

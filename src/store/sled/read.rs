@@ -1,5 +1,6 @@
 //! Reads: straight from sled, never through the committer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,16 @@ use serde::de::DeserializeOwned;
 use super::keys::{self, Tree};
 use super::sealed;
 use super::store::SledStore;
-use crate::domain::call::Call;
+use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId, LineId, SourceId, WorkspaceId};
+use crate::domain::id::{CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::ledger::Arrivals;
+use crate::domain::rule::Policy;
 use crate::domain::schedule::LineState;
 use crate::domain::source::Source;
+use crate::domain::time::Time;
+use crate::domain::write_back::WriteBack;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
@@ -27,11 +32,11 @@ fn broken(error: ::sled::Error) -> StoreError {
     StoreError::Broken(error.to_string())
 }
 
-fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+pub(super) fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
     store.trees()?.get(tree, key).map_err(broken)?.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
 }
 
-fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+pub(super) fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
     let trees = store.trees()?;
     let mut rows = Vec::new();
     for row in trees.trees[tree as usize].scan_prefix(prefix) {
@@ -69,6 +74,36 @@ pub fn calls(store: &SledStore, query: &CallQuery) -> Result<Vec<Call>, StoreErr
         }
     }
     Ok(page)
+}
+
+/// Bytes under a key of the index tree.
+pub fn index_bytes(store: &SledStore, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(store.trees()?.get(Tree::Index, key).map_err(broken)?.map(|bytes| bytes.to_vec()))
+}
+
+pub fn brake_room(store: &SledStore, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError> {
+    let Some(brake) = policy.brake else { return Ok(None) };
+    let arrivals: Arrivals = one(store, Tree::Meta, &keys::arrivals(&policy.connection))?.unwrap_or_default();
+    Ok(Some(arrivals.room(brake, now)))
+}
+
+/// Queued calls in the order in which they were made: ids are in time order.
+pub fn queued_after(store: &SledStore, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError> {
+    let trees = store.trees()?;
+    let from = after.map_or_else(|| b"L".to_vec(), |id| [keys::live(id).as_slice(), &[0]].concat());
+    let mut calls = Vec::new();
+    for row in trees.trees[Tree::Index as usize].range(from..b"M".to_vec()) {
+        let (key, _) = row.map_err(broken)?;
+        let Some(bytes) = trees.get(Tree::Calls, key.get(1..).unwrap_or_default()).map_err(broken)? else { continue };
+        let call: Call = codec::decode(&bytes)?;
+        if call.state == State::Queued {
+            calls.push(call);
+            if calls.len() == limit {
+                break;
+            }
+        }
+    }
+    Ok(calls)
 }
 
 pub fn attempts(store: &SledStore, call: CallId) -> Result<Vec<Attempt>, StoreError> {
@@ -112,12 +147,34 @@ pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
     Ok(body.into())
 }
 
+/// What handshakes of a connection handed over, by name.
+pub fn captured(store: &SledStore, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+    let trees = store.trees()?;
+    let prefix = keys::captured(connection, "");
+    let rows = trees.trees[Tree::Meta as usize].scan_prefix(&prefix);
+    rows.map(|row| {
+        let (key, value) = row.map_err(broken)?;
+        Ok((String::from_utf8_lossy(&key[prefix.len()..]).into_owned(), sealed::text(&value, &trees.keys)?))
+    })
+    .collect()
+}
+
+pub fn capture_window(store: &SledStore, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+    let value = store.trees()?.get(Tree::Meta, &keys::capture_window(connection)).map_err(broken)?;
+    Ok(value.and_then(|value| Some(Time(i64::from_be_bytes(value.as_ref().try_into().ok()?)))))
+}
+
 pub fn items(store: &SledStore, id: EventId) -> Result<Vec<(u16, Item)>, StoreError> {
     Ok(under(store, Tree::Events, &id.0, 18)?.into_iter().map(|(key, item)| (u16::from_be_bytes([key[16], key[17]]), item)).collect())
 }
 
 pub fn item(store: &SledStore, id: EventId, index: u16) -> Result<Option<Item>, StoreError> {
     one(store, Tree::Events, &keys::item(id, index))
+}
+
+/// Default: nothing is known yet.
+pub fn item_write_back(store: &SledStore, event: EventId, index: u16) -> Result<WriteBack, StoreError> {
+    Ok(one(store, Tree::Events, &keys::item_write_back(event, index))?.unwrap_or_default())
 }
 
 pub fn line(store: &SledStore, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {

@@ -4,24 +4,31 @@ use bytes::Bytes;
 
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
-use super::placing::free_slot;
+use super::placing::{count_text, free_slot};
 use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
+use super::{alerts, dnc};
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Signal, State, Step, step};
-use crate::domain::id::CallId;
-use crate::domain::report::Report;
+use crate::domain::dnc::{Note, Scope, Source};
+use crate::domain::event::Event;
+use crate::domain::id::{CallId, EventId};
+use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
+use crate::error::Code;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{AfterReport, Attempt, NextTry, Reported, StoreError, Written};
 
 /// Raw reports kept per call; later ones still count and still update.
 const REPORTS_KEPT: usize = 20;
+/// A phone that goes on to say other things about one call is broken: what comes then is like a repeat.
+const REPORTS_COUNTED: usize = 100;
 
 /// Keeps a report, ends its call, frees its slot and makes the write-back due.
 pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Option<Report>, after: &AfterReport) -> Result<Reported, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Reported::Unknown) };
-    if call.report_digests.contains(&after.body_digest) {
+    if call.report_digests.contains(&after.body_digest) || call.report_digests.len() >= REPORTS_COUNTED {
         return Ok(Reported::Same);
     }
     let from = call.state;
@@ -40,7 +47,14 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     }
     let first = call.report.is_none();
     if let Some(report) = report {
+        if report.send_sms && !call.report.as_ref().is_some_and(|old| old.send_sms) && call.test_phone.is_none() {
+            count_text(tx, &call, now)?;
+        }
         call.report = Some(report);
+    }
+    if after.learn_do_not_call && call.report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested) && !call.is_test() {
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("not interested, {id}") };
+        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
     call.state = State::Ended;
@@ -51,6 +65,7 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
         tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: id });
     }
     settle_slot(tx, &call, now, after)?;
+    follow(tx, &mut call, now, after)?;
     if let Some(wait) = after.write_back_after {
         call.write_back.status = Status::Waiting;
         due(tx, &call, TaskKind::WriteBack, now.plus(wait))?;
@@ -60,6 +75,26 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     }
     tx.update_call(&mut call, from, now)?;
     Ok(if first { Reported::First } else { Reported::Later(version) })
+}
+
+/// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits.
+fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
+    call.after.set.clone_from(&after.set);
+    match (call.after.again, &after.again) {
+        (None, Some(next)) => {
+            (call.after.again, call.after.again_at) = (Some(next.id), next.hold.and_then(|hold| hold.until));
+            tx.insert_call(next)
+        }
+        (Some(id), None) => {
+            let Some(mut next) = tx.call(id)?.filter(|next| next.state == State::Queued) else { return Ok(()) };
+            call.after.again_at = None;
+            next.state = State::Cancelled;
+            next.refusal = Some(Code::Cancelled);
+            next.reason = Some(format!("a later report of {} no longer wants it", call.id));
+            tx.update_call(&mut next, State::Queued, now)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The slot stays taken a moment longer: the phone needs it to be ready again. Another call's slot is never touched.
@@ -75,7 +110,9 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
         }
     }
     line.last_report = Some(now);
-    line.silent_since = None;
+    if line.silent_since.take().is_some() {
+        alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LineSilent, name.as_str()))?;
+    }
     tx.write_line(&call.workspace, name, line)
 }
 
@@ -111,6 +148,9 @@ pub fn finish_write_back(tx: &mut Tx<'_>, now: Time, id: CallId, written: Writte
         tx.end_task(TaskKind::WriteBack, subject);
         return Ok(());
     };
+    if let Some(connection) = call.connection.clone() {
+        alerts::of_attempts(tx, now, &call.workspace, &connection, &written.attempts)?;
+    }
     let newer = usize::from(written.version) < call.report_digests.len();
     let from = call.state;
     call.write_back = written.learnt;
@@ -130,6 +170,25 @@ pub fn finish_write_back(tx: &mut Tx<'_>, now: Time, id: CallId, written: Writte
     tx.update_call(&mut call, from, now)
 }
 
+/// The same for an item that was refused and has no call.
+pub fn finish_item_write_back(tx: &mut Tx<'_>, now: Time, event: EventId, index: u16, mut written: Written) -> Result<(), StoreError> {
+    let subject = Subject::Item(event, index);
+    if let Some(of) = tx.read::<Event>(Tree::Events, &event.0)? {
+        alerts::of_attempts(tx, now, &of.workspace, &of.connection, &written.attempts)?;
+    }
+    for attempt in &written.attempts {
+        tx.write(Tree::Attempts, keys::lookup_attempt(event, index, attempt.id), attempt)?;
+    }
+    match (written.next, tx.task(TaskKind::WriteBack, subject)?) {
+        (NextTry::At { due, counted }, Some(mut task)) => {
+            written.learnt.status = Status::Pending;
+            next_try(tx, &mut task, due, counted)?;
+        }
+        _ => tx.end_task(TaskKind::WriteBack, subject),
+    }
+    tx.write(Tree::Events, keys::item_write_back(event, index), &written.learnt)
+}
+
 /// Ends or moves a forward task.
 pub fn finish_forward(tx: &mut Tx<'_>, _now: Time, id: CallId, attempt: &Attempt, next: &NextTry) -> Result<(), StoreError> {
     let subject = Subject::Call(id);
@@ -146,9 +205,15 @@ pub fn finish_forward(tx: &mut Tx<'_>, _now: Time, id: CallId, attempt: &Attempt
 /// Frees the slot of a call whose phone did not report in time; the line is silent if nothing was heard from it since.
 pub fn slot_over(tx: &mut Tx<'_>, call: &mut Call, now: Time) -> Result<(), StoreError> {
     let placing = call.placing_at;
+    let mut silent = false;
     free_slot(tx, call, |line| {
         if line.last_report.is_none_or(|heard| placing.is_some_and(|p| heard < p)) {
             line.silent_since.get_or_insert(now);
+            silent = true;
         }
-    })
+    })?;
+    match &call.line {
+        Some(name) if silent => alerts::raise(tx, now, &About::new(&call.workspace, AlertKind::LineSilent, name.as_str()), Code::HoldSilent, ""),
+        _ => Ok(()),
+    }
 }

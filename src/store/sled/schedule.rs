@@ -2,6 +2,7 @@
 //! committed steps. Which call goes over which line is the [`Board`]'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::board::{Board, LinesOf, Waiting};
 use super::keys::{self, Tree};
@@ -12,6 +13,7 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Claim, Next, StoreError};
@@ -71,7 +73,16 @@ impl Effect {
             interactive: call.interactive,
             wished: call.wished_at,
         };
-        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before }
+        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before: not_before.or_else(|| own_hold(call.hold)) }
+    }
+}
+
+/// How long a call waits by a hold of its own, whatever its lines say. A brake ends only by a person.
+fn own_hold(hold: Option<Hold>) -> Option<Time> {
+    match hold? {
+        Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
+        Hold { code: Code::HoldBackoff | Code::HoldAgain | Code::HoldCap, until, .. } => until,
+        _ => None,
     }
 }
 
@@ -127,6 +138,7 @@ impl Index {
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
         let (policies, pools) = self.board.take_configuration();
+        let rules = self.board.rules();
         // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
         let running = std::mem::take(&mut self.work).map(|work| work.running);
         *self = Index::default();
@@ -153,6 +165,7 @@ impl Index {
             self.task(task.kind, task.subject, task.due);
         }
         self.board.configure(policies, pools);
+        self.board.set_rules(rules);
         Ok(())
     }
 
@@ -160,7 +173,7 @@ impl Index {
     fn revive(&mut self, call: Alive) {
         match call.state {
             State::Queued => {
-                let not_before = call.hold.and_then(|h| if h.code == Code::HoldBackoff { h.until } else { None });
+                let not_before = own_hold(call.hold);
                 let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
                 let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive: call.interactive, wished: call.wished_at };
                 self.deadlines.insert((call.expires_at, Deadline::Expiry, call.id));
@@ -182,6 +195,11 @@ impl Index {
         }
     }
 
+    /// Whether this call advertises.
+    pub fn advertises(&self, call: CallId) -> bool {
+        self.board.advertises(call)
+    }
+
     /// Whether the configuration still lets the claimed call go over the claimed line.
     pub fn allows(&self, claim: &Claim) -> bool {
         self.board.allows(claim)
@@ -190,6 +208,14 @@ impl Index {
     /// What the configuration says; lines and pools that it does not name keep their calls waiting.
     pub fn configure(&mut self, policies: Vec<LinePolicy>, pools: Vec<Pool>) {
         self.board.configure(policies, pools);
+    }
+
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.board.set_rules(Arc::new(rules));
+    }
+
+    pub fn rules(&self) -> Arc<Rules> {
+        self.board.rules()
     }
 
     pub fn policy(&self, line: &LineId) -> Option<LinePolicy> {

@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -91,13 +92,11 @@ impl Out {
 /// Copies the store to `path`; gives the number of rows. The file appears under its name only when it is whole and verified.
 pub async fn snapshot(store: &SledStore, path: &Path) -> Result<u64, StoreError> {
     let failed = |e: &dyn std::fmt::Display| StoreError::Broken(format!("the backup failed: {e}"));
-    {
-        let mut dirty = store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner);
-        if dirty.is_some() {
-            return Err(StoreError::Broken("another backup is being written".into()));
-        }
-        *dirty = Some(Vec::new());
-    }
+    // Until the end of this one: a second that began between its last rows and its end would lose its list of written keys.
+    let Ok(_only) = store.shared.copying.try_acquire() else {
+        return Err(StoreError::Broken("another backup is being written".into()));
+    };
+    *store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     let part = path.with_extension("part");
     let result = copy(store, &part).await;
     *store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -105,7 +104,11 @@ pub async fn snapshot(store: &SledStore, path: &Path) -> Result<u64, StoreError>
     let (part_path, path) = (part.clone(), path.to_owned());
     tokio::task::spawn_blocking(move || {
         verify(&part_path)?;
-        std::fs::rename(&part_path, &path).map_err(|e| BackupError::Io(path.clone(), e))
+        let failed = |e| BackupError::Io(path.clone(), e);
+        std::fs::rename(&part_path, &path).map_err(failed)?;
+        // The name too has to survive a power cut.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
     })
     .await
     .map_err(|_| StoreError::Shut)?
@@ -142,9 +145,11 @@ fn scan(store: &SledStore, part: &Path) -> Result<Out, StoreError> {
     let failed = |e: std::io::Error| StoreError::Broken(format!("the backup failed: {e}"));
     let trees = store.trees()?;
     if let Some(folder) = part.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
-    let mut out = Out { file: BufWriter::new(File::create(part).map_err(failed)?), hash: Sha256::new(), rows: 0 };
+    // It holds phone numbers and notes: for this user only, like the store.
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(part).map_err(failed)?;
+    let mut out = Out { file: BufWriter::new(file), hash: Sha256::new(), rows: 0 };
     out.bytes(HEAD).map_err(failed)?;
     for tree in Tree::ALL {
         for row in &trees.trees[tree as usize] {

@@ -1,27 +1,34 @@
 //! The store itself: open trees, the committer and the index.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
 use super::tx::Tx;
-use super::{intake, person, placing, read, result, snapshot, source, sweep};
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, source, sweep};
+use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId, LineId, SourceId, WorkspaceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::source::{Source, SourceKey};
 use crate::domain::time::Time;
+use crate::domain::write_back::WriteBack;
+use crate::error::Code;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::*;
 
@@ -46,6 +53,7 @@ impl SledStore {
             wake: Notify::new(),
             trouble: Mutex::new(None),
             dirty: Mutex::new(None),
+            copying: Semaphore::new(1),
         });
         let (committer, _thread) = Committer::start(Arc::clone(&shared)).map_err(|e| OpenError::Io(path, e))?;
         Ok(Self { shared, committer })
@@ -58,6 +66,21 @@ impl SledStore {
     /// How many calls are queued, over all lines.
     pub fn queued(&self) -> usize {
         self.shared.index().queued()
+    }
+
+    /// What the configuration says about calling customers.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.shared.index().rules()
+    }
+
+    #[cfg(test)]
+    pub fn rules_for_tests(&self) -> Arc<Rules> {
+        self.rules()
+    }
+
+    /// Reads of the index tree, outside of steps.
+    pub(super) fn index_get(&self) -> impl Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError> + '_ {
+        move |key| read::index_bytes(self, key)
     }
 
     /// Gives a claim back that was not used.
@@ -90,15 +113,18 @@ impl Store for SledStore {
     }
 
     async fn finish_map(&self, now: Time, event: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
-        self.committer.run(Step::FinishMap, move |tx| intake::finish_map(tx, now, event, items)).await
+        let rules = self.rules();
+        self.committer.run(Step::FinishMap, move |tx| intake::finish_map(tx, now, event, items, &rules)).await
     }
 
     async fn finish_lookup(&self, now: Time, item: MappedItem, event: EventId, attempt: Option<Attempt>, next: NextTry) -> Result<MapSettled, StoreError> {
-        self.committer.run(Step::FinishLookup, move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next)).await
+        let rules = self.rules();
+        self.committer.run(Step::FinishLookup, move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next, &rules)).await
     }
 
     async fn create_call(&self, now: Time, new: NewCall) -> Result<Made, StoreError> {
-        self.committer.run(Step::CreateCall, move |tx| person::create_call(tx, now, new)).await
+        let rules = self.rules();
+        self.committer.run(Step::CreateCall, move |tx| person::create_call(tx, now, new, &rules)).await
     }
 
     fn next_calls(&self, now: Time, max: usize) -> Next {
@@ -106,14 +132,18 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let policy = {
+        let (policy, rules, advertises) = {
             let index = self.shared.index();
-            index.policy(&claim.line).filter(|_| index.allows(&claim))
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules(), index.advertises(claim.call))
         };
         let step_claim = claim.clone();
-        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &gate)).await;
+        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, advertises, &gate);
+        let begun = self.committer.run(Step::BeginPlacing, run).await;
         match &begun {
-            Ok(Begun::Go(_) | Begun::Gone) => {}
+            Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
+            // The call's own hold: its line is free for the next one.
+            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake, until }) => self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER))),
+            Ok(Begun::Hold { code: Code::HoldSms, until }) => self.unclaim(&claim, *until),
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }
@@ -130,6 +160,10 @@ impl Store for SledStore {
 
     async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError> {
         self.committer.run(Step::FinishWriteBack, move |tx| result::finish_write_back(tx, now, call, written)).await
+    }
+
+    async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError> {
+        self.committer.run(Step::FinishWriteBack, move |tx| result::finish_item_write_back(tx, now, event, index, written)).await
     }
 
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
@@ -161,12 +195,33 @@ impl Store for SledStore {
         self.committer.run(Step::FinishSource, forget).await
     }
 
+    async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError> {
+        self.committer.run(Step::FinishAlert, move |tx| alerts::finish(tx, now, &alert, &next)).await
+    }
+
+    async fn end_alert_task(&self, _now: Time, id: AlertId) -> Result<(), StoreError> {
+        let end = move |tx: &mut super::tx::Tx<'_>| {
+            tx.end_task(TaskKind::Alert, Subject::Alert(id));
+            Ok(())
+        };
+        self.committer.run(Step::FinishAlert, end).await
+    }
+
+    async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError> {
+        self.committer.run(Step::ChangeAlerts, move |tx| alerts::change(tx, now, &changes)).await
+    }
+
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
         let items = match &change {
             Change::Replay { event } => self.items(*event)?,
             _ => Vec::new(),
         };
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items)).await
+        let rules = self.rules();
+        let sealed = match &change {
+            Change::Capture { connection, values } => sealed::captured(connection, values, &self.trees()?.keys)?,
+            _ => Vec::new(),
+        };
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules, sealed)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -180,6 +235,23 @@ impl Store for SledStore {
     fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, _now: Time) {
         self.shared.index().configure(lines, pools);
         self.shared.wake.notify_waiters();
+    }
+
+    fn set_rules(&self, rules: Rules) {
+        self.shared.index().set_rules(rules);
+        self.shared.wake.notify_waiters();
+    }
+
+    fn history(&self, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
+        history::of_number(&self.index_get(), workspace, phone, policy, now)
+    }
+
+    fn brake_room(&self, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError> {
+        read::brake_room(self, policy, now)
+    }
+
+    fn queued_after(&self, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError> {
+        read::queued_after(self, after, limit)
     }
 
     fn call(&self, id: CallId) -> Result<Option<Call>, StoreError> {
@@ -222,6 +294,10 @@ impl Store for SledStore {
         read::sources(self)
     }
 
+    fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError> {
+        read::item_write_back(self, id, index)
+    }
+
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
         read::line(self, workspace, id)
     }
@@ -232,6 +308,22 @@ impl Store for SledStore {
 
     fn brakes(&self) -> Brakes {
         self.shared.index().brakes().clone()
+    }
+
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+        read::captured(self, connection)
+    }
+
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+        read::capture_window(self, connection)
+    }
+
+    fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        alerts::read(self, id)
+    }
+
+    fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        alerts::list(self)
     }
 
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError> {

@@ -62,12 +62,24 @@ pub struct CallView {
     pub placings: u16,
     pub report: Option<ReportView>,
     pub write_back: WriteBackView,
+    pub after: AfterView,
+}
+
+/// What the connection's rules made of the result.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AfterView {
+    /// Values for the CRM, by name.
+    pub set: BTreeMap<String, String>,
+    /// The call that follows.
+    pub again: Option<String>,
+    #[schema(format = DateTime)]
+    pub again_at: Option<String>,
 }
 
 /// Who wished it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OriginView {
-    /// item, api, drop_in, hand or redial.
+    /// item, api, drop_in, hand, redial or again.
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
@@ -78,6 +90,11 @@ pub struct OriginView {
     pub by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redial_of: Option<String>,
+    /// The call after which a rule of the connection wants this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -191,7 +208,7 @@ impl CallView {
             lines: call.lines.iter().map(ToString::to_string).collect(),
             line: call.line.as_ref().map(ToString::to_string),
             priority: if call.interactive { "interactive" } else { "automation" }.into(),
-            test: call.labels.get("mode").is_some_and(|mode| mode == "test"),
+            test: call.is_test(),
             wished_at: call.wished_at.rfc3339(),
             created_at: call.created_at.rfc3339(),
             expires_at: call.expires_at.rfc3339(),
@@ -205,6 +222,7 @@ impl CallView {
             placings: call.placings,
             report: ReportView::of(call, unit),
             write_back: WriteBackView::of(&call.write_back),
+            after: AfterView { set: call.after.set.clone(), again: call.after.again.map(|id| id.to_string()), again_at: when(call.after.again_at) },
         }
     }
 }
@@ -216,11 +234,12 @@ fn word(value: impl Serialize) -> Option<String> {
 
 impl OriginView {
     fn of(origin: &Origin) -> Self {
-        let mut view = Self { kind: origin.as_str().into(), event: None, item: None, by: None, redial_of: None, reason: None };
+        let mut view = Self { kind: origin.as_str().into(), event: None, item: None, by: None, redial_of: None, again_of: None, round: None, reason: None };
         match origin {
             Origin::Item { event, index } => (view.event, view.item) = (Some(event.to_string()), Some(*index)),
             Origin::Api { key } | Origin::DropIn { key } => view.by = Some(key.clone()),
             Origin::Hand { by } => view.by = Some(by.clone()),
+            Origin::Again { of, round, .. } => (view.again_of, view.round) = (Some(of.to_string()), Some(*round)),
             Origin::Redial { of, by, reason } => {
                 (view.redial_of, view.by, view.reason) = (Some(of.to_string()), Some(by.clone()), Some(reason.clone()));
             }

@@ -207,19 +207,20 @@ pub async fn show(id: Path<String>, caller: Caller, state: Data<State>) -> Answe
 /// Cancel a queued call. A call that was sent cannot be taken back: 409.
 #[utoipa::path(post, path = "/calls/{id}/cancel", tag = "calls", params(("id" = String, Path)), responses((status = 200, body = CallDetail)))]
 pub async fn cancel(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
-    change(&id, &caller, &state, |call| Change::Cancel { call }).await
+    let unreported = state.app.live.load().sweep.write_back_unreported.clone();
+    change(&id, &caller, &state, |call| Change::Cancel { call: call.id, write_back: call.connection.as_ref().is_some_and(|c| unreported.contains(c)) }).await
 }
 
 /// Write a failed result into the CRM again.
 #[utoipa::path(post, path = "/calls/{id}/write-backs/retry", tag = "calls", params(("id" = String, Path)), responses((status = 200, body = CallDetail)))]
 pub async fn retry_write_backs(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
-    change(&id, &caller, &state, |call| Change::RetryWriteBack { call }).await
+    change(&id, &caller, &state, |call| Change::RetryWriteBack { call: call.id }).await
 }
 
-async fn change(id: &str, caller: &Caller, state: &State, make: impl Fn(CallId) -> Change) -> Answer {
+async fn change(id: &str, caller: &Caller, state: &State, make: impl Fn(&Call) -> Change) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let call = find(state, caller, id)?;
-    Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), make(call.id)).await?)?;
+    Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), make(&call)).await?)?;
     let call = find(state, caller, id)?;
     Ok(HttpResponse::Ok().json(detail(state, &call)?))
 }

@@ -86,14 +86,14 @@ impl PauseView {
 fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault> {
     let store = &state.app.store;
     let stored = store.line(&line.workspace, &line.id)?;
-    let outlook = outlook::of_lines(&state.app, std::slice::from_ref(&line.id), false, &Thought::new(), now)?;
+    let outlook = outlook::of_lines(&state.app, std::slice::from_ref(&line.id), false, &Thought::default(), now)?;
     let word = match &outlook {
         Outlook::Now { .. } => "ready",
         Outlook::Waits { code: Code::HoldBusy, .. } => "busy",
         Outlook::Waits { code: Code::HoldSilent, .. } => "silent",
         Outlook::Waits { code: Code::HoldPaused, .. } => "paused",
         Outlook::Waits { code: Code::HoldStopped, .. } => "stopped",
-        Outlook::Waits { .. } => "waiting",
+        Outlook::Waits { .. } | Outlook::Refused { .. } => "waiting",
     };
     let this_month = month_of(now);
     Ok(LineView {
@@ -146,7 +146,7 @@ pub async fn pause(id: Path<String>, caller: Caller, state: Data<State>, payload
     let body: ReasonBody = input::json(payload).await?;
     let line = find(&state, &caller, &id)?;
     let now = state.app.clock.now();
-    let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: caller.name.clone(), detail: body.reason.trim().to_owned() };
+    let pause = Pause { code: Code::HoldPaused, since: now, until: None, by: caller.name.clone(), detail: body.reason.trim().to_owned(), key: String::new() };
     let change = Change::PauseLine { workspace: line.workspace.clone(), line: line.id.clone(), pause };
     Fault::of_change(state.app.store.change(now, caller.name.clone(), change).await?)?;
     Ok(HttpResponse::Ok().json(view(&state, &line, now)?))

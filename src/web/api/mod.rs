@@ -1,16 +1,19 @@
 //! `/api/v1`: JSON for programs and for the CLI. The route table is [`routes`]; each noun has its file.
 
+pub mod alerts;
 pub mod auth;
 pub mod backup;
 pub mod brakes;
 pub mod call_view;
 pub mod calls;
 pub mod connections;
+pub mod dnc;
 pub mod event_view;
 pub mod events;
 pub mod fault;
 pub mod input;
 pub mod lines;
+pub mod many;
 pub mod openapi;
 pub mod plugins;
 pub mod preview;

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{backup, brakes, calls, connections, events, lines, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -20,6 +20,8 @@ use crate::web::problem::Problem;
         calls::list,
         calls::create,
         preview::preview,
+        many::release,
+        many::cancel,
         calls::show,
         calls::cancel,
         calls::redial,
@@ -32,11 +34,18 @@ use crate::web::problem::Problem;
         lines::show,
         lines::pause,
         lines::resume,
+        dnc::list,
+        dnc::add,
+        dnc::import,
+        dnc::show,
+        dnc::remove,
+        alerts::list,
         brakes::show,
         brakes::stop,
         brakes::resume,
         connections::list,
         connections::show,
+        connections::capture,
         plugins::list,
         plugins::show,
         stats::show,

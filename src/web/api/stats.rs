@@ -60,7 +60,7 @@ pub fn equations(counters: &BTreeMap<String, i64>) -> Vec<Equation> {
     vec![
         equation("items", "items = called + ignored + refused + failed + waiting", one("items"), sum("items.")),
         equation("items_called", "items that gave a call = calls that came from items", one("items.called"), one("calls.origin.item")),
-        equation("calls", "calls from items + api + drop_in + hand + redial = the sum over their states", sum("calls.origin."), sum("calls.state.")),
+        equation("calls", "calls from items + api + drop_in + hand + redial + again = the sum over their states", sum("calls.origin."), sum("calls.state.")),
     ]
 }
 

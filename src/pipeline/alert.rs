@@ -1,0 +1,113 @@
+//! Tells receivers of alerts, and notices what no single step can: a backlog that grows.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::app::{App, Live};
+use crate::domain::alert::{About, Alert, AlertKind, Message};
+use crate::domain::connection::Language;
+use crate::domain::id::{AlertId, ConnectionId, LineId, WorkspaceId};
+use crate::domain::retry;
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::outbound::alert::Receiver;
+use crate::store::{AlertChange, NextTry, Store, StoreError, Task, TaskKind};
+
+/// Tells everybody who does not know yet.
+pub async fn run(app: &App, task: &Task, id: AlertId) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let Some(mut alert) = app.store.alert(id)? else { return app.store.end_alert_task(now, id).await };
+    let live = app.live.load_full();
+    let mut next = NextTry::Done;
+    for receiver in live.receivers.iter() {
+        let name = receiver.target.name.clone();
+        let Some(message) = alert.message_for(&name).filter(|_| receiver.target.wants(&alert)) else { continue };
+        match tell(app, &live, receiver, &alert, message).await {
+            Ok(()) => alert.note_told(&name, message, None),
+            Err((why, after)) => {
+                let now = app.clock.now();
+                tracing::warn!(alert.id = %id, receiver = name, error = %why, "an alert could not be delivered");
+                match retry::FORWARD.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
+                    Some(pause) => next = NextTry::At { due: now.plus(pause), counted: true },
+                    None => alert.note_told(&name, message, Some(why)),
+                }
+            }
+        }
+    }
+    app.store.finish_alert(app.clock.now(), alert, next).await
+}
+
+async fn tell(app: &App, live: &Live, receiver: &Receiver, alert: &Alert, message: Message) -> Result<(), (String, Option<std::time::Duration>)> {
+    let words = words(app, live, alert, receiver.target.language, message);
+    let request = receiver.compose(words).map_err(|why| (why, None))?;
+    match app.crm.send(&request).await {
+        Ok(answer) if answer.status < 300 => Ok(()),
+        Ok(answer) => {
+            let after = answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(std::time::Duration::from_secs);
+            let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+            Err((format!("status {}: {}", answer.status, app.redact(&excerpt)), after))
+        }
+        Err(error) => Err((app.redact(&error.to_string()), None)),
+    }
+}
+
+/// What templates may say of an alert.
+fn words(app: &App, live: &Live, alert: &Alert, language: Language, message: Message) -> Value {
+    let language = language.as_str();
+    let waiting = match alert.kind {
+        AlertKind::LinePaused | AlertKind::LineSilent => app.store.waiting(&LineId::new(&alert.subject)),
+        _ => 0,
+    };
+    let cleared = alert.cleared_at.filter(|_| message == Message::Recovered);
+    json!({
+        "id": alert.id.to_string(), "kind": alert.kind.as_str(), "code": alert.code.as_str(), "subject": alert.subject, "name": name_of(live, alert),
+        "workspace": (alert.workspace != WorkspaceId::default()).then_some(alert.workspace.as_str()), "workspace_id": alert.workspace.as_str(),
+        "since": alert.raised_at.rfc3339(), "cleared_at": cleared.map(Time::rfc3339), "seconds": cleared.map(|at| at.since(alert.raised_at).as_secs()),
+        "recovered": message == Message::Recovered, "waiting": (waiting > 0).then_some(waiting),
+        "sentence": alert.code.sentence(language), "advice": alert.code.advice(language), "detail": alert.detail
+    })
+}
+
+/// What people call the line or connection.
+pub fn name_of(live: &Live, alert: &Alert) -> String {
+    let name = match alert.kind {
+        AlertKind::LinePaused | AlertKind::LineSilent => live.lines.get(&LineId::new(&alert.subject)).map(|line| line.title().to_owned()),
+        AlertKind::ConnectionFailing | AlertKind::Brake => {
+            live.connections.get(&ConnectionId::new(&alert.subject)).map(|wired| wired.connection.title().to_owned())
+        }
+        AlertKind::Dialer | AlertKind::Backlog | AlertKind::Stopped => None,
+    };
+    match name {
+        Some(name) if name != alert.subject => format!("{name} ({})", alert.subject),
+        _ => alert.subject.clone(),
+    }
+}
+
+/// What was seen at the last look.
+#[derive(Default)]
+pub struct Seen(HashMap<(WorkspaceId, &'static str), usize>);
+
+/// Looks for what waits in ever greater number: raised above the limit while it grows, over below half of it.
+pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
+    let live = app.live.load_full();
+    let workspaces: std::collections::BTreeSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
+    let mut found = Vec::new();
+    for workspace in workspaces {
+        let queued = app.store.stats(&workspace)?.counters.get("calls.state.queued").copied().unwrap_or(0);
+        found.push((workspace, "calls", usize::try_from(queued).unwrap_or(0), app.tuning.backlog_calls));
+    }
+    found.push((WorkspaceId::default(), "write_back", app.store.backlog(TaskKind::WriteBack), app.tuning.backlog_write_backs));
+    let mut changes = Vec::new();
+    for (workspace, subject, n, limit) in found {
+        let before = seen.0.insert((workspace.clone(), subject), n);
+        let about = About::new(&workspace, AlertKind::Backlog, subject);
+        let open = app.store.alert(about.id())?.is_some_and(|alert| alert.is_open());
+        if !open && n > limit && before.is_some_and(|before| n > before) {
+            changes.push(AlertChange::Raise { about, code: Code::Backlog, detail: format!("{subject}: {n}") });
+        } else if open && n <= limit / 2 {
+            changes.push(AlertChange::Clear { about });
+        }
+    }
+    if changes.is_empty() { Ok(()) } else { app.store.change_alerts(app.clock.now(), changes).await }
+}

@@ -1,0 +1,177 @@
+//! Alerts: each trouble is told once when it begins and once when it is over, also across a restart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use callbridge::config::Settings;
+use callbridge::domain::alert::AlertKind;
+use callbridge::domain::call::State;
+use callbridge::domain::schedule::Stopped;
+use callbridge::simulator::mood::Mood;
+use callbridge::store::{Change, Changed, TaskKind};
+use serde_json::{Value, json};
+
+use super::bridge::{Fixture, Setup};
+use super::far_end::FarEnd;
+use super::wire;
+
+const PHONE: &str = "0912345678";
+const TOKEN: &str = "123456:token-of-the-tests";
+
+/// A fake of Telegram's bot API; answers with this status until it is changed.
+async fn telegram() -> (FarEnd, Arc<AtomicU16>) {
+    let status = Arc::new(AtomicU16::new(200));
+    let answers = Arc::clone(&status);
+    (FarEnd::start(move |_| (answers.load(Ordering::Relaxed), r#"{"ok":true}"#.to_owned())).await, status)
+}
+
+fn tells(far: &FarEnd) -> impl FnOnce(&mut Settings) {
+    let entry = json!({"name": "boss", "template": "telegram", "url": far.url(), "parameters": {"token": TOKEN, "chat_id": "-100200"}});
+    move |settings| {
+        settings.alerts = vec![serde_json::from_value(entry).unwrap()];
+        settings.lines[0].name = Some("Máy chị Hoa".into());
+    }
+}
+
+fn texts(far: &FarEnd) -> Vec<String> {
+    far.requests()
+        .iter()
+        .map(|request| {
+            assert_eq!(request.path(), format!("/bot{TOKEN}/sendMessage"));
+            let body: Value = request.json();
+            assert_eq!(body["chat_id"], "-100200");
+            body["text"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+async fn told(f: &Fixture) {
+    f.until("everybody is told", |f| (f.backlog(TaskKind::Alert) == 0).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_line_is_told_once_and_its_recovery_once_across_a_restart() {
+    let (far, _) = telegram().await;
+    let mut f = Setup::new(Mood::SwitchedOff).with(tells(&far)).start_by_hand().await;
+    let id = f.wish(PHONE).await;
+    f.until("the line is paused", |f| f.line().pause).await;
+    told(&f).await;
+    let first = texts(&far);
+    assert_eq!(first.len(), 1);
+    for part in ["⚠️ CẢNH BÁO: máy gọi Máy chị Hoa (line-1)", "2116", "Cấu hình gọi điện qua API", "Đang chờ: 1 cuộc gọi"] {
+        assert!(first[0].contains(part), "{}", first[0]);
+    }
+
+    f.restart().await;
+    // A probe after 15 minutes fails as well: the same trouble.
+    f.advance(Duration::from_secs(15 * 60)).await;
+    f.until("the probe went", |f| (f.dialled(id).asked == 2).then_some(())).await;
+    told(&f).await;
+    assert_eq!(texts(&far).len(), 1, "{:?}", texts(&far));
+    assert_eq!(f.alerts()[0].times, 2);
+
+    f.mood(Mood::Answers);
+    f.advance(Duration::from_secs(15 * 60)).await;
+    f.reaches(id, State::Ended).await;
+    told(&f).await;
+    f.restart().await;
+    f.advance(Duration::from_secs(3600)).await;
+    told(&f).await;
+    let all = texts(&far);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all[1].contains("✅ ĐÃ ỔN LẠI: máy gọi Máy chị Hoa (line-1)") && all[1].contains("kéo dài 30 phút"), "{}", all[1]);
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_cannot_be_delivered_is_a_stored_task() {
+    let (far, status) = telegram().await;
+    status.store(500, Ordering::Relaxed);
+    let mut f = Setup::new(Mood::WrongKey).with(tells(&far)).start_by_hand().await;
+    f.wish(PHONE).await;
+    f.until("it was tried", |f| (!far.requests().is_empty() && f.next_task_at(TaskKind::Alert).is_some()).then_some(())).await;
+    let due = f.next_task_at(TaskKind::Alert).unwrap();
+    f.restart().await;
+    assert_eq!(f.next_task_at(TaskKind::Alert), Some(due), "neither lost nor hurried");
+    status.store(200, Ordering::Relaxed);
+    f.advance(due.since(f.now())).await;
+    told(&f).await;
+    assert_eq!(far.requests().len(), 2);
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_phone_is_told_and_its_first_report_ends_it() {
+    let (far, _) = telegram().await;
+    let f = Setup::new(Mood::ReportLost).with(tells(&far)).start_by_hand().await;
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Placed).await;
+    f.advance(Duration::from_secs(300)).await;
+    told(&f).await;
+    assert!(texts(&far)[0].contains("điện thoại không phản hồi"), "{:?}", texts(&far));
+    let body = json!({"CallDetail": {"AnswerDuration": 0, "ResponseStatus": 3}});
+    assert_eq!(f.report(id, &body).await.status, 200);
+    told(&f).await;
+    assert!(texts(&far)[1].contains("ĐÃ ỔN LẠI"), "{:?}", texts(&far));
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
+    let (far, _) = telegram().await;
+    let f = Setup::new(Mood::Answers).with(tells(&far)).start_by_hand().await;
+    let plan = json!({"status": 403, "times": 2, "after_storing": false}).to_string();
+    assert_eq!(wire::post(&f.crm.address.to_string(), "/_crm/fail", &["Content-Type: application/json"], plan.as_bytes()).await.status, 200);
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Ended).await;
+    f.until("the CRM refused", |f| f.alerts().into_iter().find(|a| a.kind == AlertKind::ConnectionFailing)).await;
+    told(&f).await;
+    assert!(texts(&far)[0].contains("CRM từ chối") && texts(&far)[0].contains("kết nối crm"), "{:?}", texts(&far));
+    while let Some(due) = f.next_task_at(TaskKind::WriteBack) {
+        f.advance(due.since(f.now())).await;
+    }
+    f.logged(id).await;
+    told(&f).await;
+    assert_eq!(texts(&far).len(), 2, "{:?}", texts(&far));
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stop_button_is_told_with_who_pressed_it() {
+    let (far, _) = telegram().await;
+    let f = Setup::new(Mood::Answers).with(tells(&far)).start_by_hand().await;
+    let stopped = Stopped { by: "lan".into(), since: f.now(), reason: "khách phàn nàn".into() };
+    assert_eq!(f.change(Change::StopAll(stopped.clone())).await, Changed::Ok);
+    assert_eq!(f.change(Change::StopAll(stopped)).await, Changed::Ok);
+    told(&f).await;
+    assert_eq!(f.change(Change::ResumeAll).await, Changed::Ok);
+    told(&f).await;
+    let texts = texts(&far);
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("lan: khách phàn nàn"), "{}", texts[0]);
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_lists_what_is_wrong_and_what_was() {
+    let f = Setup::new(Mood::KeyExpired)
+        .with(|s| s.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()])
+        .start_by_hand()
+        .await;
+    f.wish(PHONE).await;
+    f.until("the line is paused", |f| f.line().pause).await;
+    let get = async |path: &str| wire::get(&f.address, path, &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
+    let page = get("/api/v1/alerts").await;
+    let alert = &page["items"][0];
+    assert_eq!((&alert["kind"], &alert["subject"], &alert["reason"]["code"]), (&json!("line_paused"), &json!("line-1"), &json!("dialer_2117")), "{page}");
+    assert!(alert["reason"]["advice"]["vi"].as_str().unwrap().contains("LẤY"));
+    f.mood(Mood::Answers);
+    f.resume_line().await;
+    assert_eq!(get("/api/v1/alerts").await["items"], json!([]));
+    assert_eq!(get("/api/v1/alerts?all=true").await["items"][0]["recovered"], true);
+    f.until("the call went", |f| f.calls().iter().all(|c| c.state == State::Ended).then_some(())).await;
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
