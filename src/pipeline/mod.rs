@@ -22,6 +22,7 @@ pub mod map;
 pub mod outlook;
 pub mod own_writes;
 pub mod place;
+pub mod poll;
 pub mod report;
 pub mod token;
 pub mod turn;

@@ -17,6 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The limits of one connection.
 pub struct Turns {
     rate: Option<Gcra>,
+    at_once: usize,
     places: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -41,7 +42,13 @@ pub enum Turn {
 
 impl Turns {
     pub fn new(rate: Option<Gcra>, at_once: usize) -> Self {
-        Self { rate, places: Arc::new(Semaphore::new(at_once.max(1))), state: Mutex::default() }
+        let at_once = at_once.max(1);
+        Self { rate, at_once, places: Arc::new(Semaphore::new(at_once)), state: Mutex::default() }
+    }
+
+    /// The same limits, whatever is used of them.
+    pub fn limits_like(&self, other: &Turns) -> bool {
+        (self.rate, self.at_once) == (other.rate, other.at_once)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,6 +12,7 @@ use super::modes;
 use super::names;
 use super::not_yet;
 use super::plugin::{Plugin, Variant};
+use super::poll;
 use super::problem::{Problem, did_you_mean};
 
 /// The format's version that this program reads.
@@ -45,6 +46,8 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     doubles(&mut c, manifest.lookup.iter().map(|l| &l.get_ref().name), "look-ups");
     let mut known = Vec::new();
     let lookups = manifest.lookup.iter().map(|spec| assemble::lookup(&mut c, &manifest, spec.get_ref(), &params, &mut known)).collect();
+    let polls = manifest.poll.iter().filter_map(|at| poll::compile(&mut c, &manifest, at, &params)).collect();
+    doubles(&mut c, manifest.poll.iter().map(|p| &p.get_ref().name), "polls");
     let kinds = assemble::kinds(&mut c, &manifest, &params);
     let responses = manifest.responses.iter().map(|spec| c.response(spec, &params)).collect();
     if !files.contains_key("vectors.json")
@@ -86,6 +89,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
         variants,
         handshakes,
         answers,
+        polls,
         lookups,
         kinds,
         responses,

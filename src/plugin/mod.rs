@@ -32,10 +32,12 @@ pub mod manifest;
 pub mod note;
 #[expect(clippy::module_inception, reason = "the file of the type `Plugin`; nobody names the module, the type is re-exported")]
 pub mod plugin;
+pub mod poll;
 pub mod problem;
 pub mod registry;
 pub mod request;
 pub mod respond;
+pub mod schema;
 pub mod select;
 pub mod split;
 pub mod template;
@@ -43,6 +45,7 @@ pub mod trigger;
 pub mod value;
 pub mod vectors;
 pub mod verify;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +61,7 @@ pub use plugin::{Lookup, Plugin, Step, Variant, WriteBackKind};
 pub use registry::Registry;
 pub use request::Request;
 pub use respond::{Reply, ReplySpec, Told};
+pub use schema::schema_files;
 pub use split::Piece;
 pub use verify::{Held, VerifyError};
 

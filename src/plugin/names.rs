@@ -139,6 +139,17 @@ pub fn lookup(params: &Shape, names: &[String]) -> Shape {
     with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
 }
 
+/// A poll's request, cursor and conditions.
+pub fn poll(params: &Shape) -> Shape {
+    let place = [("cursor", json!("1")), ("page", json!(1)), ("now", json!("2026-11-22T03:20:30Z"))];
+    with(params, place.map(|(name, sample)| (name, Shape::Leaf(sample))))
+}
+
+/// What tells the CRM that an item was taken.
+pub fn poll_ack(params: &Shape) -> Shape {
+    with(&poll(params), [("item", Shape::Open)])
+}
+
 /// `steps.<name>.<key>`: what earlier steps stored.
 pub fn steps(stored: &BTreeMap<String, Vec<String>>) -> Shape {
     Shape::object(stored.iter().map(|(step, keys)| (step.clone(), texts(keys.iter().map(String::as_str)))))

@@ -37,7 +37,6 @@ impl Refuser<'_, '_> {
 
     fn whole(&mut self, m: &Manifest) {
         self.when_any(!m.subscribe.is_empty(), "[[subscribe]]");
-        self.when_any(!m.poll.is_empty(), "[[poll]]");
         for parameter in &m.parameters {
             let p = parameter.get_ref();
             self.when(parameter, p.ends.is_some(), "parameters.ends");

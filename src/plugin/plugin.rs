@@ -34,6 +34,7 @@ pub struct Plugin {
     pub(super) connects: Vec<Connect>,
     pub(super) limits: Vec<Limit>,
     pub(super) variants: Vec<Variant>,
+    pub(super) polls: Vec<super::poll::Poll>,
     pub(super) handshakes: Vec<Handshake>,
     pub(super) answers: AnswerRules,
     pub(super) lookups: Vec<Lookup>,

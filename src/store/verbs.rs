@@ -13,7 +13,7 @@ use super::task::{Subject, Task, TaskKind};
 use crate::domain::alert::{About, Alert};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
@@ -22,6 +22,7 @@ use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::secret::SecretText;
+use crate::domain::source::{Source, SourceKey};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -402,6 +403,13 @@ pub trait Store {
     async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
     /// Ends or moves a forward task.
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
+    /// Keeps which sources the configuration asks for: a new one is due now, one that it no longer asks for rests. INSERT, UPDATE.
+    async fn want_sources(&self, now: Time, wanted: Vec<SourceKey>) -> Result<(), StoreError>;
+    /// Keeps how far a source has come, with the event that it brought and the task to map it, and when it goes on; `None`: it rests.
+    /// One transaction: a cursor never moves past what is not on disk.
+    async fn finish_source(&self, source: Source, event: Option<(Event, Bytes)>, due: Option<Time>) -> Result<(), StoreError>;
+    /// Ends the task of a source that has no record.
+    async fn forget_source(&self, id: SourceId) -> Result<(), StoreError>;
     /// Keeps who was told what of an alert, and when to try again.
     async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError>;
     /// Ends the task of an alert that is not there.
@@ -438,6 +446,9 @@ pub trait Store {
     fn body(&self, id: EventId) -> Result<Bytes, StoreError>;
     fn items(&self, id: EventId) -> Result<Vec<(u16, Item)>, StoreError>;
     fn item(&self, id: EventId, index: u16) -> Result<Option<Item>, StoreError>;
+    fn source(&self, id: SourceId) -> Result<Option<Source>, StoreError>;
+    /// Every source, also those that rest.
+    fn sources(&self) -> Result<Vec<Source>, StoreError>;
     /// What is known of the way of a refused item's sentence into the CRM.
     fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError>;
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;

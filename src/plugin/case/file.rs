@@ -89,6 +89,11 @@ impl Head {
     }
 }
 
+/// The JSON Schema of `case.toml`.
+pub fn schema() -> serde_json::Value {
+    crate::plugin::schema::schema::<Head>("callbridge: case.toml")
+}
+
 fn vi() -> String {
     "vi".to_owned()
 }

@@ -5,5 +5,5 @@ mod compare;
 mod file;
 mod run;
 
-pub use file::{Case, Exchange, Expect};
+pub use file::{Case, Exchange, Expect, schema};
 pub use run::CaseResult;

@@ -9,6 +9,7 @@ mod load;
 mod notes;
 mod outbound;
 mod signatures;
+mod speed;
 
 use std::collections::BTreeMap;
 

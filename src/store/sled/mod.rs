@@ -27,6 +27,7 @@ mod result;
 mod schedule;
 mod sealed;
 mod snapshot;
+mod source;
 mod store;
 mod sweep;
 mod tx;
