@@ -126,6 +126,7 @@ pub fn handshake(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<HandshakeSpe
     status(c, &answer.status);
     Handshake {
         name: spec.name.get_ref().clone(),
+        modes: c.modes(&spec.mode),
         select: Select { format: format_of(spec.body), ..select },
         verify: spec.verify.iter().filter_map(|at| verify_ref(c, manifest, at, params)).collect(),
         capture: spec.capture.iter().map(|(name, value)| (name.clone(), c.value(value, &names))).collect(),

@@ -213,7 +213,7 @@ impl<'a> Compiler<'a> {
                         TimeUnit::Pattern(pattern.to_owned())
                     }
                 };
-                OccurredAt { value: self.value(&at.value, names), unit }
+                OccurredAt { value: self.value(&at.value, names), unit, zone: at.zone.as_ref().map(|zone| self.value(zone, names)) }
             }),
         }
     }

@@ -149,6 +149,8 @@ pub struct Mapping {
 pub struct OccurredAt {
     pub value: Value,
     pub unit: TimeUnit,
+    /// Of a pattern without offset.
+    pub zone: Option<Value>,
 }
 
 #[derive(Debug)]
