@@ -154,7 +154,7 @@ impl Plugin {
     }
 }
 
-fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
+pub(super) fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
     let text = |value: &super::value::Value| value.text(source).map_err(|source| MapError { field, source });
     values.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
 }

@@ -52,7 +52,7 @@ impl Refuser<'_, '_> {
 
     fn lookup(&mut self, at: &At<LookupSpec>) {
         let spec = at.get_ref();
-        self.when(at, spec.batch.is_some() || !spec.fields.is_empty(), "lookup.batch and lookup.fields");
+        self.when(at, spec.batch.is_some(), "lookup.batch");
         self.when(at, !spec.store.is_empty() || spec.sign.is_some(), "store and sign of a look-up");
     }
 
