@@ -126,7 +126,7 @@ impl<'a> Compiler<'a> {
                 let template = self.compile(MANIFEST, line, text, Escape::Text, names);
                 match template.only_param().map(str::to_owned) {
                     Some(id) => Value::Param(id),
-                    None => Value::Template(template),
+                    None => Value::Template(Box::new(template)),
                 }
             }
             ValueSpec::List(list) => Value::List(list.iter().map(|one| self.value(one, names)).collect()),

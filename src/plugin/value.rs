@@ -13,7 +13,7 @@ use super::template::{RenderError, Scope, Template};
 #[derive(Debug, Clone)]
 pub enum Value {
     Path(Box<JsonPath>),
-    Template(Template),
+    Template(Box<Template>),
     /// A parameter's text; where the admin wrote a JSONPath, what it finds.
     Param(String),
     List(Vec<Value>),
