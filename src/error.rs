@@ -85,6 +85,10 @@ codes! {
         "Send the body encoded as UTF-8.", "Hãy gửi nội dung mã hóa UTF-8."
     TooDeep "too_deep" Reject 422: "the body is nested too deeply", "nội dung lồng nhau quá sâu";
         "Send a flatter document (at most 64 levels).", "Hãy gửi tài liệu ít tầng hơn (tối đa 64 tầng)."
+    BadXml "bad_xml" Reject 422: "the body is not readable XML", "nội dung không phải XML hợp lệ";
+        "Send one XML document without a document type (DOCTYPE).", "Hãy gửi một tài liệu XML không có DOCTYPE."
+    TooManyValues "too_many_values" Reject 422: "the body holds more values than are read at once", "nội dung chứa quá nhiều giá trị";
+        "Send fewer records in one delivery.", "Hãy gửi ít bản ghi hơn mỗi lần."
     WrongContentType "wrong_content_type" Reject 415: "this content type is not read here", "kiểu nội dung này không được hỗ trợ";
         "Send the content type the plugin's set-up page names.", "Hãy dùng đúng kiểu nội dung nêu trong hướng dẫn cài đặt."
     TooLarge "too_large" Reject 413: "the body is larger than allowed", "nội dung lớn hơn mức cho phép";
@@ -137,8 +141,6 @@ codes! {
         "Run callbridge plugin check.", "Chạy callbridge plugin check."
     NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào";
         "Name an existing line in the connection.", "Hãy chọn máy gọi có thật cho kết nối."
-    TestMode "test_mode" Reject 409: "test mode: nobody was called", "chế độ thử: không gọi số nào";
-        "Set test_phone to be called yourself, or mode = \"live\" to call customers.", "Đặt test_phone để gọi thử vào máy của bạn, hoặc mode = \"live\" để gọi khách."
     Expired "expired" Reject 409: "the call waited longer than allowed", "cuộc gọi chờ quá lâu";
         "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
     Cancelled "cancelled" Reject 409: "a person cancelled the call", "cuộc gọi đã bị hủy";
@@ -169,6 +171,16 @@ codes! {
         "Nothing to do; cancel it if the customer was reached otherwise.", "Không cần làm gì; hãy hủy nếu đã liên lạc được với khách."
     HoldWindow "hold_window" Retry 409: "waits for the calling hours", "chờ đến giờ gọi";
         "Nothing to do.", "Không cần làm gì."
+    HoldDay "hold_day" Retry 409: "waits for the next calling day", "chờ đến ngày gọi tiếp theo";
+        "Nothing to do; the connection's hours say which days.", "Không cần làm gì; giờ gọi của kết nối quy định các ngày."
+    HoldHoliday "hold_holiday" Retry 409: "waits until the holiday is over", "chờ hết ngày nghỉ lễ";
+        "Nothing to do; see calls.holidays and the workspace's holidays.", "Không cần làm gì; xem calls.holidays và ngày nghỉ của workspace."
+    HoldCap "hold_cap" Retry 409: "the number was called as often as allowed: waits", "số này đã được gọi đủ số lần cho phép: chờ";
+        "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
+    NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
+        "Do not call again before 24 hours are over.", "Không gọi lại trước khi hết 24 giờ."
+    TestMode "test_mode" Reject 409: "test mode: nothing was dialled", "chế độ thử: không gọi ra";
+        "Give the connection a test_phone, or set mode to live.", "Đặt test_phone cho kết nối hoặc chuyển mode sang live."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";

@@ -32,7 +32,7 @@ impl Setup {
     fn settings(&self, dir: &Path, address: SocketAddr) -> String {
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n[store]\npath = \"{}\"\n[store.snapshot]\nevery = \"0s\"\n\
-             [dialer]\nurl = \"{}\"\nconcurrency = 256\nsettle = \"0s\"\nreport_settle = \"0s\"\n[write_back]\nconcurrency = 128\n\
+             [dialer]\nurl = \"{}\"\nconcurrency = 256\nmax_unsent = 256\nsettle = \"0s\"\nreport_settle = \"0s\"\n[write_back]\nconcurrency = 128\n\
              [outbound]\nallow_networks = [\"127.0.0.0/8\"]\n[log]\nlevel = \"warn\"\nformat = \"text\"\n",
             dir.join("store").display(),
             self.dialer_url

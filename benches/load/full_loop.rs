@@ -15,7 +15,7 @@ use super::{Args, machine, webhook};
 pub const LINES_EACH: usize = 10;
 /// Calls that are under way at the same time when the load goes as fast as calls come out: more than there are lines, so that no line is idle.
 const WINDOW: u64 = 6_000;
-const SENDERS: usize = 16;
+const SENDERS: usize = 64;
 
 /// The bridge with its stand-ins.
 pub struct Stage {

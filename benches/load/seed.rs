@@ -49,6 +49,7 @@ pub fn event(connection: usize, now: Time) -> Event {
         ],
         body_bytes: 600,
         received_at: now,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{alert, backup, brakes, call, check, config, connection, demo, event, line, output, plugin, serve, simulate};
+use super::{alert, backup, brakes, call, check, config, connection, demo, dnc, event, line, output, plugin, serve, simulate};
 use crate::config::Sources;
 
 /// Connects any CRM, without code, to the phones of Auto Call (goitudong.vn).
@@ -45,6 +45,9 @@ enum Command {
     /// Calls: ask for one, look at them, cancel, redial.
     #[command(subcommand)]
     Call(call::Args),
+    /// Numbers that are never called.
+    #[command(subcommand)]
+    Dnc(dnc::Args),
     /// Webhooks that came in.
     #[command(subcommand)]
     Event(event::Args),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
             Command::Connection(args) => connection::run(&cli, args).await,
             Command::Line(args) => line::run(&cli, args).await,
             Command::Call(args) => call::run(&cli, args).await,
+            Command::Dnc(args) => dnc::run(&cli, args).await,
             Command::Event(args) => event::run(&cli, args).await,
             Command::Alert(args) => alert::run(&cli, args).await,
             Command::Check => check::run(&cli).await,

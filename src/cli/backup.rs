@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
@@ -10,6 +11,8 @@ use super::args::Cli;
 use super::client;
 use super::output::{self, FAILED, Failed, NOT_FOUND, NOT_POSSIBLE, text};
 use crate::clock::Clock;
+use crate::config;
+use crate::secrets::Keyring;
 use crate::store::{BackupError, restore_backup};
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,10 @@ pub struct Restore {
     /// A new or empty directory; point `store.path` at it afterwards.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// The key of the store that was backed up: its `secret.key`, or a file with the text of `secrets.key`.
+    /// Absent: `secrets.key` of the settings, else `secret.key` in DIR, else that in `store.path`.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 pub async fn backup(cli: &Cli, args: &Backup) -> anyhow::Result<ExitCode> {
@@ -39,9 +46,29 @@ pub async fn backup(cli: &Cli, args: &Backup) -> anyhow::Result<ExitCode> {
     .await
 }
 
+/// The key of the backup, put where the restored store looks for it.
+fn keys(cli: &Cli, args: &Restore) -> anyhow::Result<Keyring> {
+    let settings = config::load(&cli.sources())?;
+    if args.key.is_none() && settings.secrets.key.is_some() {
+        return Ok(Keyring::of_settings(&settings.secrets, &args.to)?);
+    }
+    let own = args.to.join("secret.key");
+    let source = args.key.clone().or_else(|| [&own, &settings.store.path.join("secret.key")].into_iter().find(|file| file.exists()).cloned());
+    let Some(source) = source else {
+        return Err(Failed::new(NOT_FOUND, "the key of the backup is missing: give the secret.key of the store that was backed up with --key").into());
+    };
+    let keys = Keyring::of_key_file(&source).with_context(|| format!("the key {}", source.display()))?;
+    if source != own && !own.exists() {
+        std::fs::create_dir_all(&args.to).with_context(|| args.to.display().to_string())?;
+        std::fs::copy(&source, &own).with_context(|| own.display().to_string())?;
+    }
+    Ok(keys)
+}
+
 pub fn restore(cli: &Cli, args: &Restore) -> anyhow::Result<ExitCode> {
     eprintln!("reading {} …", args.backup.display());
-    let rows = restore_backup(&args.backup, &args.to, Clock::System.now()).map_err(|error| {
+    let keys = Arc::new(keys(cli, args)?);
+    let rows = restore_backup(&args.backup, &args.to, keys, Clock::System.now()).map_err(|error| {
         let code = match &error {
             BackupError::Io(_, io) if io.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
             BackupError::NotEmpty(_) => NOT_POSSIBLE,

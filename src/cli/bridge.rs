@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
+use crate::domain::rule::Waits;
 use crate::failpoint;
 use crate::outbound::alert::Receiver;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
-use crate::pipeline::{App, Live, Tuning};
+use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
-use crate::secrets::Redactor;
+use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
 use crate::web::State;
 use crate::web::server::{self, Running};
@@ -55,6 +56,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
     let mut options = crate::store::sled::Options::new(&path);
     options.cache_bytes = settings.store.cache_mib.max(1) * 1024 * 1024;
     options.reserve_mib = settings.store.reserve_mib;
+    options.keys = settings.secrets.key.is_some().then(|| Keyring::of_settings(&settings.secrets, &path)).transpose()?.map(Arc::new);
     let store = SledStore::open(options)?;
     let guard = Guard::new(settings.outbound.allow_networks.clone());
     let ca_pem = settings.dialer.ca_file.as_ref().map(|file| std::fs::read(file).with_context(|| format!("dialer.ca_file {}", file.display()))).transpose()?;
@@ -71,6 +73,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         started_at: Clock::System.now(),
         crm: Http::new(failpoint::CRM_SEND, guard.clone(), crm),
         dialer: Http::new(failpoint::DIALER_SEND, guard, dialer),
+        unsent: Arc::new(Semaphore::new(settings.dialer.max_unsent)),
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
         live: ArcSwap::from_pointee(Live::default()),
@@ -80,8 +83,14 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
         Gateway { pool: Pool::first(id, key.lines.clone()), name: key.name.clone(), workspace: key.workspace.clone(), rate: key.rate }
     });
-    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), receivers(settings)?);
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), receivers(settings)?, &common(settings));
     Ok(Arc::new(app))
+}
+
+fn common(settings: &Settings) -> Common {
+    let calls = &settings.calls;
+    let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
+    Common { workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {

@@ -7,8 +7,8 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::args::Cli;
-use super::client::{self, encoded, query};
-use super::output::{self, facts, list, moment, table, text};
+use super::client::{self, Server, encoded, query};
+use super::output::{self, Failed, USAGE, facts, list, moment, soon, table, text};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
@@ -23,10 +23,15 @@ pub enum Args {
         /// call_…
         id: String,
     },
-    /// Cancel a queued call.
+    /// Let calls go that the brake holds. Without --yes they are only counted.
+    Release(Many),
+    /// Cancel a queued call, or many: by what they are and what they wait for. Without --yes many are only counted.
     Cancel {
         /// call_…
-        id: String,
+        #[arg(conflicts_with_all = ["connection", "hold", "count", "workspace", "yes"])]
+        id: Option<String>,
+        #[command(flatten)]
+        many: Many,
     },
     /// Call the same customer again, as a new call.
     Redial {
@@ -69,6 +74,26 @@ pub struct Place {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct Many {
+    #[arg(long)]
+    connection: Option<String>,
+    /// Nothing but queued calls can be let go or cancelled.
+    #[arg(long, value_parser = ["queued"])]
+    state: Option<String>,
+    /// Only calls that wait for this: brake, window, holiday, paused …
+    #[arg(long)]
+    hold: Option<String>,
+    /// Only the oldest so many.
+    #[arg(long)]
+    count: Option<usize>,
+    #[arg(long)]
+    workspace: Option<String>,
+    /// Do it; without this they are only counted.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Preview {
     /// Numbers as people write them; `-` reads them from stdin, one per line.
     #[arg(required = true)]
@@ -77,6 +102,9 @@ pub struct Preview {
     connection: Option<String>,
     #[arg(long)]
     line: Option<String>,
+    /// The customers agreed to be called; needed for advertising.
+    #[arg(long)]
+    consent: bool,
     /// As if someone waited for the calls.
     #[arg(long)]
     interactive: bool,
@@ -130,7 +158,9 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                 }
             }
             Args::Show { id } => output::show(cli.json, &server.get(&format!("/calls/{}", encoded(id))).await?, detail),
-            Args::Cancel { id } => {
+            Args::Release(filter) => many(cli, server, "release", filter).await?,
+            Args::Cancel { id: None, many: filter } => many(cli, server, "cancel", filter).await?,
+            Args::Cancel { id: Some(id), .. } => {
                 let call = server.post(&format!("/calls/{}/cancel", encoded(id)), &json!({})).await?;
                 output::show(cli.json, &call, detail);
             }
@@ -143,6 +173,30 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
         Ok(ExitCode::SUCCESS)
     })
     .await
+}
+
+/// Counts first; does it only to as many as were counted.
+async fn many(cli: &Cli, server: &Server, act: &str, filter: &Many) -> anyhow::Result<()> {
+    if act == "cancel" && filter.connection.is_none() && filter.hold.is_none() && filter.workspace.is_none() && filter.state.is_none() {
+        return Err(Failed::new(USAGE, "say which calls: an id, --connection, --hold, or --state queued for all that wait").into());
+    }
+    let (path, mut body) = (
+        format!("/calls/{act}"),
+        json!({"connection": filter.connection, "state": filter.state, "hold": filter.hold, "count": filter.count, "workspace": filter.workspace}),
+    );
+    let mut answer = server.post(&path, &body).await?;
+    let matching = answer["matching"].as_u64().unwrap_or(0);
+    if filter.yes && matching > 0 {
+        body["confirm"] = json!(matching);
+        answer = server.post(&path, &body).await?;
+    } else if matching > 0 {
+        eprintln!("nothing was changed; to {act} them, add --yes");
+    }
+    output::show(cli.json, &answer, |answer| match answer["done"].as_u64() {
+        Some(done) => format!("{done} calls {}", if act == "release" { "are let go" } else { "are cancelled" }),
+        None => format!("{matching} calls match"),
+    });
+    Ok(())
 }
 
 fn priority(automation: bool) -> &'static str {
@@ -176,13 +230,13 @@ fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
         phones = input.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     }
     let priority = priority(!preview.interactive);
-    Ok(json!({"phones": phones, "connection": preview.connection, "line": preview.line, "priority": priority}))
+    Ok(json!({"phones": phones, "connection": preview.connection, "line": preview.line, "consent": preview.consent, "priority": priority}))
 }
 
 fn previews(answer: &Value) -> String {
     let row = |item: &Value| {
         let mut why = vec![text(item, "/refusal/sentence/en"), text(item, "/waits/reason/sentence/en")];
-        why.push(match moment(item, "/waits/until") {
+        why.push(match soon(item, "/waits/until") {
             until if until.is_empty() => until,
             until => format!("until {until}"),
         });
@@ -232,7 +286,7 @@ fn waits(call: &Value) -> String {
     let mut said = if reason.is_empty() { "its turn comes now".to_owned() } else { reason };
     // A slot ends with the phone's report; its time is only the latest.
     let until = if text(call, "/waits/reason/code") == "hold_busy" { ", at the latest at " } else { " until " };
-    for (before, part) in [(until, moment(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
+    for (before, part) in [(until, soon(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
         if !part.is_empty() {
             said.push_str(before);
             said.push_str(&part);

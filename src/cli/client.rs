@@ -65,6 +65,17 @@ impl Server {
         self.ask("POST", path, Some(body)).await
     }
 
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask("DELETE", path, None).await
+    }
+
+    /// Posts a body as it is.
+    pub async fn post_text(&self, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Value> {
+        let answer = self.client.post(&format!("/api/v1{path}"), content_type, body).await;
+        let (status, answer) = answer.map_err(|error| Failed::new(TROUBLE, error.to_string()))?;
+        if (200..300).contains(&status) { Ok(answer) } else { Err(of_problem(status, &answer).into()) }
+    }
+
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let (status, answer) = self.client.ask(method, &format!("/api/v1{path}"), body).await.map_err(|error| Failed::new(TROUBLE, error.to_string()))?;
         if (200..300).contains(&status) { Ok(answer) } else { Err(of_problem(status, &answer).into()) }

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod connection;
 mod demo;
+mod dnc;
 mod event;
 mod line;
 mod line_test;

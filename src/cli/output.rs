@@ -112,6 +112,15 @@ pub fn moment(value: &Value, pointer: &str) -> String {
     time.timestamp().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(7))).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// The same, as people say it of the next days: `Mon 08:00`; with its date when it is further away.
+pub fn soon(value: &Value, pointer: &str) -> String {
+    let Some(time) = value.pointer(pointer).and_then(Value::as_str).and_then(Time::parse_rfc3339) else { return String::new() };
+    let local = time.timestamp().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(7)));
+    let pattern = if time.since(crate::clock::Clock::System.now()) < std::time::Duration::from_secs(6 * 86_400) { "%a %H:%M" } else { "%a %Y-%m-%d %H:%M" };
+    let seconds = if local.second() == 0 { "" } else { ":%S" };
+    local.strftime(&format!("{pattern}{seconds}")).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +135,7 @@ mod tests {
     fn times_are_those_of_vietnam() {
         assert_eq!(moment(&serde_json::json!({"at": "2026-11-22T17:00:00Z"}), "/at"), "2026-11-23 00:00:00");
         assert_eq!(moment(&serde_json::json!({"at": null}), "/at"), "");
+        assert_eq!(soon(&serde_json::json!({"at": "2126-11-25T01:00:00Z"}), "/at"), "Mon 2126-11-25 08:00");
+        assert_eq!(soon(&serde_json::json!({"at": "2020-11-23T01:00:09Z"}), "/at"), "Mon 08:00:09");
     }
 }

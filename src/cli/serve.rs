@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use super::args::Cli;
 use super::bridge::{Bridge, Role};
 use crate::config::{self, Settings};
-use crate::domain::connection::Purpose;
 use crate::pipeline::App;
 use crate::store::Store;
 
@@ -51,17 +50,8 @@ fn without_effect(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
     for connection in &settings.connections {
         let mut say = |key: &str, what: &str| warnings.push(format!("connections.{}.{key}: {what}", connection.id));
-        if !connection.hours.is_empty() {
-            say("hours", "calls are placed at any hour");
-        }
-        if connection.purpose == Purpose::Advertising {
-            say("purpose", "of the advertising rules only consent is checked: not the hours, not the daily cap, not the do-not-call list");
-        }
-        if connection.max_per_number.is_some() {
-            say("max_per_number", "calls to one number are not capped");
-        }
-        if connection.learn_do_not_call {
-            say("learn_do_not_call", "nobody is put on a do-not-call list");
+        if connection.exposed {
+            say("exposed", "the caps for public addresses do not apply");
         }
     }
     warnings

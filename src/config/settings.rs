@@ -10,6 +10,7 @@ use super::network::Network;
 use super::problem::{ConfigError, Problem};
 use crate::domain::alert::AlertTarget;
 use crate::domain::connection::Connection;
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::rate::Rate;
@@ -166,6 +167,8 @@ pub struct Dialer {
     #[serde(with = "span::text")]
     pub timeout: Duration,
     pub concurrency: usize,
+    /// Calls that are `placing` on disk and whose request has not left.
+    pub max_unsent: usize,
     #[serde(with = "span::text")]
     pub slot_timeout: Duration,
     #[serde(with = "span::text")]
@@ -188,6 +191,7 @@ pub struct Calls {
     pub expire_automation: Duration,
     #[serde(with = "span::text")]
     pub max_age: Duration,
+    pub holidays: Calendar,
     pub exposed_per_address: Rate,
     pub exposed_per_number: Rate,
     pub exposed_per_day: Rate,

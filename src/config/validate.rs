@@ -9,6 +9,7 @@ use super::settings::{Settings, StoreKind};
 use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::hours::Window;
 use crate::domain::id::{LineId, WorkspaceId};
+use crate::domain::ledger;
 use crate::domain::phone;
 use crate::domain::rate::Limit;
 
@@ -74,6 +75,7 @@ fn instance(settings: &Settings, found: &mut Found) {
     }
     for (key, zero) in [
         ("dialer.concurrency", settings.dialer.concurrency == 0),
+        ("dialer.max_unsent", settings.dialer.max_unsent == 0),
         ("dialer.timeout", settings.dialer.timeout.is_zero()),
         ("dialer.slot_timeout", settings.dialer.slot_timeout.is_zero()),
         ("dialer.report_deadline", settings.dialer.report_deadline.is_zero()),
@@ -140,7 +142,21 @@ fn connection_names(connection: &Connection, settings: &Settings, found: &mut Fo
 fn connection_values(connection: &Connection, found: &mut Found) {
     let at = |key: &str| format!("connections.{}.{key}", connection.id);
     if jiff::tz::TimeZone::get(&connection.time_zone).is_err() {
-        found.wrong(at("time_zone"), format!("`{}` is not a time zone; write one such as Asia/Ho_Chi_Minh", connection.time_zone));
+        found.wrong(
+            at("time_zone"),
+            format!("`{}` is not a time zone; write one such as Asia/Ho_Chi_Minh{}", connection.time_zone, zone_like(&connection.time_zone)),
+        );
+    }
+    for (i, one) in connection.hours.iter().enumerate() {
+        for other in connection.hours.iter().skip(i + 1).filter(|other| one.overlaps(**other)) {
+            found.doubtful(at("hours"), format!("`{one}` and `{other}` overlap; calls go while either is open"));
+        }
+    }
+    if connection.max_per_number.and_then(Limit::rate).is_some_and(|rate| rate.period > ledger::LONGEST_CAP) {
+        found.wrong(at("max_per_number"), "looks back further than 31 days; placings are not remembered longer for it");
+    }
+    if connection.mode == Mode::Test && connection.test_phone.is_none() {
+        found.doubtful(at("test_phone"), "is not set while mode is \"test\": nothing is dialled, every call is refused with test_mode");
     }
     if let Some(Err(error)) = connection.test_phone.as_deref().map(phone::normalise) {
         found.wrong(at("test_phone"), error.to_string());
@@ -168,6 +184,13 @@ fn connection_values(connection: &Connection, found: &mut Found) {
             found.doubtful(at("max_per_number"), "Decree 91/2020 allows one advertising call to a number in 24 hours unless the customer agreed otherwise");
         }
     }
+}
+
+/// The zone that was meant, if one is near.
+fn zone_like(zone: &str) -> String {
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Some(suggestion(zone, &known)).filter(|hint| hint.starts_with("; did")).unwrap_or_default()
 }
 
 fn connection_hooks(connection: &Connection, seen: &mut HashMap<String, String>, found: &mut Found) {

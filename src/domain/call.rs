@@ -252,6 +252,9 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
     pub interactive: bool,
+    /// Whether the customer agreed to be called, as the CRM or the program said; absent: nothing was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<bool>,
     /// Test mode: the dialer gets this number instead, or none is dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_phone: Option<Phone>,
@@ -312,6 +315,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The customer is not dialled: the connection's test mode.
+    pub fn is_test(&self) -> bool {
+        self.labels.get("mode").is_some_and(|mode| mode == "test")
+    }
+
     /// Whose lines it may go over.
     pub fn pool(&self) -> PoolId {
         PoolId::of(self.connection.as_ref(), &self.origin, &self.workspace)

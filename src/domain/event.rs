@@ -46,8 +46,12 @@ pub struct Event {
     pub tail: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
-    /// With secrets replaced.
+    /// With secrets replaced. Empty, like `query`, while both are sealed.
+    #[serde(default)]
     pub headers: Vec<(String, String)>,
+    /// Query and headers as they lie in the store: encrypted, for signatures and tokens are in them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sealed: String,
     pub body_bytes: u32,
     pub received_at: Time,
     /// How often it was replayed by a person.

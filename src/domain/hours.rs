@@ -46,6 +46,11 @@ impl Window {
         self.days & (1 << day.to_monday_zero_offset()) != 0
     }
 
+    /// Whether both are open at some moment.
+    pub fn overlaps(self, other: Window) -> bool {
+        self.days & other.days != 0 && self.from_min < other.to_min && other.from_min < self.to_min
+    }
+
     /// Whether all of this window lies inside `other`.
     pub fn within(self, other: Window) -> bool {
         self.days & !other.days == 0 && other.from_min <= self.from_min && self.to_min <= other.to_min
@@ -59,19 +64,6 @@ fn minute_of(local: DateTime) -> u16 {
 /// Whether any window is open at this local moment; no windows = always open.
 pub fn is_open(hours: &[Window], local: DateTime) -> bool {
     hours.is_empty() || hours.iter().any(|window| window.contains(local))
-}
-
-/// The first local moment, at or after `local`, at which a window is open; `None` if none ever is (an empty list is always open).
-pub fn next_opening(hours: &[Window], local: DateTime) -> Option<DateTime> {
-    if is_open(hours, local) {
-        return Some(local);
-    }
-    // Today and the seven days after it: a window earlier today may next open in a week.
-    (0..=7).find_map(|ahead| {
-        let day = local.date().checked_add(jiff::Span::new().days(ahead)).ok()?;
-        let opens = hours.iter().filter(|w| w.on(day.weekday()) && (ahead > 0 || w.from_min > minute_of(local))).map(|w| w.from_min).min()?;
-        Some(day.at(i8::try_from(opens / 60).ok()?, i8::try_from(opens % 60).ok()?, 0, 0))
-    })
 }
 
 impl FromStr for Window {
@@ -185,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_only_touch_do_not_overlap() {
+        let week = hours(&["Mon-Fri 08:00-12:00", "Mon-Fri 12:00-17:00", "Fri-Sun 11:00-13:00", "Sat,Sun 08:00-11:00"]);
+        let overlaps = |a: usize, b: usize| week[a].overlaps(week[b]) && week[b].overlaps(week[a]);
+        assert!(overlaps(0, 2) && overlaps(1, 2));
+        assert!(!overlaps(0, 1) && !overlaps(2, 3) && !overlaps(0, 3));
+    }
+
+    #[test]
     fn a_window_includes_its_first_minute_and_not_its_last() {
         let week = hours(&["Mon-Fri 08:00-17:30", "Sat 08:00-12:00"]);
         assert!(is_open(&week, at("2026-11-23T08:00:00")));
@@ -192,14 +192,5 @@ mod tests {
         assert!(!is_open(&week, at("2026-11-23T17:30:00")));
         assert!(!is_open(&week, at("2026-11-22T09:00:00")));
         assert!(is_open(&[], at("2026-11-22T03:00:00")));
-    }
-
-    #[test]
-    fn the_next_opening_is_found_over_the_weekend_and_in_a_week() {
-        let week = hours(&["Mon-Fri 08:00-17:30", "Sat 08:00-12:00"]);
-        assert_eq!(next_opening(&week, at("2026-11-21T12:00:00")), Some(at("2026-11-23T08:00:00")));
-        assert_eq!(next_opening(&week, at("2026-11-23T06:15:00")), Some(at("2026-11-23T08:00:00")));
-        assert_eq!(next_opening(&hours(&["Mon 08:00-09:00"]), at("2026-11-23T09:00:00")), Some(at("2026-11-30T08:00:00")));
-        assert_eq!(next_opening(&week, at("2026-11-23T09:00:30")), Some(at("2026-11-23T09:00:30")));
     }
 }

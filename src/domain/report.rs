@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::record::{ID_BYTES, cut};
+
 /// How the call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +84,20 @@ pub enum BadReport {
     Empty,
 }
 
+/// What an agent may write; the body as it came is kept whole beside it.
+const TEXT_CHARS: usize = 2_000;
+
+fn short(mut text: String) -> String {
+    cut(&mut text, ID_BYTES);
+    text
+}
+
+fn cut_text(value: Option<&Value>) -> String {
+    let mut text = text(value);
+    cut(&mut text, TEXT_CHARS);
+    text
+}
+
 impl Report {
     /// Reads a callback body: any key case, at both levels or flat, numbers or digit strings, with or without `CallId`.
     pub fn read(body: &[u8]) -> Result<Report, BadReport> {
@@ -95,16 +111,16 @@ impl Report {
             return Err(BadReport::Empty);
         }
         Ok(Report {
-            call_id: text(field(outer, "callid")),
-            phone: text(field(outer, "phone")),
+            call_id: short(text(field(outer, "callid"))),
+            phone: short(text(field(outer, "phone"))),
             call_status: integer(field(detail, "callstatus")),
-            sim: text(field(detail, "callbysim")),
+            sim: short(text(field(detail, "callbysim"))),
             call_duration: integer(field(detail, "callduration")).unwrap_or(0).max(0),
             answer_duration: integer(field(detail, "answerduration")).unwrap_or(0).max(0),
             send_sms: truth(field(detail, "sendsms")),
-            sms_content: text(field(detail, "smscontent")),
+            sms_content: cut_text(field(detail, "smscontent")),
             response_status: integer(field(detail, "responsestatus")).unwrap_or(0),
-            notes: text(field(detail, "callnotes")),
+            notes: cut_text(field(detail, "callnotes")),
         })
     }
 

@@ -53,15 +53,15 @@ pub struct Understood {
     pub detail: String,
 }
 
-/// Sends the request once.
-pub async fn place(http: &Http, url: &str, body: &CallOne, retry_503: bool) -> Understood {
+/// Sends the request once; `held` is dropped when it has left.
+pub async fn place(http: &Http, url: &str, body: &CallOne, retry_503: bool, held: impl Send + Sync + Unpin + 'static) -> Understood {
     let body = match serde_json::to_vec(body) {
         Ok(body) => Bytes::from(body),
         Err(e) => return Understood { meaning: Meaning::NotSent { code: Code::Internal, wait: None }, status: None, detail: e.to_string() },
     };
     let headers = vec![("content-type".to_owned(), "application/json; charset=UTF-8".to_owned()), ("accept".to_owned(), "application/json".to_owned())];
     let request = Outbound { method: "POST".into(), url: url.to_owned(), headers, body, allow_hosts: Vec::new() };
-    understand(http.send(&request).await, retry_503)
+    understand(http.send_holding(&request, held).await, retry_503)
 }
 
 /// The answer table of the design, line by line.
@@ -112,9 +112,15 @@ fn by_code(body: &[u8]) -> Option<Meaning> {
     }
 }
 
+/// No header may hold every line longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 fn by_status(answer: &Answer, retry_503: bool) -> Meaning {
     match answer.status {
-        429 => Meaning::NotSent { code: Code::DialerBusy, wait: answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs) },
+        429 => Meaning::NotSent {
+            code: Code::DialerBusy,
+            wait: answer.header("retry-after").and_then(|v| v.trim().parse().ok()).map(|secs| Duration::from_secs(secs).min(LONGEST_WAIT)),
+        },
         300..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 415 => Meaning::NotSent { code: Code::DialerMisconfigured, wait: Some(Duration::from_secs(300)) },
         503 if retry_503 => Meaning::NotSent { code: Code::DialerUnreachable, wait: None },
         _ => Meaning::Unclear,

@@ -1,10 +1,14 @@
 //! The one HTTP client: time limits, size caps, no redirects, no retries of its own, rustls with ring.
 
+use std::convert::Infallible;
 use std::error::Error as _;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
 use reqwest::redirect;
 
 use super::guard::{Blocked, Guard};
@@ -69,6 +73,15 @@ impl Http {
 
     /// Sends once. Never logs: address and headers may hold secrets.
     pub async fn send(&self, request: &Outbound) -> Result<Answer, SendError> {
+        self.send_body(request, request.body.clone().into()).await
+    }
+
+    /// Sends once and drops `held` as soon as the request is written, or given up: what it holds back waits no longer than that.
+    pub async fn send_holding(&self, request: &Outbound, held: impl Send + Sync + Unpin + 'static) -> Result<Answer, SendError> {
+        self.send_body(request, reqwest::Body::wrap(Holding { bytes: Some(request.body.clone()), _held: held })).await
+    }
+
+    async fn send_body(&self, request: &Outbound, body: reqwest::Body) -> Result<Answer, SendError> {
         let url = url::Url::parse(&request.url).map_err(|e| SendError::Blocked(format!("the address is not readable: {e}")))?;
         self.guard.check_url(&url).map_err(|e| SendError::Blocked(e.to_string()))?;
         let host = url.host_str().unwrap_or_default();
@@ -76,7 +89,7 @@ impl Http {
             return Err(SendError::Blocked(format!("{host} is not a host of this plugin")));
         }
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| SendError::Blocked(e.to_string()))?;
-        let mut built = self.client()?.request(method, url).body(request.body.clone());
+        let mut built = self.client()?.request(method, url).body(body);
         for (name, value) in &request.headers {
             built = built.header(name.as_str(), value.as_str());
         }
@@ -103,6 +116,30 @@ impl Http {
             }
         }
         Ok(Answer { status, headers, body: body.freeze(), truncated })
+    }
+}
+
+/// A body that ends what it holds when it was written: the connection drops a body after its last byte.
+struct Holding<H> {
+    bytes: Option<Bytes>,
+    _held: H,
+}
+
+impl<H: Unpin> http_body::Body for Holding<H> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    /// Known: the request says its length and is not sent in chunks.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 

@@ -49,12 +49,21 @@ impl Local {
 
     /// One request; `path` with its query. An answer that is not JSON is given as text.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), LocalError> {
-        let no_answer = |error: reqwest::Error| LocalError::NoAnswer(error.to_string());
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| LocalError::NoAnswer(error.to_string()))?;
         let mut request = self.client.request(method, format!("http://localhost{path}"));
         if let Some(body) = body {
             request = request.json(body);
         }
+        Self::send(request).await
+    }
+
+    /// Posts a body as it is.
+    pub async fn post(&self, path: &str, content_type: &str, body: Vec<u8>) -> Result<(u16, Value), LocalError> {
+        Self::send(self.client.post(format!("http://localhost{path}")).header("content-type", content_type).body(body)).await
+    }
+
+    async fn send(request: reqwest::RequestBuilder) -> Result<(u16, Value), LocalError> {
+        let no_answer = |error: reqwest::Error| LocalError::NoAnswer(error.to_string());
         let answer = request.send().await.map_err(no_answer)?;
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.map_err(no_answer)?;

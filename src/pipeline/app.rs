@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
+use crate::domain::holiday::Calendar;
 use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
+use crate::domain::workspace::Workspace;
 use crate::outbound::Http;
 use crate::outbound::alert::Receiver;
 use crate::plugin::manifest::Identity;
@@ -25,7 +29,7 @@ use crate::plugin::note::{self, NoteKind};
 use crate::plugin::template::Template;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
-use crate::store::{SledStore, Store, SweepPolicy};
+use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
 use super::exposed::{Caps, Doorman};
 use super::turn::Turns;
@@ -90,6 +94,13 @@ impl Wired {
     }
 }
 
+/// What holds for all connections: days off and how long calls wait.
+pub struct Common {
+    pub workspaces: Vec<Workspace>,
+    pub calendar: Calendar,
+    pub waits: Waits,
+}
+
 /// The configuration as it is now; replaced as a whole.
 #[derive(Default)]
 pub struct Live {
@@ -102,6 +113,18 @@ pub struct Live {
     /// Requests of each drop-in key, by its name.
     pub gateway_limiters: HashMap<String, DefaultDirectRateLimiter>,
     pub sweep: SweepPolicy,
+    pub policies: HashMap<ConnectionId, Arc<Policy>>,
+    pub waits: Waits,
+}
+
+impl Live {
+    /// The rules of a connection, or those of calls that have none.
+    pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match connection {
+            Some(id) => self.policies.get(id).cloned(),
+            None => Some(Arc::new(Policy::of_nobody(workspace.clone(), self.waits))),
+        }
+    }
 }
 
 impl Live {
@@ -136,6 +159,8 @@ pub struct App {
     /// For CRMs and forwarded reports.
     pub crm: Http,
     pub dialer: Http,
+    /// Calls that may stand between `placing` on disk and their request: after a crash nobody knows about these.
+    pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub live: ArcSwap<Live>,
@@ -147,10 +172,11 @@ impl App {
     }
 
     /// Puts lines and connections in force; `gateways` are the drop-in keys.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, receivers: Vec<Receiver>) {
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, receivers: Vec<Receiver>, common: &Common) {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
-        let mut live = Live { receivers, sweep: SweepPolicy { write_back_unreported: Arc::new(unreported) }, ..Live::default() };
+        let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
+        let mut live = Live { receivers, sweep, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
@@ -161,9 +187,13 @@ impl App {
         }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
+            let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
+            let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
+            live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
             live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), self.tuning.exposed)));
         }
+        self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());
@@ -207,7 +237,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, exposed: Caps) -> Wired
             hook,
         })
         .collect();
-    let limits = plugin.map(|p| &p.manifest().limits);
+    let limits = plugin.and_then(Plugin::limits);
     let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;

@@ -1,16 +1,17 @@
 //! Calls that no webhook asked for: by the API, by hand, and redials. Decides whether and how; the store's `create_call` makes them.
 
 use super::app::{App, Live};
-use super::outlook::{self, Thought};
+use super::outlook::{self, Outlook, Question, Thought};
 use super::wish;
 use crate::domain::call::{Call, Origin, Signal, Step, step};
 use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::PoolId;
-use crate::domain::record::{Customer, RecordRef};
+use crate::domain::record::{Customer, ID_BYTES, RecordRef};
+use crate::domain::rule::Asked as RuleAsked;
 use crate::domain::time::Time;
-use crate::error::Code;
+use crate::error::{Class, Code};
 use crate::store::StoreError;
 
 /// What is asked for.
@@ -100,9 +101,14 @@ pub fn new_call(app: &App, asked: Asked, now: Time) -> Result<Call, NotAsked> {
         return refused(Code::MissingConsent, "send `consent: true` if the customer agreed");
     }
     let mut call = blank(app, asked.origin, phone, &way, now);
+    call.consent = asked.consent.then_some(true);
     call.customer = asked.customer;
+    call.customer.cut();
     call.record = asked.record;
     call.owner = asked.owner;
+    if call.record.is_too_long() || call.owner.as_ref().is_some_and(|owner| owner.len() > ID_BYTES) {
+        return refused(Code::TooLarge, format!("record and owner may have {ID_BYTES} bytes each"));
+    }
     timely(app, call, &way, asked.interactive, now)
 }
 
@@ -121,6 +127,7 @@ pub fn redial(app: &App, old: &Call, by: String, reason: String, interactive: bo
     let mut call = blank(app, Origin::Redial { of: old.id, by, reason }, old.phone.clone(), &way, now);
     call.customer = old.customer.clone();
     call.record = old.record.clone();
+    call.consent = old.consent;
     call.owner.clone_from(&old.owner);
     timely(app, call, &way, interactive, now)
 }
@@ -146,17 +153,14 @@ fn blank(app: &App, origin: Origin, phone: Phone, way: &Way, now: Time) -> Call 
 
 fn timely(app: &App, mut call: Call, way: &Way, interactive: bool, now: Time) -> Result<Call, NotAsked> {
     call.interactive = interactive;
-    let wait = match &way.connection {
-        Some(connection) => wish::expiry(connection, interactive),
-        None if interactive => wish::EXPIRE_INTERACTIVE,
-        None => wish::EXPIRE_AUTOMATION,
-    };
-    call.expires_at = now.plus(wait);
-    if interactive {
-        let outlook = outlook::of_lines(app, &way.lines, true, &Thought::new(), now)?;
-        if let Some(code) = outlook::hopeless(&outlook, call.expires_at) {
-            return refused(code, "someone waits for this call, and it would not go in time; with priority `automation` it may wait");
-        }
+    let policy = app.live.load().policy(way.connection.as_ref().map(|c| &c.id), &way.workspace);
+    let Some(policy) = policy else { return refused(Code::HoldRemoved, "") };
+    call.expires_at = policy.expires(interactive, now, now);
+    let question = Question { policy: &policy, asked: RuleAsked::of(&call), phone: &call.phone, lines: &way.lines, new: true };
+    let outlook = outlook::of(app, &question, &Thought::default(), now)?;
+    match (outlook::hopeless(&outlook, call.expires_at), outlook) {
+        (_, Outlook::Refused { code }) if code.entry().class == Class::Reject => refused(code, ""),
+        (Some(code), _) if interactive => refused(code, "someone waits for this call, and it would not go in time; with priority `automation` it may wait"),
+        _ => Ok(call),
     }
-    Ok(call)
 }

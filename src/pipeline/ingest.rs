@@ -26,6 +26,9 @@ pub struct Told {
 /// Headers that never leave the request: what they carry was used to verify the sender and is used for nothing else.
 const NOT_STORED: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
+/// Query and headers are kept in one record, which has its limit; they are a part of it.
+const HEAD_BYTES: usize = 8 * 1024;
+
 /// The longest excerpt of a refused body that is kept.
 const EXCERPT: usize = 500;
 
@@ -45,7 +48,7 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
         return refuse(Some(&plugin), Reply::OverLimit, Code::ExposedLimit, String::new(), Some(wait));
     }
     let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
-    if too_large {
+    if too_large || delivery.query.len() > HEAD_BYTES {
         return rejected(app, &wired, &plugin, &delivery, Reply::TooLarge, Code::TooLarge, String::new()).await;
     }
     let taken = match examine(&plugin, hook, &delivery) {
@@ -96,11 +99,14 @@ fn examine(plugin: &Plugin, hook: &WiredHook, delivery: &Delivery) -> Result<Tak
 
 fn event_of(app: &App, wired: &Wired, hook: &WiredHook, variant: String, delivery: &Delivery) -> Event {
     let redactor = app.redactor.load();
-    let headers = delivery
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), if NOT_STORED.contains(&name.as_str()) { "[secret]".to_owned() } else { redactor.text(value).into_owned() }))
-        .collect();
+    let mut room = HEAD_BYTES.saturating_sub(delivery.query.len());
+    let mut keep = |name: &str, value: &str| {
+        let value = if NOT_STORED.contains(&name) { "[secret]".into() } else { redactor.text(value) };
+        let fits = name.len() + value.len() <= room;
+        room = room.saturating_sub(name.len() + value.len());
+        (name.to_owned(), if fits { value.into_owned() } else { "[cut]".to_owned() })
+    };
+    let headers = delivery.headers.iter().map(|(name, value)| keep(name, value)).collect();
     Event {
         id: EventId::from_uuid(app.clock.uuid()),
         workspace: wired.connection.workspace.clone(),
@@ -113,6 +119,7 @@ fn event_of(app: &App, wired: &Wired, hook: &WiredHook, variant: String, deliver
         headers,
         body_bytes: u32::try_from(delivery.body.len()).unwrap_or(u32::MAX),
         received_at: delivery.received_at,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }

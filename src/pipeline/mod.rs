@@ -1,5 +1,6 @@
 //! The flow, one stage per file: ingest, lookup, map, place, report, write_back; and forward for drop-in callers.
-//! Beside it: `alert` tells the admin, `asked` makes calls that no webhook asked for, `outlook` says what a call waits for.
+//! Beside it: `alert` tells the admin, `asked` makes calls that no webhook asked for, `outlook` says what a call waits for,
+//! `many` lets go or cancels many at once, `dnc` fills the do-not-call list.
 //!
 //! A stage decides and calls others; what it decides from is pure (`domain`, `plugin`), what it keeps goes through one verb of
 //! the store. No stage knows HTTP's server side.
@@ -7,10 +8,12 @@
 pub mod alert;
 pub mod app;
 pub mod asked;
+pub mod dnc;
 pub mod exposed;
 pub mod forward;
 pub mod ingest;
 pub mod lookup;
+pub mod many;
 pub mod map;
 pub mod outlook;
 pub mod place;
@@ -20,4 +23,4 @@ pub mod turn;
 pub mod wish;
 pub mod write_back;
 
-pub use app::{App, Live, Tuning, Wired};
+pub use app::{App, Common, Live, Tuning, Wired};

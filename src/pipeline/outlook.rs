@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use super::app::{App, policy};
 use crate::domain::call::{Call, State};
 use crate::domain::id::LineId;
+use crate::domain::phone::Phone;
+use crate::domain::rule::{Asked, Policy, Ruling, ruling};
 use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
@@ -15,12 +17,49 @@ use crate::store::{Store, StoreError};
 pub enum Outlook {
     /// This line is free for it; `ahead` other calls wait for that line too.
     Now { line: LineId, ahead: usize },
-    /// No line takes it now; `until` is the earliest moment that is known.
+    /// No line takes it now, or a rule holds it; `until` is the earliest moment that is known.
     Waits { code: Code, until: Option<Time>, line: Option<LineId> },
+    /// A rule refuses it.
+    Refused { code: Code },
 }
 
-/// Calls that are thought of as placed already, by line: the second number of a list waits for the first.
-pub type Thought = HashMap<LineId, usize>;
+/// Calls that are thought of as made already: the second number of a list waits for the first.
+#[derive(Debug, Default)]
+pub struct Thought {
+    /// Placed, by line.
+    pub lines: HashMap<LineId, usize>,
+    /// Placed, by number.
+    pub numbers: HashMap<Phone, usize>,
+    /// New calls of automation.
+    pub new: u32,
+}
+
+/// What is asked about: a call, or one that might be made.
+pub struct Question<'a> {
+    pub policy: &'a Policy,
+    pub asked: Asked,
+    pub phone: &'a Phone,
+    pub lines: &'a [LineId],
+    /// It would be made now: the brake has a say.
+    pub new: bool,
+}
+
+/// What would happen: a refusal first, then stop-all, then what the rules hold, then the lines.
+pub fn of(app: &App, question: &Question<'_>, thought: &Thought, now: Time) -> Result<Outlook, StoreError> {
+    let Question { policy, asked, phone, lines, new } = question;
+    let mut history = app.store.history(&policy.workspace, phone, policy, now)?;
+    history.placed.extend(std::iter::repeat_n(now, thought.numbers.get(phone).copied().unwrap_or(0)));
+    match ruling(policy, asked, &history, now) {
+        Ruling::Refuse { code } => return Ok(Outlook::Refused { code }),
+        _ if app.store.brakes().stopped.is_some() => return of_lines(app, lines, asked.interactive, thought, now),
+        Ruling::Hold { code, until } => return Ok(Outlook::Waits { code, until, line: None }),
+        Ruling::Go => {}
+    }
+    if *new && !asked.interactive && app.store.brake_room(policy, now)?.is_some_and(|room| room <= thought.new) {
+        return Ok(Outlook::Waits { code: Code::HoldBrake, until: None, line: None });
+    }
+    of_lines(app, lines, asked.interactive, thought, now)
+}
 
 /// Over the lines that may place it, the best one.
 pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Thought, now: Time) -> Result<Outlook, StoreError> {
@@ -30,7 +69,7 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
     for id in lines {
         let Some(settings) = live.lines.get(id) else { continue };
         let state = app.store.line(&settings.workspace, id)?;
-        let also_taken = thought.get(id).copied().unwrap_or(0);
+        let also_taken = thought.lines.get(id).copied().unwrap_or(0);
         let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
             Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id) }),
             Err(not) => Outlook::Waits { code: not.code, until: not.until, line: Some(id.clone()) },
@@ -47,25 +86,18 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
     if call.state != State::Queued {
         return Ok(None);
     }
-    if let Some(connection) = &call.connection
-        && app.connection(connection).is_none()
-    {
+    let Some(policy) = app.live.load().policy(call.connection.as_ref(), &call.workspace) else {
         return Ok(Some(Outlook::Waits { code: Code::HoldRemoved, until: None, line: None }));
-    }
-    // A back-off, and the time of one call more, are the call's own; everything else is the line's and may have changed since it was written.
-    if let Some(hold) = call.hold
-        && matches!(hold.code, Code::HoldBackoff | Code::HoldAgain)
-        && hold.until.is_some_and(|until| until > now)
-    {
-        return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
-    }
+    };
     let live = app.live.load();
-    of_lines(app, live.lines_of(call, now), call.interactive, &Thought::new(), now).map(Some)
+    let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines: live.lines_of(call, now), new: false };
+    of(app, &question, &Thought::default(), now).map(Some)
 }
 
 /// A hold that a person would have to wait out, known beforehand: its code, if it ends after `limit` or when nobody knows.
 pub fn hopeless(outlook: &Outlook, limit: Time) -> Option<Code> {
     match outlook {
+        Outlook::Refused { code } => Some(*code),
         Outlook::Waits { code: code @ (Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldDialer | Code::NoLine), until, .. } => {
             until.is_none_or(|until| until > limit).then_some(*code)
         }

@@ -1,8 +1,10 @@
 //! Places one claimed call: `placing` on disk, then the one request, then its outcome on disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
 use super::token;
@@ -57,12 +59,18 @@ pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
         public_url: app.tuning.public_url.clone(),
         sweep: live.sweep.clone(),
     };
+    // Not taken back to the queue while it waits here: few calls may be `placing` without their request having left.
+    let Ok(unsent) = Arc::clone(&app.unsent).acquire_owned().await else { return Ok(()) };
     let call = match app.store.begin_placing(app.clock.now(), claim, gate).await? {
         Begun::Go(call) => call,
+        Begun::Refused { code } => {
+            tracing::info!(error.code = %code, "a rule refused a call before it was placed");
+            return Ok(());
+        }
         Begun::Hold { .. } | Begun::Gone => return Ok(()),
     };
     let started = app.clock.now();
-    let understood = send(app, &call, line).await;
+    let understood = send(app, &call, line, unsent).await;
     let now = app.clock.now();
     let outcome = outcome(app, &call, line, &understood, now);
     let attempt = attempt(app, &call, &understood, started, now);
@@ -85,13 +93,13 @@ async fn settle(app: &App, call: &Call, outcome: Placing, attempt: Attempt, afte
     last
 }
 
-async fn send(app: &App, call: &Call, line: &LineSettings) -> Understood {
-    let test = call.labels.get("mode").is_some_and(|m| m == "test");
-    let phone = match (&call.test_phone, test) {
+async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphorePermit) -> Understood {
+    let phone = match (&call.test_phone, call.is_test()) {
         (Some(phone), _) => phone.national(),
         (None, false) => call.phone.national(),
         (None, true) => {
-            return Understood { meaning: Meaning::Refused(Code::TestMode), status: None, detail: String::new() };
+            let detail = "the connection has no test_phone".to_owned();
+            return Understood { meaning: Meaning::Refused(Code::TestMode), status: None, detail };
         }
     };
     let body = CallOne {
@@ -103,7 +111,7 @@ async fn send(app: &App, call: &Call, line: &LineSettings) -> Understood {
         call_id: call.id.to_string(),
         api_callback_url: format!("{}/callbacks/{}", call.public_url.trim_end_matches('/'), token::make(&app.store.instance_key(), call.id)),
     };
-    let mut understood = dialer::place(&app.dialer, &app.tuning.dialer_url, &body, app.tuning.retry_503).await;
+    let mut understood = dialer::place(&app.dialer, &app.tuning.dialer_url, &body, app.tuning.retry_503, unsent).await;
     understood.detail = app.redact(&understood.detail);
     understood
 }

@@ -1,21 +1,19 @@
 //! Takes the phone's report: found by the URL's token, stored, answered. Repeats are data, not errors.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
 use super::{token, wish};
-use crate::domain::after;
+use crate::domain::after::{self, Again};
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::id::CallId;
 use crate::domain::phone;
-use crate::domain::report::Report;
+use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::{AfterReport, Reported, Store, StoreError};
+use crate::store::{AfterReport, Decided, Reported, Store, StoreError};
 
 /// How long after the deadline a token still opens its call.
 const TOKEN_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
@@ -26,8 +24,6 @@ pub enum Received {
     Stored(Reported),
     /// No such token: nothing was done.
     Unknown,
-    /// The body holds no report: the sender is told why, nothing is kept.
-    Unreadable(String),
 }
 
 /// Takes one report.
@@ -38,25 +34,27 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     if call.placing_at.is_some_and(|at| now.since(at) > app.tuning.report_deadline + TOKEN_KEPT) {
         return Ok(Received::Unknown);
     }
-    let report = match Report::read(&body) {
-        Ok(report) => report,
-        Err(error) => return Ok(Received::Unreadable(error.to_string())),
-    };
-    let mismatch = mismatch(&call, &report);
-    if mismatch {
+    // The phone has spoken, in words we do not read: its body is kept for a person, and the call is over all the same.
+    let report =
+        Report::read(&body).inspect_err(|error| tracing::warn!(call.id = %id, error = %error, "a report cannot be read; it is stored and flagged")).ok();
+    let mismatch = report.as_ref().is_none_or(|report| mismatch(&call, report));
+    if mismatch && report.is_some() {
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
     let wired = call.connection.as_ref().and_then(|c| app.connection(c));
-    let (set, again) = wired.as_ref().map(|wired| rules(app, wired, &call, &report, now)).unwrap_or_default();
+    let decision = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| after::decide(&wired.connection.after, report)).unwrap_or_default();
+    let uninterested = report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested);
+    let learns = decision.do_not_call || (uninterested && wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call));
+    let again = wired.as_ref().and_then(|wired| again(app, wired, &call, decision.again, now));
     let after = AfterReport {
         write_back_after: wired.filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
+        learn_do_not_call: learns,
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
-        set,
-        again,
+        decided: report.is_some().then_some(Decided { set: decision.set, again }),
     };
-    let reported = app.store.report(now, id, body, Some(report), after).await?;
+    let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
     if reported == Reported::NeverSent {
         tracing::error!(call.id = %id, "a report came for a call that was never sent; it is stored and changes nothing");
@@ -64,12 +62,12 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     Ok(Received::Stored(reported))
 }
 
-/// What the connection's rules make of this report: values, and one call more.
-fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (BTreeMap<String, String>, Option<Box<Call>>) {
+/// The one call more that a rule wants, if its number is not reached yet.
+fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time) -> Option<Box<Call>> {
     let connection = &wired.connection;
-    let decision = after::decide(&connection.after, report);
     let (done, hours) = after::tried(&call.origin);
-    let Some(again) = decision.again.filter(|again| done < again.times) else { return (decision.set, None) };
+    let again = again.filter(|again| done < again.times)?;
+    let policy = app.live.load().policy(call.connection.as_ref(), &call.workspace)?;
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(connection, call.placing_at.unwrap_or(now)));
     let at = after::next_time(&again, connection, &hours, now);
@@ -82,10 +80,11 @@ fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (
     next.lines.clone_from(&call.lines);
     next.plugin_hash.clone_from(&call.plugin_hash);
     next.interactive = false;
-    next.expires_at = at.plus(wish::expiry(connection, false));
+    next.consent = call.consent;
+    next.expires_at = policy.expires(false, at, now);
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
-    (decision.set, Some(Box::new(next)))
+    Some(Box::new(next))
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::domain::call::{Call, Origin, State};
-use crate::domain::connection::{Connection, Mode, Priority, Purpose};
+use crate::domain::connection::{Connection, Mode, Priority};
 use crate::domain::event::Event;
 use crate::domain::id::CallId;
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
 use crate::domain::pool::PoolId;
+use crate::domain::record::{ID_BYTES, cut};
+use crate::domain::rule::Waits;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -18,9 +20,6 @@ use crate::store::MappedItem;
 
 use super::app::{Live, Wired};
 
-/// How long a click may wait, and how long automation may, if the connection says nothing else.
-pub const EXPIRE_INTERACTIVE: Duration = Duration::from_secs(120);
-pub const EXPIRE_AUTOMATION: Duration = Duration::from_secs(86_400);
 /// A wish of longer ago counts from its arrival: the sender's clock is wrong.
 const OLDEST_WISH: Duration = Duration::from_secs(14 * 86_400);
 /// An event without an id of its own is known by its content: the same content later may be a new wish.
@@ -43,6 +42,12 @@ impl Maker<'_> {
     /// The item with its call, or with the outcome that says why there is none.
     pub fn settle(&self, event: &Event, index: u16, mapped: &Mapped) -> MappedItem {
         let connection = &self.wired.connection;
+        let mut mapped = mapped.clone();
+        mapped.customer.cut();
+        if let Some(owner) = &mut mapped.owner {
+            cut(owner, ID_BYTES);
+        }
+        let mapped = &mapped;
         let decided = self.decide(event, index, mapped);
         let (outcome, call) = match decided {
             Ok(call) => (Outcome::Called { call: call.id }, Some(Box::new(call))),
@@ -50,7 +55,12 @@ impl Maker<'_> {
         };
         MappedItem {
             index,
-            item: Item { outcome, record: mapped.record.clone(), customer: mapped.customer.clone(), at: self.now },
+            item: Item {
+                outcome,
+                record: if mapped.record.is_too_long() { Default::default() } else { mapped.record.clone() },
+                customer: mapped.customer.clone(),
+                at: self.now,
+            },
             call,
             event_key: mapped.event_id.as_ref().filter(|_| mapped.ignored.is_none()).map(|id| (format!("{}\u{0}{id}", event.hook), self.kept(id))),
             duplicate_window: (!mapped.record.id.is_empty()).then_some(connection.duplicate_window),
@@ -78,13 +88,13 @@ impl Maker<'_> {
             None => {}
         }
         let refused = |code, detail: String| Outcome::Refused { code, detail };
+        if mapped.record.is_too_long() {
+            return Err(refused(Code::TooLarge, format!("the record's type and id may have {ID_BYTES} bytes")));
+        }
         if mapped.customer.phone.trim().is_empty() {
             return Err(refused(Code::MissingPhone, String::new()));
         }
         let phone = phone::normalise(&mapped.customer.phone).map_err(|e| refused(e.code(), e.to_string()))?;
-        if connection.purpose == Purpose::Advertising && mapped.consent != Some(true) {
-            return Err(refused(Code::MissingConsent, String::new()));
-        }
         if !has_line(connection, self.live) {
             return Err(Outcome::Failed { code: Code::NoLine, detail: Code::NoLine.sentence("en").into() });
         }
@@ -99,16 +109,14 @@ impl Maker<'_> {
         call.owner.clone_from(&mapped.owner);
         call.customer = mapped.customer.clone();
         call.interactive = interactive;
-        call.expires_at = wished_at.plus(expiry(connection, interactive));
+        call.consent = mapped.consent;
+        if let Some(policy) = self.live.policy(Some(&connection.id), &connection.workspace) {
+            call.expires_at = policy.expires(interactive, wished_at, self.now);
+        }
         call.plugin_hash = self.plugin_hash.to_owned();
         test_mode(&mut call, connection);
         Ok(call)
     }
-}
-
-/// How long a call of this connection may wait.
-pub fn expiry(connection: &Connection, interactive: bool) -> Duration {
-    if interactive { connection.expire_interactive.unwrap_or(EXPIRE_INTERACTIVE) } else { connection.expire_automation.unwrap_or(EXPIRE_AUTOMATION) }
 }
 
 /// In test mode the dialer gets the admin's own phone, or nothing.
@@ -140,10 +148,11 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         lines: Vec::new(),
         line: None,
         interactive: true,
+        consent: None,
         test_phone: None,
         wished_at,
         created_at: now,
-        expires_at: now.plus(EXPIRE_INTERACTIVE),
+        expires_at: now.plus(Waits::default().interactive),
         hold: None,
         ever_sent: false,
         placings: 0,

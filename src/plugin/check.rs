@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::compile::{Compiler, MANIFEST, RequestParts};
+use super::compile::{Compiler, MANIFEST};
 use super::load::Files;
 use super::manifest::{
-    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, ParameterKind, ReceiveSpec, ResponseSpec,
-    StepSpec, VerifyKind, VerifySpec,
+    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, MapSpec, OneOrMany, ParameterKind, ReceiveSpec,
+    ResponseSpec, RetryAfterSpec, RetryUnit, StepSpec, ValueSpec, VerifyKind, VerifyRef, VerifySpec, WaitUnit,
 };
 use super::names::{self, Shape};
+use super::not_yet;
 use super::plugin::{Auth, Base, Find, Ignore, Lookup, Plugin, ResponseRule, Select, Step, Variant, WriteBackKind};
 use super::problem::{Problem, did_you_mean};
 use super::template::Escape;
@@ -22,26 +23,28 @@ const SPEC: u32 = 1;
 pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: String) -> (Plugin, Vec<Problem>) {
     let mut c = Compiler::new(source, files, manifest.bases.keys().cloned());
     head(&mut c, id, &manifest);
+    not_yet::refuse(&mut c, &manifest);
     let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()));
-    let bases = manifest
-        .bases
-        .iter()
-        .map(|(name, base)| (name.clone(), Base { url: c.template(&base.url, Escape::Text, &params), allow_hosts: base.allow_hosts.clone() }))
-        .collect();
-    let auth = auth(&mut c, &manifest.auth, &params);
-    let variants: Vec<Variant> = manifest.receive.iter().map(|spec| receive(&mut c, spec, &params)).collect();
+    let bases =
+        manifest.bases.iter().filter_map(|(name, base)| Some((name.clone(), base_of(&mut c, OneOrMany::each(base).first()?.get_ref(), &params)))).collect();
+    let auth = AuthSpec::each(manifest.auth.as_ref()).first().and_then(|spec| auth(&mut c, spec.get_ref(), &params));
+    let variants: Vec<Variant> = manifest.receive.iter().map(|spec| receive(&mut c, &manifest, spec, &params)).collect();
     if variants.is_empty() {
         c.problems.push(Problem::error(MANIFEST, 0, "a plugin needs at least one [[receive]]"));
     }
     doubles(&mut c, manifest.receive.iter().map(|r| &r.get_ref().name), "receive variants");
     doubles(&mut c, manifest.lookup.iter().map(|l| &l.get_ref().name), "look-ups");
     let mut known = Vec::new();
-    let lookups = manifest.lookup.iter().map(|spec| lookup(&mut c, spec.get_ref(), &params, &mut known)).collect();
+    let lookups = manifest.lookup.iter().map(|spec| lookup(&mut c, &manifest, spec.get_ref(), &params, &mut known)).collect();
     let kinds = [("call", &manifest.write_back.call), ("note", &manifest.write_back.note), ("field", &manifest.write_back.field)];
-    let kinds = kinds.into_iter().filter_map(|(name, spec)| Some(kind(&mut c, name, spec.as_ref()?, &params))).collect();
+    let kinds = kinds.into_iter().filter_map(|(name, spec)| Some(kind(&mut c, name, OneOrMany::each(spec.as_ref()?).first()?, &params))).collect();
     let responses = manifest.responses.iter().map(|spec| response(&mut c, spec, &params)).collect();
     if !files.contains_key("vectors.json")
-        && manifest.receive.iter().any(|r| r.get_ref().verify.iter().any(|v| matches!(v.get_ref().kind, VerifyKind::Hmac | VerifyKind::Hash)))
+        && manifest
+            .receive
+            .iter()
+            .flat_map(|r| &r.get_ref().verify)
+            .any(|v| scheme_of(&manifest, v).is_some_and(|v| matches!(v.kind, VerifyKind::Hmac | VerifyKind::Hash)))
     {
         c.problems.push(Problem::warning(MANIFEST, 0, "signatures are verified, but there is no vectors.json to prove it"));
     }
@@ -91,8 +94,10 @@ fn head(c: &mut Compiler<'_>, id: &str, manifest: &Manifest) {
         }
     }
     for (name, base) in &manifest.bases {
-        if base.allow_hosts.is_empty() {
-            c.error(&base.url, format!("the base `{name}` allows no hosts"));
+        for one in OneOrMany::each(base) {
+            if one.get_ref().allow_hosts.is_empty() {
+                c.error(&one.get_ref().url, format!("the base `{name}` allows no hosts"));
+            }
         }
     }
 }
@@ -126,7 +131,37 @@ fn auth(c: &mut Compiler<'_>, spec: &AuthSpec, params: &Shape) -> Option<Auth> {
     Some(Auth { kind: spec.kind, secret, name, base: spec.base.as_ref().map_or_else(|| "api".to_owned(), |base| base.get_ref().clone()) })
 }
 
-fn receive(c: &mut Compiler<'_>, at: &At<ReceiveSpec>, params: &Shape) -> Variant {
+fn base_of(c: &mut Compiler<'_>, spec: &super::manifest::BaseSpec, params: &Shape) -> Base {
+    let url = match spec.url.get_ref() {
+        ValueSpec::Text(text) => text.clone(),
+        _ => String::new(),
+    };
+    Base { url: c.template(&At::new(spec.url.span(), url), Escape::Text, params), allow_hosts: spec.allow_hosts.clone() }
+}
+
+/// A scheme, written in place or by its name in [verify].
+fn scheme_of<'m>(manifest: &'m Manifest, at: &'m At<VerifyRef>) -> Option<&'m VerifySpec> {
+    match at.get_ref() {
+        VerifyRef::Here(spec) => Some(spec),
+        VerifyRef::Named(name) => manifest.verify.get(name).map(At::get_ref),
+    }
+}
+
+/// A map with what it is `like` below it.
+fn map_of(c: &mut Compiler<'_>, manifest: &Manifest, spec: &MapSpec) -> MapSpec {
+    let Some(like) = &spec.like else { return spec.clone() };
+    match manifest.maps.get(like.get_ref()) {
+        Some(below) if below.get_ref().like.is_none() => return spec.over(below.get_ref()),
+        Some(below) => c.error(below, "a map in [maps] is not `like` another"),
+        None => {
+            let hint = did_you_mean(like.get_ref(), manifest.maps.keys().map(String::as_str));
+            c.error(like, format!("there is no map `{}` in [maps]{hint}", like.get_ref()));
+        }
+    }
+    spec.clone()
+}
+
+fn receive(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<ReceiveSpec>, params: &Shape) -> Variant {
     let spec = at.get_ref();
     let names = names::receive(params);
     for method in &spec.methods {
@@ -134,7 +169,8 @@ fn receive(c: &mut Compiler<'_>, at: &At<ReceiveSpec>, params: &Shape) -> Varian
             c.error(&spec.name, format!("`{method}` is not a method: GET, POST, PUT, PATCH or DELETE"));
         }
     }
-    if spec.map.record_id.is_none() && spec.map.phone.is_none() {
+    let map = map_of(c, manifest, &spec.map);
+    if map.record_id.is_none() && map.phone.is_none() {
         c.error(&spec.name, "receive.map has neither record_id nor phone: nothing could ever be called");
     }
     Variant {
@@ -148,9 +184,12 @@ fn receive(c: &mut Compiler<'_>, at: &At<ReceiveSpec>, params: &Shape) -> Varian
             has: spec.select.has.as_ref().and_then(|has| c.json_path(has)),
             query: spec.select.query.clone(),
         },
-        verify: spec.verify.iter().filter_map(|spec| verify(c, spec, params)).collect(),
-        split: spec.items.as_ref().and_then(|items| Some((c.json_path(&items.split)?, items.split.get_ref() == "$[*]"))),
-        map: c.mapping(&spec.map, &names),
+        verify: spec.verify.iter().filter_map(|at| verify_ref(c, manifest, at, params)).collect(),
+        split: spec.items.as_ref().and_then(|items| {
+            let path = At::new(items.split.span(), items.split.get_ref().0.first()?.clone());
+            Some((c.json_path(&path)?, path.get_ref() == "$[*]"))
+        }),
+        map: c.mapping(&map, &names),
         ignore: spec
             .ignore
             .iter()
@@ -165,8 +204,21 @@ fn receive(c: &mut Compiler<'_>, at: &At<ReceiveSpec>, params: &Shape) -> Varian
     }
 }
 
-fn verify(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Option<Scheme> {
-    let spec = at.get_ref();
+fn verify_ref(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<VerifyRef>, params: &Shape) -> Option<Scheme> {
+    if let VerifyRef::Named(name) = at.get_ref() {
+        let Some(named) = manifest.verify.get(name) else {
+            let hint = did_you_mean(name, manifest.verify.keys().map(String::as_str));
+            c.error(at, format!("there is no scheme `{name}` in [verify]{hint}"));
+            return None;
+        };
+        return verify(c, &At::new(named.span(), named.get_ref()), params);
+    }
+    verify(c, &At::new(at.span(), scheme_of(manifest, at)?), params)
+}
+
+fn verify(c: &mut Compiler<'_>, at: &At<&VerifySpec>, params: &Shape) -> Option<Scheme> {
+    let spec = *at.get_ref();
+    let algorithm = spec.algorithm.0.first().copied();
     let Some(secret) = &spec.secret else {
         c.error(at, "verification has no `secret`");
         return None;
@@ -188,29 +240,32 @@ fn verify(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Option<S
     if spec.kind == VerifyKind::Hash && !message.contains(&Part::Secret) {
         c.error(at, "a plain hash without `secret` in its message can be made by anybody");
     }
-    if spec.kind == VerifyKind::Hash && spec.algorithm == Some(Algorithm::Sha1) {
+    if spec.kind == VerifyKind::Hash && algorithm == Some(Algorithm::Sha1) {
         c.error(at, "a plain hash is sha256 only");
     }
-    if signed && spec.encoding.is_none() {
+    if signed && spec.encoding.0.is_empty() {
         c.error(at, "verification needs `encoding`: base64, hex, base64_of_prefixed_hex or base64_of_prefixed_raw");
     }
     Some(Scheme {
         kind: spec.kind,
-        algorithm: spec.algorithm.unwrap_or(Algorithm::Sha256),
+        algorithm: algorithm.unwrap_or(Algorithm::Sha256),
         secret: c.template(secret, Escape::Text, params),
         user: spec.user.as_ref().map(|user| c.template(user, Escape::Text, params)),
-        key_encoding: spec.key_encoding,
+        key_encoding: spec.key_encoding.0.first().copied().unwrap_or_default(),
         message,
         place,
-        encoding: spec.encoding.unwrap_or(Encoding::Hex),
-        prefix: spec.prefix.as_ref().map(|prefix| c.template(prefix, Escape::Text, params)),
+        encoding: spec.encoding.0.first().copied().unwrap_or(Encoding::Hex),
+        prefix: spec.prefix.as_ref().and_then(|prefix| {
+            let first = At::new(prefix.span(), prefix.get_ref().0.first()?.clone());
+            Some(c.template(&first, Escape::Text, params))
+        }),
         if_header: spec.if_header.as_ref().map(|on| (on.name.to_ascii_lowercase(), on.value.clone())),
         timestamp: timestamp(c, at),
         optional: spec.optional,
     })
 }
 
-fn message(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Vec<Part> {
+fn message(c: &mut Compiler<'_>, at: &At<&VerifySpec>, params: &Shape) -> Vec<Part> {
     let spec = at.get_ref();
     let Some(list) = &spec.message else {
         return if spec.kind == VerifyKind::Hmac { vec![Part::Body] } else { Vec::new() };
@@ -238,7 +293,7 @@ fn message(c: &mut Compiler<'_>, at: &At<VerifySpec>, params: &Shape) -> Vec<Par
     parts
 }
 
-fn timestamp(c: &mut Compiler<'_>, at: &At<VerifySpec>) -> Option<Timestamp> {
+fn timestamp(c: &mut Compiler<'_>, at: &At<&VerifySpec>) -> Option<Timestamp> {
     let spec = at.get_ref();
     let timestamp = spec.timestamp.as_ref()?;
     let header = match (&timestamp.header, spec.kind) {
@@ -256,28 +311,20 @@ fn timestamp(c: &mut Compiler<'_>, at: &At<VerifySpec>) -> Option<Timestamp> {
     Some(Timestamp { header, unit: timestamp.unit, tolerance: c.duration(&timestamp.tolerance) })
 }
 
-fn lookup(c: &mut Compiler<'_>, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {
+fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {
     let name = spec.name.get_ref().clone();
     let names = names::lookup(params, known);
     let place = format!("lookup `{name}`");
-    let parts = RequestParts {
-        place: &place,
-        method: spec.method.as_deref(),
-        base: spec.base.as_ref(),
-        path: &spec.path,
-        headers: &spec.headers,
-        body: spec.body.as_ref(),
-        content_type: spec.content_type.as_deref(),
-    };
-    let request = c.request(parts, &names);
+    let request = c.request(&place, &spec.name, spec.request(), &names);
     let conditions = c.conditions(&spec.conditions, &names);
     known.push(name.clone());
-    let map = c.mapping(&spec.map, &names::lookup(params, known));
+    let map = map_of(c, manifest, &spec.map);
+    let map = c.mapping(&map, &names::lookup(params, known));
     Lookup { name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
 }
 
-fn kind(c: &mut Compiler<'_>, name: &'static str, at: &At<KindSpec>, params: &Shape) -> WriteBackKind {
-    let spec = at.get_ref();
+fn kind(c: &mut Compiler<'_>, name: &'static str, at: &At<&KindSpec>, params: &Shape) -> WriteBackKind {
+    let spec = *at.get_ref();
     let mut stored: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let plain = names::write_back(params, &stored);
     match (spec.identity, &spec.find) {
@@ -293,16 +340,11 @@ fn kind(c: &mut Compiler<'_>, name: &'static str, at: &At<KindSpec>, params: &Sh
     }
     let find = spec.find.as_ref().map(|find| {
         let place = format!("write_back.{name}.find");
-        let parts = RequestParts {
-            place: &place,
-            method: find.method.as_deref(),
-            base: find.base.as_ref(),
-            path: &find.path,
-            headers: &find.headers,
-            body: find.body.as_ref(),
-            content_type: find.content_type.as_deref(),
-        };
-        Find { request: c.request(parts, &plain), id: c.value(&find.id, &plain), wait: find.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)) }
+        Find {
+            request: c.request(&place, at, find.request(), &plain),
+            id: c.value(&find.id, &plain),
+            wait: find.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)),
+        }
     });
     let conditions = c.conditions(&spec.conditions, &plain);
     let create = steps(c, name, "create", &spec.create, params, &mut stored);
@@ -318,16 +360,7 @@ fn steps(c: &mut Compiler<'_>, kind: &str, phase: &str, specs: &[StepSpec], para
         let names = names::write_back(params, stored);
         let name = spec.name.get_ref().clone();
         let place = format!("write_back.{kind}.{phase} `{name}`");
-        let parts = RequestParts {
-            place: &place,
-            method: spec.method.as_deref(),
-            base: spec.base.as_ref(),
-            path: &spec.path,
-            headers: &spec.headers,
-            body: spec.body.as_ref(),
-            content_type: spec.content_type.as_deref(),
-        };
-        let mut request = c.request(parts, &names);
+        let mut request = c.request(&place, &spec.name, spec.request(), &names);
         request.sign = spec.sign.as_ref().map(|sign| c.template(&sign.secret, Escape::Text, params));
         let conditions = c.conditions(&spec.conditions, &names);
         let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
@@ -346,7 +379,12 @@ fn response(c: &mut Compiler<'_>, at: &At<ResponseSpec>, params: &Shape) -> Resp
         status: spec.status.clone(),
         body: c.conditions(&spec.body, params),
         class: spec.class,
-        retry_after: spec.retry_after,
+        retry_after: match spec.retry_after {
+            Some(RetryAfterSpec::Header(WaitUnit::Milliseconds)) => Some(RetryUnit::Milliseconds),
+            Some(RetryAfterSpec::Header(WaitUnit::None)) => Some(RetryUnit::None),
+            Some(_) => Some(RetryUnit::Seconds),
+            None => None,
+        },
         say: spec.say.clone(),
     }
 }

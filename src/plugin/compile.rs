@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json_path::JsonPath;
 
 use super::extract::usual_genders;
-use super::manifest::{At, ConditionSpec, Conditions, GenderSpec, MapSpec, Op, ValueSpec};
+use super::manifest::{At, ConditionSpec, Conditions, GenderSpec, MapSpec, Op, RequestParts, ValueSpec};
 use super::names::Shape;
 use super::plugin::{GenderMap, Mapping, OccurredAt, Request, TimeUnit};
 use super::problem::{Problem, did_you_mean, line_of};
@@ -15,18 +15,6 @@ use super::value::{Condition, Value};
 use crate::domain::record::Gender;
 
 pub const MANIFEST: &str = "plugin.toml";
-
-/// The request keys that look-ups, finds and steps share.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestParts<'a> {
-    pub place: &'a str,
-    pub method: Option<&'a str>,
-    pub base: Option<&'a At<String>>,
-    pub path: &'a At<String>,
-    pub headers: &'a BTreeMap<String, At<String>>,
-    pub body: Option<&'a At<String>>,
-    pub content_type: Option<&'a str>,
-}
 
 /// Compiles pieces of one plugin and collects what is wrong.
 #[derive(Debug)]
@@ -180,8 +168,8 @@ impl<'a> Compiler<'a> {
         GenderMap { value: self.value(&spec.value, names), words }
     }
 
-    /// A request; its base is `api` or the only one where none is named.
-    pub fn request(&mut self, parts: RequestParts<'_>, names: &Shape) -> Request {
+    /// A request; its base is `api` or the only one where none is named. `at` is the block, for messages.
+    pub fn request<T>(&mut self, place: &str, at: &At<T>, parts: RequestParts<'_>, names: &Shape) -> Request {
         let base = match parts.base {
             Some(at) => {
                 if !self.bases.contains(at.get_ref()) {
@@ -193,28 +181,39 @@ impl<'a> Compiler<'a> {
             None if self.bases.len() == 1 => self.bases.iter().next().cloned().unwrap_or_default(),
             None => {
                 if !self.bases.contains("api") {
-                    self.error(parts.path, "the request names no base, and there is none called `api`");
+                    self.error(at, "the request names no base, and there is none called `api`");
                 }
                 "api".to_owned()
             }
         };
-        let source = parts.path.get_ref().trim();
-        if !source.is_empty() && !source.starts_with('/') {
-            self.error(parts.path, "a path begins with `/`");
-        }
-        let path = self.template(parts.path, Escape::Url, names);
-        let method = parts.method.unwrap_or(if parts.body.is_some_and(|b| !b.get_ref().is_empty()) { "POST" } else { "GET" });
-        if !matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-            self.error(parts.path, format!("`{method}` is not a method: GET, POST, PUT, PATCH or DELETE"));
-        }
+        let path = match parts.path {
+            Some(at) => {
+                let source = at.get_ref().trim();
+                if !source.is_empty() && !source.starts_with('/') {
+                    self.error(at, "a path begins with `/`");
+                }
+                self.template(at, Escape::Url, names)
+            }
+            None => nothing(),
+        };
+        let method = self.method(at, &parts);
         let headers = parts.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), self.template(value, Escape::Text, names))).collect();
         let file = parts.body.filter(|body| !body.get_ref().is_empty());
         let (body, json, usual) = match file.map(|at| self.body(at, names)) {
-            Some(Some((template, json, content_type))) => (Some(template), json, Some(content_type)),
+            Some(Some((template, json, content_type))) => (Some(template), json, Some(content_type.to_owned())),
             _ => (None, false, None),
         };
-        let content_type = parts.content_type.or(usual).map(str::to_owned);
-        Request { place: parts.place.to_owned(), method: method.to_owned(), base, path, headers, body, json, content_type, sign: None }
+        let content_type = parts.content_type.map(|at| at.get_ref().clone()).or(usual);
+        Request { place: place.to_owned(), method, base, path, headers, body, json, content_type, sign: None }
+    }
+
+    fn method<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>) -> String {
+        let has_body = parts.body.is_some_and(|b| !b.get_ref().is_empty()) || !parts.form.is_empty() || !parts.json.is_empty() || parts.graphql.is_some();
+        let Some(method) = parts.method else { return if has_body { "POST" } else { "GET" }.to_owned() };
+        if !matches!(method.get_ref().as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+            self.error(at, format!("`{}` is not a method: GET, POST, PUT, PATCH or DELETE", method.get_ref()));
+        }
+        method.get_ref().clone()
     }
 
     fn body(&mut self, at: &At<String>, names: &Shape) -> Option<(Template, bool, &'static str)> {

@@ -1,10 +1,10 @@
 //! From bytes to fields: decode a body, split it into items, read what is wanted of one.
 
-use percent_encoding::percent_decode;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::Params;
+use super::body::{self, Format, ParseError, Reading, query_value, unreadable};
 use super::manifest::{BodyKind, Content, Field};
 use super::plugin::{Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
 use super::template::{RenderError, Scope};
@@ -14,24 +14,8 @@ use crate::domain::record::{Customer, Gender, RecordRef};
 use crate::domain::time::Time;
 use crate::error::Code;
 
-/// The deepest nesting that is read.
-pub const MAX_DEPTH: usize = 64;
 /// The most items of one delivery.
 pub const MAX_ITEMS: usize = 500;
-/// The most pairs of one form.
-const MAX_PAIRS: usize = 2_000;
-
-/// A body that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {detail}")]
-pub struct ParseError {
-    pub code: Code,
-    pub detail: String,
-}
-
-fn unreadable(code: Code, detail: impl Into<String>) -> ParseError {
-    ParseError { code, detail: detail.into() }
-}
 
 /// The variant that fits, and the body if it had to be read to know that.
 #[derive(Debug)]
@@ -106,14 +90,15 @@ impl Plugin {
                 wrong_method = true;
                 continue;
             }
-            if variant.select.content.is_some_and(|content| shape(variant.body, delivery) != Some(content)) {
+            let kind = body::format(format_of(variant.body), delivery);
+            let wanted = variant.select.content.map(|content| content == Content::Array);
+            if wanted.is_some_and(|list| body::is_list(kind, delivery) != Some(list)) {
                 continue;
             }
-            let kind = sniffed(variant.body, delivery);
             if let Some(has) = &variant.select.has {
                 if parsed_as != Some(kind) {
                     parsed_as = Some(kind);
-                    body = decode(kind, delivery).ok();
+                    body = self.parse(variant, delivery).ok();
                 }
                 if body.as_ref().is_none_or(|body| has.query(body).is_empty()) {
                     continue;
@@ -133,7 +118,7 @@ impl Plugin {
 
     /// Decodes the body as the variant says.
     pub fn parse(&self, variant: &Variant, delivery: &Delivery) -> Result<Json, ParseError> {
-        decode(variant.body, delivery)
+        body::decode(Reading { format: format_of(variant.body), json_fields: &[], lists: &[] }, delivery)
     }
 
     /// The items inside a body; at most 500.
@@ -255,162 +240,13 @@ fn item_hash(variant: &str, item: &Json) -> String {
     format!("sha256:{}", hex::encode(&hash.finalize()[..16]))
 }
 
-fn query_value(query: &str, name: &str) -> Option<String> {
-    url::form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
-}
-
-/// What kind of JSON a body begins like.
-fn peek(body: &[u8]) -> Option<Content> {
-    match without_bom(body).iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => Some(Content::Array),
-        Some(b'{') => Some(Content::Object),
-        _ => None,
-    }
-}
-
-/// Whether the body is a list or one record; a form always is one record.
-fn shape(kind: BodyKind, delivery: &Delivery) -> Option<Content> {
+fn format_of(kind: BodyKind) -> Option<Format> {
     match kind {
-        BodyKind::Json => peek(&delivery.body),
-        BodyKind::Form | BodyKind::Query => Some(Content::Object),
-        BodyKind::Sniff => peek(&delivery.body).or(Some(Content::Object)),
-    }
-}
-
-fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
-}
-
-/// JSON where a body of any kind turns out to be JSON.
-fn sniffed(kind: BodyKind, delivery: &Delivery) -> BodyKind {
-    let content_type = content_type(delivery);
-    let json = kind == BodyKind::Sniff && !content_type.contains("multipart/") && !content_type.contains("form-urlencoded") && peek(&delivery.body).is_some();
-    if json { BodyKind::Json } else { kind }
-}
-
-fn content_type(delivery: &Delivery) -> String {
-    delivery.header("content-type").unwrap_or_default().to_ascii_lowercase()
-}
-
-fn decode(kind: BodyKind, delivery: &Delivery) -> Result<Json, ParseError> {
-    let content_type = content_type(delivery);
-    match kind {
-        BodyKind::Json => decode_json(&delivery.body).map_err(|error| match error.code {
-            Code::BadJson if content_type.contains("form") || content_type.contains("xml") => {
-                unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON"))
-            }
-            _ => error,
-        }),
-        BodyKind::Form => decode_form(&delivery.body),
-        BodyKind::Query => decode_form(delivery.query.as_bytes()),
-        BodyKind::Sniff => match (peek(&delivery.body), content_type.contains("form-urlencoded")) {
-            _ if content_type.contains("multipart/") => Err(unreadable(Code::WrongContentType, "multipart bodies are not read")),
-            (None, false) if !delivery.body.is_empty() && !may_be_a_form(&content_type) => {
-                Err(unreadable(Code::WrongContentType, format!("`{content_type}`, expected JSON or a form")))
-            }
-            (None, _) if delivery.body.is_empty() => decode_form(delivery.query.as_bytes()),
-            (_, true) | (None, _) => decode_form(&delivery.body),
-            (Some(_), false) => decode_json(&delivery.body),
-        },
-    }
-}
-
-/// Scripts that post a form say nothing, `text/plain` or JSON as often as the right type; XML or a picture is never a form.
-fn may_be_a_form(content_type: &str) -> bool {
-    content_type.is_empty() || content_type.starts_with("text/plain") || content_type.contains("json")
-}
-
-/// One JSON document in UTF-8, at most 64 levels deep.
-pub fn decode_json(body: &[u8]) -> Result<Json, ParseError> {
-    let body = without_bom(body);
-    let text = std::str::from_utf8(body).map_err(|error| unreadable(Code::BadEncoding, format!("byte {}", error.valid_up_to())))?;
-    if too_deep(body) {
-        return Err(unreadable(Code::TooDeep, format!("more than {MAX_DEPTH} levels")));
-    }
-    serde_json::from_str(text).map_err(|error| unreadable(Code::BadJson, format!("line {} column {}", error.line(), error.column())))
-}
-
-/// Counts brackets outside strings, before anything is built.
-fn too_deep(body: &[u8]) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in body {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// A form, with PHP's brackets unfolded: `a[b][c]=v`, `a[]=v`; a repeated plain name gives a list.
-pub fn decode_form(body: &[u8]) -> Result<Json, ParseError> {
-    let mut root = Map::new();
-    for (count, pair) in without_bom(body).split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).enumerate() {
-        if count >= MAX_PAIRS {
-            return Err(unreadable(Code::BadForm, format!("more than {MAX_PAIRS} fields")));
-        }
-        let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        let (name, value) = (form_text(&pair[..at])?, form_text(pair.get(at + 1..).unwrap_or_default())?);
-        let keys = form_keys(&name);
-        if keys.len() > MAX_DEPTH {
-            return Err(unreadable(Code::TooDeep, format!("more than {MAX_DEPTH} levels")));
-        }
-        insert(&mut root, &keys, value);
-    }
-    let mut json = Json::Object(root);
-    lists(&mut json, true);
-    Ok(json)
-}
-
-fn form_text(bytes: &[u8]) -> Result<String, ParseError> {
-    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    let decoded = percent_decode(&spaced).decode_utf8().map_err(|_| unreadable(Code::BadEncoding, "a form field is not UTF-8"))?;
-    Ok(decoded.into_owned())
-}
-
-/// `a[b][]` → `a`, `b`, ``.
-fn form_keys(name: &str) -> Vec<String> {
-    let Some((first, rest)) = name.split_once('[').filter(|(first, rest)| !first.is_empty() && rest.ends_with(']')) else { return vec![name.to_owned()] };
-    let inner = rest.strip_suffix(']').unwrap_or(rest);
-    std::iter::once(first).chain(inner.split("][")).map(str::to_owned).collect()
-}
-
-fn insert(map: &mut Map<String, Json>, keys: &[String], value: String) {
-    let Some((key, rest)) = keys.split_first() else { return };
-    let key = if key.is_empty() { map.len().to_string() } else { key.clone() };
-    if rest.is_empty() {
-        match map.get_mut(&key) {
-            Some(Json::Array(list)) => list.push(value.into()),
-            Some(old) => *old = Json::Array(vec![old.take(), value.into()]),
-            None => {
-                map.insert(key, value.into());
-            }
-        }
-        return;
-    }
-    let slot = map.entry(key).or_insert_with(|| Json::Object(Map::new()));
-    if !slot.is_object() {
-        *slot = Json::Object(Map::new());
-    }
-    if let Json::Object(inner) = slot {
-        insert(inner, rest, value);
-    }
-}
-
-/// Makes lists of the maps whose keys are 0, 1, 2 …
-fn lists(json: &mut Json, root: bool) {
-    let Json::Object(map) = json else { return };
-    map.values_mut().for_each(|value| lists(value, false));
-    if !root && !map.is_empty() && map.keys().enumerate().all(|(index, key)| *key == index.to_string()) {
-        *json = Json::Array(std::mem::take(map).into_iter().map(|(_, value)| value).collect());
+        BodyKind::Json => Some(Format::Json),
+        BodyKind::Form => Some(Format::Form),
+        BodyKind::Query => Some(Format::Query),
+        BodyKind::Multipart => Some(Format::Multipart),
+        BodyKind::Xml => Some(Format::Xml),
+        BodyKind::Sniff => None,
     }
 }

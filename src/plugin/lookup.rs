@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json};
 
 use super::Params;
+use super::body::decode_json;
 use super::compose::ComposeError;
-use super::extract::{Mapped, decode_json, fill};
+use super::extract::{Mapped, fill};
 use super::manifest::When;
 use super::plugin::{Lookup, Plugin};
 use super::template::{RenderError, Scope};

@@ -6,11 +6,12 @@
 mod check;
 mod compile;
 mod helpers;
-mod manifest_value;
 pub mod names;
+mod not_yet;
 mod phone;
 mod template_names;
 
+pub mod body;
 pub mod case;
 pub mod compose;
 pub mod context;
@@ -32,8 +33,9 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use body::ParseError;
 pub use compose::ComposeError;
-pub use extract::{MapContext, MapError, Mapped, ParseError, Selected};
+pub use extract::{MapContext, MapError, Mapped, Selected};
 pub use load::LoadError;
 pub use lookup::{LookupContext, LookupOutcome};
 pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};

@@ -76,6 +76,11 @@ pub struct Note {
 }
 
 impl Note {
+    /// The same under a line of its own.
+    pub fn headed(&self, line: &str) -> Note {
+        Note::from_text(&format!("{line}\n{}", self.text))
+    }
+
     /// From finished text: no spaces at line ends, no runs of empty lines.
     pub fn from_text(raw: &str) -> Note {
         let mut lines: Vec<&str> = Vec::new();

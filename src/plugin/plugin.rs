@@ -8,7 +8,8 @@ use serde_json_path::JsonPath;
 
 use super::Params;
 use super::manifest::{
-    AuthKind, BodyKind, Content, Field, Identity, Manifest, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries, StatusSpec, When, Words,
+    AuthKind, BodyKind, Content, Field, Identity, Limits, Manifest, OneOrMany, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries,
+    StatusSpec, When, Words,
 };
 use super::problem::{Problem, did_you_mean};
 use super::template::{RenderError, Scope, Template};
@@ -207,6 +208,14 @@ impl Plugin {
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What the CRM allows us.
+    pub fn limits(&self) -> Option<&Limits> {
+        match self.manifest.limits.as_ref()?.get_ref() {
+            OneOrMany::One(limits) => Some(limits),
+            OneOrMany::Many(list) => list.first().map(toml::Spanned::get_ref),
+        }
     }
 
     /// What `plugin check` says beside errors.

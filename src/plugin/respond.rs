@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value as Json};
 
 use super::Params;
-use super::extract::decode_json;
+use super::body::decode_json;
 use super::manifest::{AnswerSpec, ResponseClass, RetryUnit};
 use super::plugin::{Find, Plugin, ResponseRule, Step};
 use super::template::Scope;
@@ -144,7 +144,7 @@ fn verdict_of(rule: &ResponseRule, answer: &Answer, now: Time) -> Verdict {
         ResponseClass::RefreshToken => Verdict::RefreshToken,
         ResponseClass::Misconfigured => Verdict::Misconfigured,
         ResponseClass::GiveUp => Verdict::GiveUp,
-        ResponseClass::Gone => Verdict::Gone,
+        ResponseClass::Gone | ResponseClass::NotFound => Verdict::Gone,
     }
 }
 

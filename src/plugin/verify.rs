@@ -179,6 +179,7 @@ impl Scheme {
                 feed(&mut |bytes| hash.update(bytes));
                 hash.finalize().to_vec()
             }
+            (_, Algorithm::Sha512) => return false,
             (_, Algorithm::Sha256) => {
                 let Some(mut mac) = key(self.key_encoding, secret).and_then(|key| Hmac::<Sha256>::new_from_slice(&key).ok()) else { return false };
                 feed(&mut |bytes| mac.update(bytes));
@@ -252,6 +253,8 @@ fn key(encoding: KeyEncoding, secret: &str) -> Option<Cow<'_, [u8]>> {
         KeyEncoding::Utf8 => Some(Cow::Borrowed(secret.as_bytes())),
         KeyEncoding::Hex => hex::decode(secret).ok().map(Cow::Owned),
         KeyEncoding::Base64 => BASE64.decode(secret).ok().map(Cow::Owned),
+        KeyEncoding::Base64Text => Some(Cow::Owned(BASE64.encode(secret).into_bytes())),
+        KeyEncoding::Whsec => standard_keys(secret).into_iter().next().map(Cow::Owned),
     }
 }
 

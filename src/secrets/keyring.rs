@@ -60,6 +60,17 @@ impl Keyring {
         Ok(Self::new(current, &old))
     }
 
+    /// The key of `<directory>/secret.key`, which is made (mode 0600) where it is missing.
+    pub fn of_file(directory: &Path) -> Result<Self, KeyError> {
+        Ok(Self::new(key_file(&directory.join("secret.key"))?, &[]))
+    }
+
+    /// The key of a file that must be there.
+    pub fn of_key_file(path: &Path) -> Result<Self, KeyError> {
+        let text = std::fs::read_to_string(path).map_err(|error| KeyError::File(path.to_owned(), error))?;
+        Ok(Self::new(read_key(&SecretText::new(text)).map_err(|_| KeyError::BadFile(path.to_owned()))?, &[]))
+    }
+
     /// The id of the key that seals.
     pub fn current_id(&self) -> &str {
         self.keys.first().map_or("", |key| &key.id)

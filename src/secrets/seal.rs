@@ -51,6 +51,20 @@ impl<T> Sealed<T> {
         &self.key
     }
 
+    /// One line of text: the key's id, the nonce and the data, with dots between them.
+    pub fn to_text(&self) -> String {
+        format!("{}.{}.{}", self.key, self.nonce, self.data)
+    }
+
+    /// Undoes [`Sealed::to_text`].
+    pub fn from_text(text: &str) -> Result<Self, SealError> {
+        let mut parts = text.splitn(3, '.').map(str::to_owned);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(key), Some(nonce), Some(data)) => Ok(Self { key, nonce, data, kind: PhantomData }),
+            _ => Err(SealError::Damaged),
+        }
+    }
+
     /// Whether another key than the current one sealed it (it should be sealed anew).
     pub fn is_outdated(&self, keyring: &Keyring) -> bool {
         self.key != keyring.current_id()
@@ -91,6 +105,7 @@ mod tests {
         assert!(!kept.contains("token") && !format!("{sealed:?}").contains("token"));
         let read: Sealed<String> = serde_json::from_str(&kept).unwrap();
         assert_eq!(read.open(&ring).unwrap(), "token-of-theirs");
+        assert_eq!(Sealed::<String>::from_text(&sealed.to_text()).unwrap(), sealed);
         assert_ne!(Sealed::seal(&ring, &"token-of-theirs".to_owned()).unwrap(), sealed, "a nonce is never used twice");
     }
 

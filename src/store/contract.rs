@@ -1,11 +1,13 @@
 //! What every store must do: one suite, run on each implementation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::*;
 use crate::domain::call::{Call, Origin, State};
+use crate::domain::connection::Purpose;
 use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
@@ -14,31 +16,33 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
+use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
+use crate::secrets::Keyring;
 
-const T0: Time = Time(1_795_338_022_000);
+pub(super) const T0: Time = Time(1_795_338_022_000);
 
-fn at(secs: u64) -> Time {
+pub(super) fn at(secs: u64) -> Time {
     T0.plus(Duration::from_secs(secs))
 }
 
-struct Fixture {
-    store: SledStore,
+pub(super) struct Fixture {
+    pub(super) store: SledStore,
     dir: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         Self { store, dir }
     }
 
     /// Ends the process's hold on the store and opens it again.
-    fn reopened(self) -> Self {
+    pub(super) fn reopened(self) -> Self {
         let Fixture { store, dir } = self;
         drop(store);
         // The committer thread lets go of the directory when it notices that nobody sends any more.
@@ -51,14 +55,14 @@ impl Fixture {
         Self { store, dir }
     }
 
-    async fn event(&self, n: u8) -> EventId {
+    pub(super) async fn event(&self, n: u8) -> EventId {
         let event = event(n);
         self.store.accept(T0, event.clone(), Bytes::from(vec![n; 40_000])).await.unwrap();
         event.id
     }
 
     /// An event whose one item gave a queued call on line `a`.
-    async fn queued(&self, n: u8) -> CallId {
+    pub(super) async fn queued(&self, n: u8) -> CallId {
         let id = self.event(n).await;
         let tasks = self.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
         assert_eq!(tasks.len(), 1);
@@ -66,7 +70,7 @@ impl Fixture {
         settled.called[0]
     }
 
-    async fn placing(&self, n: u8, now: Time) -> CallId {
+    pub(super) async fn placing(&self, n: u8, now: Time) -> CallId {
         let id = self.queued(n).await;
         let claims = self.store.next_calls(now, 10).claims;
         assert_eq!(claims.len(), 1, "the line is free");
@@ -74,44 +78,44 @@ impl Fixture {
         id
     }
 
-    async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
+    pub(super) async fn end(&self, id: CallId, outcome: Placing, now: Time) -> Call {
         self.store.end_placing(now, id, outcome, attempt(1), after()).await.unwrap().unwrap()
     }
 
-    fn call(&self, id: CallId) -> Call {
+    pub(super) fn call(&self, id: CallId) -> Call {
         self.store.call(id).unwrap().unwrap()
     }
 
-    fn counter(&self, name: &str) -> i64 {
+    pub(super) fn counter(&self, name: &str) -> i64 {
         self.store.stats(&WorkspaceId::default()).unwrap().counters.get(name).copied().unwrap_or(0)
     }
 }
 
-fn open(dir: &std::path::Path) -> SledStore {
+pub(super) fn open(dir: &std::path::Path) -> SledStore {
     let store = SledStore::open(sled::Options::new(&dir.join("s"))).unwrap();
     store.configure(vec![line("a", 1)], pools(), T0);
     store
 }
 
-fn line(id: &str, slots: u32) -> LinePolicy {
+pub(super) fn line(id: &str, slots: u32) -> LinePolicy {
     LinePolicy { id: id.into(), workspace: WorkspaceId::default(), rate: None, max_in_flight: slots, monthly_quota: None, paused: false }
 }
 
 /// Everything goes over line `a`.
-fn pools() -> Vec<Pool> {
+pub(super) fn pools() -> Vec<Pool> {
     let ids = [PoolId::Connection("c".into()), PoolId::Workspace(WorkspaceId::default()), PoolId::Gateway(WorkspaceId::default(), "shop".into())];
     ids.into_iter().map(|id| Pool::first(id, vec!["a".into()])).collect()
 }
 
-fn gate() -> Gate {
+pub(super) fn gate() -> Gate {
     Gate { slot_timeout: Duration::from_secs(300), report_deadline: Duration::from_secs(7200), public_url: "http://x".into(), sweep: SweepPolicy::default() }
 }
 
-fn after() -> AfterReport {
+pub(super) fn after() -> AfterReport {
     AfterReport { write_back_after: Some(Duration::from_secs(20)), settle: Duration::from_secs(3), body_digest: "d1".into(), ..AfterReport::default() }
 }
 
-fn event(n: u8) -> Event {
+pub(super) fn event(n: u8) -> Event {
     Event {
         id: EventId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -124,12 +128,13 @@ fn event(n: u8) -> Event {
         headers: Vec::new(),
         body_bytes: 40_000,
         received_at: T0,
+        sealed: String::new(),
         replays: 0,
         items: 0,
     }
 }
 
-fn call(n: u8) -> Call {
+pub(super) fn call(n: u8) -> Call {
     Call {
         id: CallId([n; 16]),
         workspace: WorkspaceId::default(),
@@ -144,6 +149,7 @@ fn call(n: u8) -> Call {
         lines: Vec::new(),
         line: None,
         interactive: false,
+        consent: None,
         test_phone: None,
         wished_at: T0,
         created_at: T0,
@@ -171,7 +177,7 @@ fn call(n: u8) -> Call {
     }
 }
 
-fn mapped(n: u8, index: u16) -> MappedItem {
+pub(super) fn mapped(n: u8, index: u16) -> MappedItem {
     MappedItem {
         index,
         item: Item { outcome: Outcome::Waiting, record: RecordRef::default(), customer: Customer::default(), at: T0 },
@@ -184,7 +190,7 @@ fn mapped(n: u8, index: u16) -> MappedItem {
     }
 }
 
-fn attempt(n: u8) -> Attempt {
+pub(super) fn attempt(n: u8) -> Attempt {
     Attempt {
         id: AttemptId([n; 16]),
         leg: Leg::Place,
@@ -201,19 +207,27 @@ fn attempt(n: u8) -> Attempt {
 #[tokio::test]
 async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
     let f = Fixture::new();
-    let pool = Pool { advertises: true, ..pools().remove(0) };
-    f.store.configure(vec![line("a", 1)], vec![pool], T0);
+    let policy = Policy { purpose: Purpose::Advertising, ..Policy::of_nobody(WorkspaceId::default(), Waits::default()) };
+    f.store.set_rules(Rules::Said { connections: [("c".into(), Arc::new(policy))].into(), waits: Waits::default() });
+    let queued = async |n: u8| {
+        let id = f.event(n).await;
+        assert_eq!(f.store.take_tasks(TaskKind::Map, T0, 10).unwrap().len(), 1);
+        let agreed = Call { consent: Some(true), ..call(n) };
+        f.store.finish_map(T0, id, vec![MappedItem { call: Some(Box::new(agreed)), ..mapped(n, 0) }]).await.unwrap().called[0]
+    };
     let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
     for n in 1..=3u8 {
         let now = at(u64::from(n) * 600);
-        let id = f.placing(n, now).await;
+        let id = queued(n).await;
+        let claim = f.store.next_calls(now, 9).claims.remove(0);
+        assert!(matches!(f.store.begin_placing(now, claim, gate()).await.unwrap(), Begun::Go(_)));
         f.end(id, Placing::Taken, now).await;
-        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
-        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
-        let again = AfterReport { body_digest: format!("again{n}"), ..after };
-        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
+        for digest in ["first", "second"] {
+            let after = AfterReport { body_digest: format!("{digest}{n}"), ..AfterReport::default() };
+            f.store.report(now, id, Bytes::from(digest), Some(texted.clone()), after).await.unwrap();
+        }
     }
-    f.queued(4).await;
+    queued(4).await;
     let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
     let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
     assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
@@ -431,8 +445,8 @@ async fn the_states_sum_to_the_calls() {
     for n in 1..=3 {
         f.queued(n).await;
     }
-    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap();
-    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap(), Changed::Denied(_)));
+    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap();
+    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap(), Changed::Denied(_)));
     let stats = f.store.stats(&WorkspaceId::default()).unwrap();
     let sum = |prefix: &str| stats.counters.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<i64>();
     assert_eq!((sum("calls.state."), sum("calls.origin."), sum("items.")), (3, 3, 3));
@@ -453,6 +467,56 @@ async fn an_idempotency_key_makes_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_of_an_earlier_placing_changes_nothing() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let again = Placing::SystemError { not_before: at(30) };
+    assert_eq!(f.end(id, again.clone(), T0).await.state, State::Queued);
+    let claims = f.store.next_calls(at(30), 10).claims;
+    assert!(matches!(f.store.begin_placing(at(30), claims[0].clone(), gate()).await.unwrap(), Begun::Go(call) if call.placings == 2));
+    // The first outcome once more, as after a store error behind which it had been kept.
+    let call = f.store.end_placing(at(31), id, again, attempt(1), after()).await.unwrap().unwrap();
+    assert_eq!(call.state, State::Placing, "it would be dialled again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_and_spoils_nothing() {
+    let f = Fixture::new();
+    let id = f.queued(1).await;
+    let report = Report { notes: "x".repeat(40_000), ..Report::default() };
+    assert!(matches!(f.store.report(T0, id, Bytes::from_static(b"{}"), Some(report), after()).await, Err(StoreError::Record(_))));
+    assert_eq!(f.call(id).state, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_delivery_brought_lies_sealed_and_is_read_as_it_came() {
+    let f = Fixture::new();
+    let sent = Event { query: "token=query-secret".into(), headers: vec![("x-signature".into(), "header-secret".into())], ..event(1) };
+    f.store.accept(T0, sent.clone(), Bytes::from_static(b"{}")).await.unwrap();
+    let read = f.store.event(sent.id).unwrap().unwrap();
+    assert_eq!((read.query, read.headers), (sent.query, sent.headers));
+    assert_eq!(f.store.events(None, 10).unwrap()[0].headers, read_headers(&f.store, sent.id));
+    let instance = f.store.instance_key();
+    let folder = f.dir.path().join("s");
+    drop(f.store);
+    let db = std::fs::read(folder.join("db")).unwrap();
+    let holds = |secret: &[u8]| db.windows(secret.len()).any(|w| w == secret);
+    assert!(holds(b"events") && !holds(b"query-secret") && !holds(b"header-secret") && !holds(&instance));
+    let other = sled::Options { keys: Some(Arc::new(Keyring::new([9; 32], &[]))), ..sled::Options::new(&folder) };
+    // The committer thread lets go of the directory a moment after the last handle.
+    let error = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        SledStore::open(other.clone()).err().map(|e| e.to_string()).filter(|e| !e.contains("in use"))
+    });
+    let error = error.expect("another key");
+    assert!(error.contains("secrets.key"), "{error}");
+}
+
+fn read_headers(store: &SledStore, id: EventId) -> Vec<(String, String)> {
+    store.event(id).unwrap().unwrap().headers
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     let f = Fixture::new();
     let store = f.store.clone();
@@ -469,8 +533,13 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     assert!(rows > 0);
     load.await.unwrap();
     let to = f.dir.path().join("restored");
-    sled::restore(&backup, &to, T0).unwrap();
-    let restored = SledStore::open(sled::Options::new(&to)).unwrap();
+    let key = |n| Arc::new(Keyring::new([n; 32], &[]));
+    let error = sled::restore(&backup, &to, key(7), T0).expect_err("another key").to_string();
+    assert!(error.contains("--key") && !to.exists(), "{error}");
+    let keys = Arc::new(Keyring::of_file(&f.dir.path().join("s")).unwrap());
+    sled::restore(&backup, &to, Arc::clone(&keys), T0).unwrap();
+    let restored = SledStore::open(sled::Options { keys: Some(keys), ..sled::Options::new(&to) }).unwrap();
+    assert_eq!(restored.instance_key(), f.store.instance_key());
     let counters = restored.stats(&WorkspaceId::default()).unwrap().counters;
     let get = |name: &str| counters.get(name).copied().unwrap_or(0);
     assert!(get("events") >= get("items"));

@@ -1,7 +1,8 @@
 //! The contract of a store and the values its verbs speak in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,9 +15,11 @@ use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
 use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::rate::Rate;
 use crate::domain::report::Report;
+use crate::domain::rule::{History, Policy, Waits};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -92,6 +95,28 @@ pub struct Gate {
     pub sweep: SweepPolicy,
 }
 
+/// What the configuration says about calling customers, by connection.
+#[derive(Debug, Clone)]
+pub enum Rules {
+    /// Nothing was said yet: every connection may call.
+    Unsaid,
+    Said {
+        connections: HashMap<ConnectionId, Arc<Policy>>,
+        waits: Waits,
+    },
+}
+
+impl Rules {
+    /// The policy of a call's connection; `None`: that connection was taken out of the configuration.
+    pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match (self, connection) {
+            (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
+            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
+            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
+        }
+    }
+}
+
 /// The answer to a claim.
 #[derive(Debug, Clone)]
 pub enum Begun {
@@ -100,6 +125,10 @@ pub enum Begun {
     Hold {
         code: Code,
         until: Option<Time>,
+    },
+    /// A rule refuses it: it is over.
+    Refused {
+        code: Code,
     },
     /// It is no longer queued.
     Gone,
@@ -183,9 +212,18 @@ pub struct AfterReport {
     pub settle: Duration,
     pub body_digest: String,
     pub mismatch: bool,
-    /// What the connection's rules say about this result.
+    /// The customer goes on the do-not-call list.
+    pub learn_do_not_call: bool,
+    /// What the connection's rules make of this report; `None`: nobody can read it, and what was decided stays.
+    pub decided: Option<Decided>,
+}
+
+/// What follows from a report.
+#[derive(Debug, Clone, Default)]
+pub struct Decided {
+    /// Values for the CRM, by name.
     pub set: BTreeMap<String, String>,
-    /// One call more that they want, unless an earlier report made it.
+    /// One call more, unless an earlier report made it.
     pub again: Option<Box<Call>>,
 }
 
@@ -213,8 +251,14 @@ pub struct Written {
 pub enum Change {
     Cancel {
         call: CallId,
-        /// Its sentence goes onto the record.
-        write_back: bool,
+    },
+    /// Several at once; those that are no longer queued stay as they are.
+    CancelAll {
+        calls: Vec<CallId>,
+    },
+    /// Lets calls go that the brake holds.
+    Release {
+        calls: Vec<CallId>,
     },
     PauseLine {
         workspace: WorkspaceId,
@@ -247,6 +291,8 @@ pub enum AlertChange {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Changed {
     Ok,
+    /// How many of several.
+    Count(usize),
     NotFound,
     /// Not possible in this state, with the reason.
     Denied(String),
@@ -369,6 +415,14 @@ pub trait Store {
     fn next_sweep_at(&self) -> Option<Time>;
     /// Tells the store what the configuration says about the lines, and which calls may go over them.
     fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, now: Time);
+    /// Tells the store what the configuration says about calling customers.
+    fn set_rules(&self, rules: Rules);
+    /// What the rules look at of a number.
+    fn history(&self, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError>;
+    /// How many more calls of automation a connection may make before its brake holds them; `None`: it has none.
+    fn brake_room(&self, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError>;
+    /// Queued calls, oldest first, after this one.
+    fn queued_after(&self, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError>;
 
     fn call(&self, id: CallId) -> Result<Option<Call>, StoreError>;
     fn calls(&self, query: &CallQuery) -> Result<Vec<Call>, StoreError>;

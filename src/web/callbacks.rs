@@ -23,7 +23,6 @@ pub async fn take(_request: HttpRequest, token: Path<String>, state: Data<State>
         Ok((body, false)) => match receive(&state.app, &token, body).await {
             Ok(Received::Stored(_)) => HttpResponse::Ok().json(json!({"status": "stored"})),
             Ok(Received::Unknown) => problem(Code::NotFound, "there is no such callback"),
-            Ok(Received::Unreadable(why)) => problem(Code::BadJson, &why),
             Err(error) => {
                 tracing::error!(error = %error, "a report could not be stored");
                 let mut response = problem(Code::CannotStore, "");

@@ -17,7 +17,7 @@ use crate::config::{Dedup, GatewayKey};
 use crate::domain::call::{Forward, Origin};
 use crate::domain::id::CallId;
 use crate::domain::phone;
-use crate::domain::record::{Customer, Gender};
+use crate::domain::record::{Customer, Gender, ID_BYTES};
 use crate::failpoint::{self, CALLONE_ANSWER};
 use crate::pipeline::wish;
 use crate::store::{Made, NewCall, Store};
@@ -52,6 +52,9 @@ pub async fn take(request: HttpRequest, state: Data<State>, payload: Payload) ->
     let response = response.json(json!({"errorCode": code, "hasError": code != 0}));
     private(with_cors(response, &request, &state, key), CALLONE_ANSWER.after)
 }
+
+/// A longer `apiCallbackUrl` is no address that anybody uses.
+const CALLBACK_BYTES: usize = 2_000;
 
 /// A browser asks before it posts JSON.
 pub async fn preflight(request: HttpRequest, state: Data<State>) -> HttpResponse {
@@ -113,6 +116,11 @@ async fn make(state: &State, key: &GatewayKey, object: &Map<String, Value>, phon
         gender: gender(&field(object, "customerGender")),
         info: field(object, "customerInfo"),
     };
+    call.customer.cut();
+    // Both come back in the forwarded report and are never cut.
+    if theirs.len() > ID_BYTES || callback.len() > CALLBACK_BYTES {
+        return Answer::EmptyOrUndialable;
+    }
     call.interactive = false;
     call.expires_at = now.plus(state.settings.calls.expire_automation);
     call.forward = (!callback.is_empty()).then(|| Forward { url: callback, call_id: theirs.clone() });

@@ -94,7 +94,7 @@ fn never_seen(evidence: &Evidence<'_>, table: &mut Table) {
     }
     table.tell("lost: dialled, but no report came through", unreported);
     table.at_most("unconfirmed or lost though the dialer never saw them", never, 2 * kills);
-    table.tell("… the most of them in one kill", per_kill.values().copied().max().unwrap_or_default());
+    table.at_most("… the most of them in one kill", per_kill.values().copied().max().unwrap_or_default(), 2);
 }
 
 /// Promise 3, and the way back.

@@ -51,7 +51,8 @@ pub fn finish(world: &World, site: &Site, ledger: &Ledger, kills: &[i64], mut ta
     let mut server = site.start(None);
     server.wait_ready(world).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
     resume(world, site);
-    let drained = drain(world, site, Duration::from_secs(180)).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
+    // What is left grows with the length of the series.
+    let drained = drain(world, site, Duration::from_secs(180 + kills.len() as u64)).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
     server.stop();
     let records = read(site);
     judge(&Evidence { world, ledger, sums: &drained, records: &records, kills }, &mut table);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use base64::Engine;
+use callbridge::domain::call::State;
 use callbridge::domain::item::Outcome;
 use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
@@ -294,5 +295,20 @@ async fn a_method_that_nobody_declared() {
     let answer = wire::send(&f.address, request.as_bytes()).await.unwrap();
     assert!(matches!(answer.status, 405 | 422), "{answer:?}");
     assert!(!answer.json()["advice"].as_str().unwrap().is_empty());
+    f.finish().await;
+}
+
+/// One wish must not fill the store, nor be refused by the dialer for its size, which would hold every line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_with_endless_texts_is_cut_and_dialled() {
+    let f = Setup::new(Mood::Answers).start().await;
+    let id = f.wish_with("0912345678", json!({"name": "Ễ".repeat(50_000), "info": "x".repeat(700_000)})).await;
+    let call = f.reaches(id, State::Ended).await;
+    assert_eq!((call.customer.name.chars().count(), call.customer.info.chars().count()), (200, 2_000));
+    f.advance(Duration::from_secs(30)).await;
+    f.logged(id).await;
+    assert_eq!(f.deliver(&json!({"phone": "0912345679", "record_id": "r".repeat(5_000)})).await.status, 200);
+    let outcomes = f.outcomes().await;
+    assert!(matches!(outcomes[..], [Outcome::Refused { code: Code::TooLarge, .. }]), "{outcomes:?}");
     f.finish().await;
 }

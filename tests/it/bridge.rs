@@ -295,6 +295,12 @@ impl Fixture {
         self.run_due().await;
     }
 
+    /// Sets the clock, and runs nothing yet.
+    pub fn set_clock(&self, now: Time) {
+        assert!(self.by_hand, "only a clock that stands still can be set");
+        self.app().clock.set(now);
+    }
+
     /// Runs what is due until nothing is.
     pub async fn run_due(&self) {
         while worker::run_due(self.app()).await {}
@@ -318,7 +324,7 @@ impl Fixture {
 
     /// A record can be read a moment before its step is answered and scheduled: a further step waits for that.
     async fn settled(&self) {
-        let nobody = Change::Cancel { call: CallId([0; 16]), write_back: true };
+        let nobody = Change::Cancel { call: CallId([0; 16]) };
         assert_eq!(self.store().change(self.now(), "fixture".into(), nobody).await.unwrap(), Changed::NotFound);
     }
 

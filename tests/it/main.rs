@@ -20,5 +20,6 @@ mod moods;
 mod rate;
 mod reports;
 mod restart;
+mod rules;
 mod tidy;
 mod wire;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
+use super::gates::Gates;
 use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId};
 use crate::domain::pool::{Pool, PoolId};
@@ -79,6 +80,8 @@ pub(super) struct Queue {
     pub(super) ready: [bool; 2],
     /// The place that round-robin looks at next.
     pub(super) turn: u32,
+    /// Its connection may not call now: `gates.rs`.
+    pub(super) shut: bool,
 }
 
 pub(super) struct Entry {
@@ -127,6 +130,7 @@ pub struct Board {
     pub(super) ready: [VecDeque<usize>; 2],
     pub(super) timers: BTreeSet<(Time, usize)>,
     pub(super) brakes: Brakes,
+    pub(super) gates: Gates,
 }
 
 impl Board {
@@ -162,11 +166,6 @@ impl Board {
     pub fn lines_of(&self, call: CallId) -> Option<(usize, impl Iterator<Item = &LineId>)> {
         let queue = self.calls.get(&call)?.queue as usize;
         Some((queue, self.queues[queue].lines.iter().map(|line| &self.lines[*line].id)))
-    }
-
-    /// Whether this call advertises.
-    pub fn advertises(&self, call: CallId) -> bool {
-        self.calls.get(&call).and_then(|e| self.pools.get(&self.queues[e.queue as usize].pool)).is_some_and(|pool| pool.advertises)
     }
 
     /// Whether the configuration still lets this call go over this line.
@@ -237,7 +236,9 @@ impl Board {
             free: Default::default(),
             ready: [false; 2],
             turn: 0,
+            shut: self.gates.shut.contains(pool),
         });
+        self.gates.queues.entry(pool.clone()).or_default().push(queue);
         self.queue_of.insert(key, queue);
         self.resolve(queue);
         queue
@@ -341,7 +342,7 @@ impl Board {
 
     pub(super) fn make_ready(&mut self, queue: usize, kind: usize) {
         let entry = &mut self.queues[queue];
-        if !entry.ready[kind] && !entry.free[kind].is_empty() && !entry.waiting[kind].is_empty() {
+        if !entry.shut && !entry.ready[kind] && !entry.free[kind].is_empty() && !entry.waiting[kind].is_empty() {
             entry.ready[kind] = true;
             self.ready[kind].push_back(queue);
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use sled::Transactional;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::open::{self, Options, Trees};
 use super::schedule::{Effect, Index};
@@ -76,6 +76,8 @@ pub struct Shared {
     pub trouble: Mutex<Option<String>>,
     /// While a snapshot copies: keys written since it began.
     pub dirty: Mutex<Option<Vec<DirtyKey>>>,
+    /// One snapshot at a time.
+    pub copying: Semaphore,
 }
 
 impl Shared {

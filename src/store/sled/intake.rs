@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::alerts;
+use super::history;
 use super::keys::{self, CHUNK_BYTES, Tree};
+use super::sealed;
 use super::tx::Tx;
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
@@ -14,12 +16,20 @@ use crate::domain::rate::Rate;
 use crate::domain::time::Time;
 use crate::domain::window::Recent;
 use crate::error::Code;
+use crate::secrets::Keyring;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
+use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, Rules, StoreError};
 
 /// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
-pub fn accept(now: Time, event: Event, body: Bytes, epoch: u64) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send, StoreError> {
+pub fn accept(
+    now: Time,
+    mut event: Event,
+    body: Bytes,
+    epoch: u64,
+    keys: &Keyring,
+) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + use<>, StoreError> {
+    sealed::close(&mut event, keys)?;
     let record = codec::encode(&event)?;
     let task = map_task(&event, now, epoch);
     Ok(move |tx: &mut Tx<'_>| {
@@ -46,21 +56,29 @@ pub fn reject(tx: &mut Tx<'_>, rejected: &Rejected) -> Result<(), StoreError> {
 }
 
 /// All items of an event and their calls, and the end of the map task.
-pub fn finish_map(tx: &mut Tx<'_>, now: Time, id: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
+pub fn finish_map(tx: &mut Tx<'_>, now: Time, id: EventId, items: Vec<MappedItem>, rules: &Rules) -> Result<MapSettled, StoreError> {
     let Some(event) = tx.read::<Event>(Tree::Events, &id.0)? else {
         tx.end_task(TaskKind::Map, Subject::Event(id));
         return Ok(MapSettled::default());
     };
     let mut settled = MapSettled::default();
     for item in items {
-        settle(tx, now, &event, item, &mut settled)?;
+        settle(tx, now, &event, item, rules, &mut settled)?;
     }
     tx.end_task(TaskKind::Map, Subject::Event(id));
     Ok(settled)
 }
 
 /// One item after its lookups, or the same task again later.
-pub fn finish_lookup(tx: &mut Tx<'_>, now: Time, item: MappedItem, id: EventId, attempt: Option<Attempt>, next: &NextTry) -> Result<MapSettled, StoreError> {
+pub fn finish_lookup(
+    tx: &mut Tx<'_>,
+    now: Time,
+    item: MappedItem,
+    id: EventId,
+    attempt: Option<Attempt>,
+    next: &NextTry,
+    rules: &Rules,
+) -> Result<MapSettled, StoreError> {
     let subject = Subject::Item(id, item.index);
     if let Some(attempt) = &attempt {
         tx.write(Tree::Attempts, keys::lookup_attempt(id, item.index, attempt.id), attempt)?;
@@ -73,7 +91,7 @@ pub fn finish_lookup(tx: &mut Tx<'_>, now: Time, item: MappedItem, id: EventId, 
     match (next, tx.task(TaskKind::Lookup, subject)?, event) {
         (NextTry::At { due, counted }, Some(mut task), _) => next_try(tx, &mut task, *due, *counted)?,
         (NextTry::Done, Some(_), Some(event)) => {
-            settle(tx, now, &event, item, &mut settled)?;
+            settle(tx, now, &event, item, rules, &mut settled)?;
             tx.end_task(TaskKind::Lookup, subject);
         }
         _ => tx.end_task(TaskKind::Lookup, subject),
@@ -92,7 +110,7 @@ pub fn next_try(tx: &mut Tx<'_>, task: &mut Task, due: Time, counted: bool) -> R
 }
 
 /// De-duplication and the making of the call are one step. An item that already gave a call stays as it is.
-fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled: &mut MapSettled) -> Result<(), StoreError> {
+fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, rules: &Rules, settled: &mut MapSettled) -> Result<(), StoreError> {
     let key = keys::item(event.id, mapped.index);
     let before: Option<Item> = tx.read(Tree::Events, &key)?;
     if let Some(Item { outcome: Outcome::Called { .. }, .. }) = before {
@@ -104,7 +122,7 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
     {
         settled.duplicates += 1;
         item.outcome = Outcome::Ignored { why: Ignored::Duplicate };
-    } else if let Some(call) = mapped.call {
+    } else if let Some(mut call) = mapped.call {
         let wished = mapped.duplicate_window.filter(|w| !w.is_zero()).map(|window| (keys::wished(&event.connection, &call.record, call.phone.e164()), window));
         let recent = match &wished {
             Some((key, _)) => tx.time(key)?.filter(|until| *until > now),
@@ -120,6 +138,7 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, settled
             }
             item.outcome = Outcome::Called { call: call.id };
             settled.called.push(call.id);
+            history::admit(tx, now, &mut call, rules)?;
             tx.insert_call(&call)?;
         }
     } else if let Some(due) = mapped.lookup_due {

@@ -117,6 +117,34 @@ pub fn idempotency(workspace: &WorkspaceId, key: &str) -> Vec<u8> {
     [b"I".as_slice(), workspace.as_str().as_bytes(), &[0], key.as_bytes()].concat()
 }
 
+/// The placings of a number on a day, with the time until which they are remembered.
+pub fn placings(workspace: &WorkspaceId, phone: &str, day: i64) -> Vec<u8> {
+    [b"P".as_slice(), workspace.as_str().as_bytes(), &[0], phone.as_bytes(), &[0], &day.to_be_bytes()].concat()
+}
+
+/// All runs of a workspace's do-not-call list.
+pub fn do_not_call_all(workspace: &WorkspaceId) -> Vec<u8> {
+    [b"N".as_slice(), workspace.as_str().as_bytes(), &[0]].concat()
+}
+
+pub fn do_not_call(workspace: &WorkspaceId, run: u64) -> Vec<u8> {
+    [do_not_call_all(workspace).as_slice(), &run.to_be_bytes()].concat()
+}
+
+pub fn do_not_call_note(workspace: &WorkspaceId, note: u32) -> Vec<u8> {
+    [b"M".as_slice(), workspace.as_str().as_bytes(), &[0], &note.to_be_bytes()].concat()
+}
+
+/// In `meta`: the number of the newest note.
+pub fn do_not_call_next(workspace: &WorkspaceId) -> Vec<u8> {
+    [b"dnc\0".as_slice(), workspace.as_str().as_bytes()].concat()
+}
+
+/// In `meta`: the new calls of a connection, for its brake.
+pub fn arrivals(connection: &ConnectionId) -> Vec<u8> {
+    [b"new\0".as_slice(), connection.as_str().as_bytes()].concat()
+}
+
 pub fn counter(workspace: &WorkspaceId, name: &str) -> Vec<u8> {
     [b"c".as_slice(), workspace.as_str().as_bytes(), &[0], name.as_bytes()].concat()
 }

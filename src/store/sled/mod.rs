@@ -11,6 +11,9 @@ mod board;
 #[cfg(test)]
 mod board_tests;
 mod commit;
+mod dnc;
+mod gates;
+mod history;
 mod intake;
 mod keys;
 mod open;
@@ -21,9 +24,11 @@ mod prune;
 mod read;
 mod result;
 mod schedule;
+mod sealed;
 mod snapshot;
 mod store;
 mod sweep;
+mod texts;
 mod tx;
 
 pub use open::{OpenError, Options};

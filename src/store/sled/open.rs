@@ -4,11 +4,14 @@ use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sled::{Mode, Tree as SledTree};
 
 use super::keys::{self, Tree};
+use super::sealed;
 use crate::failpoint;
+use crate::secrets::{KeyError, Keyring, SealError, Sealed};
 use crate::store::codec;
 
 /// How to open a store.
@@ -19,11 +22,13 @@ pub struct Options {
     pub cache_bytes: u64,
     /// New work is refused when less than this is free.
     pub reserve_mib: u64,
+    /// What seals secrets; `None`: the key file in the directory, made where it is missing.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 impl Options {
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), cache_bytes: 16 * 1024 * 1024, reserve_mib: 64 }
+        Self { path: path.to_owned(), cache_bytes: 16 * 1024 * 1024, reserve_mib: 64, keys: None }
     }
 }
 
@@ -36,6 +41,10 @@ pub enum OpenError {
     Damaged { path: PathBuf, why: String },
     #[error("the store was written by a newer callbridge (schema {0}); run that version")]
     Newer(u8),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("the secrets in the store {0} cannot be opened: {1}")]
+    Sealed(PathBuf, SealError),
     #[error("{0}: {1}")]
     Io(PathBuf, std::io::Error),
 }
@@ -44,7 +53,11 @@ pub enum OpenError {
 fn advice(path: &Path) -> String {
     let aside = path.with_extension("damaged");
     let backup = super::snapshot::scheduled(path).pop().map_or_else(|| "<your backup>".to_owned(), |p| p.display().to_string());
-    format!("move it aside and restore the newest backup: mv {0} {1} && callbridge restore {backup} --to {0}", path.display(), aside.display())
+    format!(
+        "move it aside and restore the newest backup: mv {0} {1} && callbridge restore {backup} --to {0} --key {1}/secret.key",
+        path.display(),
+        aside.display()
+    )
 }
 
 /// The open trees and the handle that makes them durable.
@@ -54,6 +67,7 @@ pub struct Trees {
     sync: File,
     pub epoch: u64,
     pub instance: [u8; 32],
+    pub keys: Arc<Keyring>,
 }
 
 impl Trees {
@@ -75,15 +89,19 @@ pub fn open(options: &Options) -> Result<Trees, OpenError> {
     // It holds phone numbers and the key of the callback tokens: for this user only.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| OpenError::Io(path.clone(), e))?;
     mend(path)?;
+    let keys = match &options.keys {
+        Some(keys) => Arc::clone(keys),
+        None => Arc::new(Keyring::of_file(path)?),
+    };
     // sled panics on some damaged files.
-    let opened = catch_unwind(AssertUnwindSafe(|| open_sled(options)));
+    let opened = catch_unwind(AssertUnwindSafe(|| open_sled(options, keys)));
     match opened {
         Ok(result) => result,
         Err(_) => Err(OpenError::Damaged { path: path.clone(), why: "sled panicked while reading it".into() }),
     }
 }
 
-fn open_sled(options: &Options) -> Result<Trees, OpenError> {
+fn open_sled(options: &Options, keyring: Arc<Keyring>) -> Result<Trees, OpenError> {
     let path = &options.path;
     let damaged = |e: String| OpenError::Damaged { path: path.clone(), why: e };
     let db = sled::Config::new()
@@ -110,22 +128,24 @@ fn open_sled(options: &Options) -> Result<Trees, OpenError> {
         return Err(OpenError::Newer(*version));
     }
     let epoch = meta.get(keys::EPOCH).map_err(failed)?.and_then(|v| v.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0) + 1;
-    let instance: Option<[u8; 32]> = meta.get(keys::INSTANCE).map_err(failed)?.and_then(|v| v.as_ref().try_into().ok());
-    let instance = match instance {
-        Some(key) => key,
+    let unreadable = |e| OpenError::Sealed(path.clone(), e);
+    let instance = match meta.get(keys::INSTANCE).map_err(failed)? {
+        Some(stored) => sealed::instance(&stored, &keyring).map_err(unreadable)?,
         None => {
             let mut key = [0u8; 32];
             getrandom::fill(&mut key).map_err(|e| damaged(e.to_string()))?;
             key
         }
     };
+    // Anew at each start: so it is always under the newest key.
+    let sealed_instance = Sealed::seal(&keyring, &instance).map_err(unreadable)?.to_text();
     let mut batch = sled::Batch::default();
     batch.insert(keys::SCHEMA, &[codec::VERSION]);
     batch.insert(keys::EPOCH, &epoch.to_be_bytes());
-    batch.insert(keys::INSTANCE, &instance);
+    batch.insert(keys::INSTANCE, sealed_instance.as_bytes());
     failpoint::hit(failpoint::OPEN.before);
     meta.apply_batch(batch).map_err(failed)?;
-    let trees = Trees { db, trees, sync, epoch, instance };
+    let trees = Trees { db, trees, sync, epoch, instance, keys: keyring };
     trees.sync().map_err(damaged)?;
     failpoint::hit(failpoint::OPEN.after);
     Ok(trees)

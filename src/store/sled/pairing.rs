@@ -22,6 +22,7 @@ struct Candidate {
 impl Board {
     /// Claims that may be tried now, each with a line that is free for it.
     pub fn next_calls(&mut self, now: Time, max: usize) -> Next {
+        self.turn_gates(now);
         while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
             self.delayed.remove(&(at, call));
             self.arrive(call);
@@ -45,8 +46,8 @@ impl Board {
         {
             claims.push(claim);
         }
-        let timers = [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0), self.owner_waits.first().map(|t| t.0)];
-        let wake_at = if self.ready.iter().all(VecDeque::is_empty) { timers.into_iter().flatten().min() } else { Some(now) };
+        let timers = [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0), self.owner_waits.first().map(|t| t.0), self.gates.next()];
+        let wake_at = if self.ready.iter().all(VecDeque::is_empty) { timers.into_iter().flatten().filter(|at| *at < Time::NEVER).min() } else { Some(now) };
         Next { claims, wake_at }
     }
 
@@ -105,7 +106,7 @@ impl Board {
         for kind in [CLICKS, AUTOMATION] {
             while let Some(queue) = self.ready[kind].pop_front() {
                 self.queues[queue].ready[kind] = false;
-                let Some((line, candidate)) = self.pair(queue, kind) else { continue };
+                let Some((line, candidate)) = Some(queue).filter(|queue| !self.queues[*queue].shut).and_then(|queue| self.pair(queue, kind)) else { continue };
                 let claim = self.claim(line, candidate, now);
                 // Behind the other queues: none of them starves while few requests may be under way.
                 self.make_ready(queue, kind);
@@ -160,7 +161,11 @@ impl Board {
     fn candidate(&self, line: usize) -> Option<Candidate> {
         let entry = &self.lines[line];
         let oldest = |kind: usize, serves: &Serves| {
-            let queues = serves.queues.iter().filter_map(|(queue, _)| Some((*self.queues[*queue].waiting[kind].first()?, *queue)));
+            let queues = serves
+                .queues
+                .iter()
+                .filter(|(queue, _)| !self.queues[*queue].shut)
+                .filter_map(|(queue, _)| Some((*self.queues[*queue].waiting[kind].first()?, *queue)));
             queues.min().map(|(key, queue)| Candidate { queue, kind, key })
         };
         if entry.takes.kind(CLICKS)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::alerts;
+use super::history;
 use super::intake;
 use super::keys::{self, Tree};
 use super::placing::{DIALER, EVERYTHING};
@@ -16,11 +17,11 @@ use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
+use crate::store::verbs::{Change, Changed, Made, NewCall, Rules, StoreError};
 
 /// Makes a call unless the same wish made one before.
-pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, StoreError> {
-    let call = new.call;
+pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
+    let mut call = new.call;
     if let Some((text, keep)) = &new.idempotency {
         let key = keys::idempotency(&call.workspace, text);
         if let Some(value) = tx.raw(Tree::Index, &key)?
@@ -36,6 +37,7 @@ pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall) -> Result<Made, Sto
     {
         return Ok(Made::OverLimit);
     }
+    history::admit(tx, now, &mut call, rules)?;
     tx.insert_call(&call)?;
     Ok(Made::Call(call.id))
 }
@@ -48,10 +50,25 @@ struct Audit<'a> {
 }
 
 /// Applies a change and writes down who asked for it.
-pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>) -> Result<Changed, StoreError> {
+pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>, rules: &Rules) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
-        Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
+        Change::Cancel { call } => cancel(tx, now, call, rules)?,
+        Change::CancelAll { calls } => {
+            let mut cancelled = 0;
+            for call in calls {
+                cancelled += usize::from(cancel(tx, now, call, rules)? == Changed::Ok);
+            }
+            Changed::Count(cancelled)
+        }
+        Change::Release { calls } => {
+            let mut released = 0;
+            for call in calls {
+                let Some(mut call) = tx.call(call)? else { continue };
+                released += usize::from(history::let_go(tx, &mut call, now, rules)?);
+            }
+            Changed::Count(released)
+        }
         Change::PauseLine { workspace, line, pause } => {
             let mut state = tx.line(&workspace, &line)?;
             state.pause = Some(pause);
@@ -92,22 +109,26 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             false => Changed::Denied("every item of this event gave a call or still waits".into()),
         },
     };
-    if changed == Changed::Ok {
+    if matches!(changed, Changed::Ok | Changed::Count(_)) {
         // The key's order is `now`; no store reads a clock.
         tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &audit)?;
     }
     Ok(changed)
 }
 
-fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Changed, StoreError> {
+fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, rules: &Rules) -> Result<Changed, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
     let from = call.state;
     if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
         return Ok(Changed::Denied(format!("the call is {}: only a queued call can be cancelled", from.as_str())));
     }
+    if let (Some(Code::HoldBrake), Some(connection)) = (call.hold.map(|hold| hold.code), call.connection.clone()) {
+        history::brake_seen(tx, now, &call.workspace, &connection)?;
+    }
     call.state = State::Cancelled;
     call.refusal = Some(Code::Cancelled);
-    let write_back = write_back && call.connection.is_some();
+    let policy = rules.of(call.connection.as_ref(), &call.workspace);
+    let write_back = call.connection.is_some() && policy.is_some_and(|policy| policy.write_back_unreported);
     over_without_report(tx, &mut call, now, write_back)?;
     tx.update_call(&mut call, from, now)?;
     Ok(Changed::Ok)

@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use super::alerts;
+use super::history;
 use super::keys::{self, Tree};
 use super::result;
 use super::schedule::{Deadline, Effect};
+use super::texts::{TEXTS, texts};
 use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
+use crate::domain::connection::Purpose;
 use crate::domain::id::{CallId, WorkspaceId};
-use crate::domain::rate::Rate;
+use crate::domain::rule::Ruling;
 use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
 use crate::domain::time::Time;
-use crate::domain::window::Recent;
 use crate::error::Code;
-use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
+use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, Rules, StoreError};
 
 /// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
 pub const LEASE: Duration = Duration::from_secs(90);
 
-/// Advertising texts to one number (Decree 91/2020).
-const TEXTS: Rate = Rate { count: 3, period: Duration::from_secs(86_400) };
+/// How much later than the rest a call is tried again whose request the dialer did not take.
+const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
 /// The dialer cannot be used so many times in a row before the admin is told.
 const ALERT_AFTER: u32 = 5;
 /// The subject of the dialer's alert.
@@ -30,7 +32,7 @@ pub const DIALER: &str = "callone";
 pub const EVERYTHING: &str = "all";
 
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
-pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, advertises: bool, gate: &Gate) -> Result<Begun, StoreError> {
+pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
     // The sweep may be a moment late: nothing is dialled after its time.
     if call.expires_at <= now {
@@ -41,7 +43,11 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
+    if let Some(begun) = by_the_rules(tx, &mut call, now, rules)? {
+        return Ok(begun);
+    }
     // The phone may send a text with the call: not a fourth one in a day.
+    let advertises = rules.of(call.connection.as_ref(), &call.workspace).is_some_and(|rules| rules.purpose == Purpose::Advertising);
     if advertises && let Err(until) = texts(tx, &call)?.take(TEXTS, now) {
         return Ok(Begun::Hold { code: Code::HoldSms, until: Some(until) });
     }
@@ -58,6 +64,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     call.public_url.clone_from(&gate.public_url);
     let deadline = now.plus(gate.report_deadline);
     call.deadline = Some(deadline);
+    history::reserve(tx, &call, now)?;
     tx.update_call(&mut call, State::Queued, now)?;
     tx.write_line(&call.workspace.clone(), &claim.line, line)?;
     tx.effects.push(Effect::Deadline { at: now.plus(LEASE), kind: Deadline::Lease, call: call.id });
@@ -66,21 +73,27 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     Ok(Begun::Go(Box::new(call)))
 }
 
-/// The texts that went to a call's number with its calls.
-fn texts(tx: &Tx<'_>, call: &Call) -> Result<Recent, StoreError> {
-    let stored = tx.raw(Tree::Index, &keys::texts(&call.workspace, call.phone.e164()))?.unwrap_or_default();
-    Ok(Recent::from_bytes(stored.get(8..).unwrap_or_default()))
-}
-
-/// Counts a text that the phone sent with a call.
-pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
-    let mut recent = texts(tx, call)?;
-    recent.0.push_back(now);
-    let from = now.minus(TEXTS.period);
-    recent.0.retain(|at| *at > from);
-    let value = [&now.plus(TEXTS.period).0.to_be_bytes()[..], &recent.to_bytes()].concat();
-    tx.write_raw(Tree::Index, keys::texts(&call.workspace, call.phone.e164()), value);
-    Ok(())
+/// What the rules say at the last moment, on stored history; `None`: it may go.
+fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Result<Option<Begun>, StoreError> {
+    let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else {
+        return Ok(Some(Begun::Hold { code: Code::HoldRemoved, until: None }));
+    };
+    history::apply_mode(call, &policy);
+    match history::ruling_of(tx, call, &policy, now)? {
+        Ruling::Go => Ok(None),
+        Ruling::Refuse { code } => {
+            history::refuse(tx, call, now, code, policy.write_back_unreported)?;
+            Ok(Some(Begun::Refused { code }))
+        }
+        Ruling::Hold { code, until } => {
+            // Kept, so that a restart and a person see it too. The other holds are the connection's or are there already.
+            if code == Code::HoldCap && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
+                call.hold = Some(Hold { code, since: now, until });
+                tx.update_call(call, State::Queued, now)?;
+            }
+            Ok(Some(Begun::Hold { code, until }))
+        }
+    }
 }
 
 /// Ends a queued call whose time is over.
@@ -112,6 +125,10 @@ fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time,
 pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &Attempt, after: &AfterReport) -> Result<Option<Call>, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(None) };
     tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    // An outcome that was tried again after a store error may come when its call is placed anew: it says nothing about this placing.
+    if attempt.number != u32::from(call.placings) {
+        return Ok(Some(call));
+    }
     let from = call.state;
     let signal = match &outcome {
         Placing::Taken => Signal::Taken,
@@ -140,6 +157,7 @@ pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &A
                 call.reason = (!detail.is_empty()).then_some(detail);
             }
             free_slot(tx, &mut call, |line| line.month_used = line.month_used.saturating_sub(u64::from(only_tested)))?;
+            history::release(tx, &call)?;
             result::over_without_report(tx, &mut call, now, after.write_back_after.is_some())?;
         }
         Step::To(State::Unconfirmed) => call.state = State::Unconfirmed,
@@ -194,6 +212,7 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
     if let Some(at) = call.deadline.take() {
         tx.effects.push(Effect::NoDeadline { at, kind: Deadline::Report, call: call.id });
     }
+    history::release(tx, call)?;
     let mut not_before = None;
     match outcome {
         Placing::LineTrouble { mut pause } => {
@@ -217,6 +236,10 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
         }
         Placing::NotSent { code, dialer_until } => {
             call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
+            if code == Code::DialerMisconfigured {
+                not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
+            }
             // Nothing reached the vendor: neither slot nor quota is lost.
             free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
             if let Some(until) = dialer_until {

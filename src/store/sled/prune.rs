@@ -1,4 +1,4 @@
-//! Forgets what was remembered for a while: event ids, wishes, idempotency keys. In slices.
+//! Forgets what was remembered for a while: event ids, wishes, idempotency keys, placings of numbers. In slices.
 
 use super::keys::Tree;
 use super::store::SledStore;
@@ -12,7 +12,7 @@ impl SledStore {
     /// Removes remembered keys whose time is over; gives their number.
     pub async fn prune(&self, now: Time) -> Result<usize, StoreError> {
         let mut removed = 0;
-        for prefix in [b"D", b"W", b"I", b"X", b"S"] {
+        for prefix in [b"D", b"W", b"I", b"P", b"X", b"S"] {
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let store = self.clone();

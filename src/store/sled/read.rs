@@ -1,15 +1,21 @@
 //! Reads: straight from sled, never through the committer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, Tree};
+use super::sealed;
 use super::store::SledStore;
-use crate::domain::call::Call;
+use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
 use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::ledger::Arrivals;
+use crate::domain::rule::Policy;
 use crate::domain::schedule::LineState;
+use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
@@ -68,12 +74,43 @@ pub fn calls(store: &SledStore, query: &CallQuery) -> Result<Vec<Call>, StoreErr
     Ok(page)
 }
 
+/// Bytes under a key of the index tree.
+pub fn index_bytes(store: &SledStore, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(store.trees()?.get(Tree::Index, key).map_err(broken)?.map(|bytes| bytes.to_vec()))
+}
+
+pub fn brake_room(store: &SledStore, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError> {
+    let Some(brake) = policy.brake else { return Ok(None) };
+    let arrivals: Arrivals = one(store, Tree::Meta, &keys::arrivals(&policy.connection))?.unwrap_or_default();
+    Ok(Some(arrivals.room(brake, now)))
+}
+
+/// Queued calls in the order in which they were made: ids are in time order.
+pub fn queued_after(store: &SledStore, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError> {
+    let trees = store.trees()?;
+    let from = after.map_or_else(|| b"L".to_vec(), |id| [keys::live(id).as_slice(), &[0]].concat());
+    let mut calls = Vec::new();
+    for row in trees.trees[Tree::Index as usize].range(from..b"M".to_vec()) {
+        let (key, _) = row.map_err(broken)?;
+        let Some(bytes) = trees.get(Tree::Calls, key.get(1..).unwrap_or_default()).map_err(broken)? else { continue };
+        let call: Call = codec::decode(&bytes)?;
+        if call.state == State::Queued {
+            calls.push(call);
+            if calls.len() == limit {
+                break;
+            }
+        }
+    }
+    Ok(calls)
+}
+
 pub fn attempts(store: &SledStore, call: CallId) -> Result<Vec<Attempt>, StoreError> {
     Ok(under(store, Tree::Attempts, &call.0, 32)?.into_iter().map(|(_, attempt)| attempt).collect())
 }
 
 pub fn event(store: &SledStore, id: EventId) -> Result<Option<Event>, StoreError> {
-    one(store, Tree::Events, &id.0)
+    let keys = Arc::clone(&store.trees()?.keys);
+    one(store, Tree::Events, &id.0)?.map(|event| sealed::open(event, &keys)).transpose()
 }
 
 pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError> {
@@ -87,7 +124,7 @@ pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Resul
     for row in rows.rev() {
         let (key, value) = row.map_err(broken)?;
         if key.len() == 16 {
-            page.push(codec::decode(&value)?);
+            page.push(sealed::open(codec::decode(&value)?, &trees.keys)?);
             if page.len() == limit.clamp(1, PAGE) {
                 break;
             }

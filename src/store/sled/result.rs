@@ -3,13 +3,16 @@
 use bytes::Bytes;
 
 use super::alerts;
+use super::dnc;
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
-use super::placing::{count_text, free_slot};
+use super::placing::free_slot;
 use super::schedule::{Deadline, Effect};
+use super::texts::count_text;
 use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::dnc::{Note, Scope, Source};
 use crate::domain::event::Event;
 use crate::domain::id::{CallId, EventId};
 use crate::domain::report::Report;
@@ -21,11 +24,13 @@ use crate::store::verbs::{AfterReport, Attempt, NextTry, Reported, StoreError, W
 
 /// Raw reports kept per call; later ones still count and still update.
 const REPORTS_KEPT: usize = 20;
+/// A phone that goes on to say other things about one call is broken: what comes then is like a repeat.
+const REPORTS_COUNTED: usize = 100;
 
 /// Keeps a report, ends its call, frees its slot and makes the write-back due.
 pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Option<Report>, after: &AfterReport) -> Result<Reported, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Reported::Unknown) };
-    if call.report_digests.contains(&after.body_digest) {
+    if call.report_digests.contains(&after.body_digest) || call.report_digests.len() >= REPORTS_COUNTED {
         return Ok(Reported::Same);
     }
     let from = call.state;
@@ -48,6 +53,11 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
             count_text(tx, &call, now)?;
         }
         call.report = Some(report);
+    }
+    if after.learn_do_not_call && !call.is_test() {
+        let why = call.report.as_ref().map_or("", |report| report.interest().as_str());
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("{why}, {id}") };
+        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
     call.state = State::Ended;
@@ -72,8 +82,9 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
 
 /// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits.
 fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
-    call.after.set.clone_from(&after.set);
-    match (call.after.again, &after.again) {
+    let Some(decided) = &after.decided else { return Ok(()) };
+    call.after.set.clone_from(&decided.set);
+    match (call.after.again, &decided.again) {
         (None, Some(next)) => {
             (call.after.again, call.after.again_at) = (Some(next.id), next.hold.and_then(|hold| hold.until));
             tx.insert_call(next)

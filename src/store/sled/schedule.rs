@@ -2,6 +2,7 @@
 //! committed steps. Which call goes over which line is the [`Board`]'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::board::{Board, LinesOf, Waiting};
 use super::keys::{self, Tree};
@@ -14,7 +15,7 @@ use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, StoreError};
+use crate::store::verbs::{Claim, Next, Rules, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
@@ -75,10 +76,11 @@ impl Effect {
     }
 }
 
-/// How long a call waits by a hold of its own, whatever its lines say.
+/// How long a call waits by a hold of its own, whatever its lines say. A brake ends only by a person.
 fn own_hold(hold: Option<Hold>) -> Option<Time> {
     match hold? {
-        Hold { code: Code::HoldBackoff | Code::HoldAgain, until, .. } => until,
+        Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
+        Hold { code: Code::HoldBackoff | Code::HoldCap | Code::HoldAgain, until, .. } => until,
         _ => None,
     }
 }
@@ -135,6 +137,7 @@ impl Index {
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
         let (policies, pools) = self.board.take_configuration();
+        let rules = self.board.rules();
         // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
         let running = std::mem::take(&mut self.work).map(|work| work.running);
         *self = Index::default();
@@ -161,6 +164,7 @@ impl Index {
             self.task(task.kind, task.subject, task.due);
         }
         self.board.configure(policies, pools);
+        self.board.set_rules(rules);
         Ok(())
     }
 
@@ -190,11 +194,6 @@ impl Index {
         }
     }
 
-    /// Whether this call advertises.
-    pub fn advertises(&self, call: CallId) -> bool {
-        self.board.advertises(call)
-    }
-
     /// Whether the configuration still lets the claimed call go over the claimed line.
     pub fn allows(&self, claim: &Claim) -> bool {
         self.board.allows(claim)
@@ -203,6 +202,14 @@ impl Index {
     /// What the configuration says; lines and pools that it does not name keep their calls waiting.
     pub fn configure(&mut self, policies: Vec<LinePolicy>, pools: Vec<Pool>) {
         self.board.configure(policies, pools);
+    }
+
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.board.set_rules(Arc::new(rules));
+    }
+
+    pub fn rules(&self) -> Arc<Rules> {
+        self.board.rules()
     }
 
     pub fn policy(&self, line: &LineId) -> Option<LinePolicy> {

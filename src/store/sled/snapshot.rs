@@ -8,17 +8,20 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options};
+use super::sealed;
 use super::store::SledStore;
 use crate::domain::schedule::{Brakes, Stopped};
 use crate::domain::time::Time;
 use crate::failpoint::Step;
+use crate::secrets::{Keyring, SealError};
 use crate::store::codec;
 use crate::store::verbs::StoreError;
 
@@ -50,6 +53,8 @@ pub enum BackupError {
     Damaged { path: PathBuf, why: String },
     #[error("{0} is not empty: restore into a new directory")]
     NotEmpty(PathBuf),
+    #[error("{0}. Give the file it lies in (secret.key of the store that was backed up) with --key")]
+    Key(SealError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the store does not take the backup: {0}")]
@@ -87,13 +92,11 @@ impl Out {
 /// Copies the store to `path`; gives the number of rows. The file appears under its name only when it is whole and verified.
 pub async fn snapshot(store: &SledStore, path: &Path) -> Result<u64, StoreError> {
     let failed = |e: &dyn std::fmt::Display| StoreError::Broken(format!("the backup failed: {e}"));
-    {
-        let mut dirty = store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner);
-        if dirty.is_some() {
-            return Err(StoreError::Broken("another backup is being written".into()));
-        }
-        *dirty = Some(Vec::new());
-    }
+    // Until the end of this one: a second that began between its last rows and its end would lose its list of written keys.
+    let Ok(_only) = store.shared.copying.try_acquire() else {
+        return Err(StoreError::Broken("another backup is being written".into()));
+    };
+    *store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     let part = path.with_extension("part");
     let result = copy(store, &part).await;
     *store.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -101,7 +104,11 @@ pub async fn snapshot(store: &SledStore, path: &Path) -> Result<u64, StoreError>
     let (part_path, path) = (part.clone(), path.to_owned());
     tokio::task::spawn_blocking(move || {
         verify(&part_path)?;
-        std::fs::rename(&part_path, &path).map_err(|e| BackupError::Io(path.clone(), e))
+        let failed = |e| BackupError::Io(path.clone(), e);
+        std::fs::rename(&part_path, &path).map_err(failed)?;
+        // The name too has to survive a power cut.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
     })
     .await
     .map_err(|_| StoreError::Shut)?
@@ -138,9 +145,11 @@ fn scan(store: &SledStore, part: &Path) -> Result<Out, StoreError> {
     let failed = |e: std::io::Error| StoreError::Broken(format!("the backup failed: {e}"));
     let trees = store.trees()?;
     if let Some(folder) = part.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
-    let mut out = Out { file: BufWriter::new(File::create(part).map_err(failed)?), hash: Sha256::new(), rows: 0 };
+    // It holds phone numbers and notes: for this user only, like the store.
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(part).map_err(failed)?;
+    let mut out = Out { file: BufWriter::new(file), hash: Sha256::new(), rows: 0 };
     out.bytes(HEAD).map_err(failed)?;
     for tree in Tree::ALL {
         for row in &trees.trees[tree as usize] {
@@ -215,15 +224,29 @@ pub fn verify(path: &Path) -> Result<u64, BackupError> {
     Ok(rows)
 }
 
-/// Makes a store in an empty directory from a backup. All calling is stopped in it: calls that were queued when the backup
-/// was taken may have been dialled since, and only a person can know.
-pub fn restore(backup: &Path, to: &Path, now: Time) -> Result<u64, BackupError> {
+/// A key that is not the backup's would be noticed at the next start, too late.
+fn openable(backup: &Path, keys: &Keyring) -> Result<(), BackupError> {
+    let mut reader = In::open(backup)?;
+    let mut last = None;
+    while let Some((tree, key, value)) = reader.row()? {
+        if tree == Tree::Meta && key == keys::INSTANCE {
+            last = value;
+        }
+    }
+    last.map_or(Ok(()), |value| sealed::instance(&value, keys).map(|_| ()).map_err(BackupError::Key))
+}
+
+/// Makes a store in an empty directory from a backup, whose secrets `keys` open. All calling is stopped in it: calls that
+/// were queued when the backup was taken may have been dialled since, and only a person can know.
+pub fn restore(backup: &Path, to: &Path, keys: Arc<Keyring>, now: Time) -> Result<u64, BackupError> {
     verify(backup)?;
-    if to.exists() && std::fs::read_dir(to).map_err(|e| BackupError::Io(to.to_owned(), e))?.next().is_some() {
+    let mut others = to.read_dir().into_iter().flatten().flatten().filter(|entry| entry.file_name() != "secret.key");
+    if others.next().is_some() {
         return Err(BackupError::NotEmpty(to.to_owned()));
     }
+    openable(backup, &keys)?;
     let store = |e: ::sled::Error| BackupError::Store(e.to_string());
-    let trees = open::open(&Options::new(to))?;
+    let trees = open::open(&Options { keys: Some(keys), ..Options::new(to) })?;
     let mut reader = In::open(backup)?;
     let mut rows = 0u64;
     let mut batches: [::sled::Batch; 8] = Default::default();

@@ -5,19 +5,21 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
-use super::{alerts, intake, person, placing, read, result, snapshot, sweep};
+use super::{alerts, history, intake, person, placing, read, result, snapshot, sweep};
 use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
 use crate::domain::id::{AlertId, CallId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
+use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
@@ -47,6 +49,7 @@ impl SledStore {
             wake: Notify::new(),
             trouble: Mutex::new(None),
             dirty: Mutex::new(None),
+            copying: Semaphore::new(1),
         });
         let (committer, _thread) = Committer::start(Arc::clone(&shared)).map_err(|e| OpenError::Io(path, e))?;
         Ok(Self { shared, committer })
@@ -61,6 +64,21 @@ impl SledStore {
         self.shared.index().queued()
     }
 
+    /// What the configuration says about calling customers.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.shared.index().rules()
+    }
+
+    #[cfg(test)]
+    pub fn rules_for_tests(&self) -> Arc<Rules> {
+        self.rules()
+    }
+
+    /// Reads of the index tree, outside of steps.
+    pub(super) fn index_get(&self) -> impl Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError> + '_ {
+        move |key| read::index_bytes(self, key)
+    }
+
     /// Gives a claim back that was not used.
     pub fn unclaim(&self, claim: &Claim, not_before: Option<Time>) {
         self.shared.index().unclaim(claim, not_before);
@@ -69,7 +87,8 @@ impl SledStore {
 
 impl Store for SledStore {
     async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError> {
-        self.committer.run(Step::Accept, intake::accept(now, event, body, self.epoch())?).await
+        let trees = self.trees()?;
+        self.committer.run(Step::Accept, intake::accept(now, event, body, trees.epoch, &trees.keys)?).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
@@ -90,15 +109,18 @@ impl Store for SledStore {
     }
 
     async fn finish_map(&self, now: Time, event: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
-        self.committer.run(Step::FinishMap, move |tx| intake::finish_map(tx, now, event, items)).await
+        let rules = self.rules();
+        self.committer.run(Step::FinishMap, move |tx| intake::finish_map(tx, now, event, items, &rules)).await
     }
 
     async fn finish_lookup(&self, now: Time, item: MappedItem, event: EventId, attempt: Option<Attempt>, next: NextTry) -> Result<MapSettled, StoreError> {
-        self.committer.run(Step::FinishLookup, move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next)).await
+        let rules = self.rules();
+        self.committer.run(Step::FinishLookup, move |tx| intake::finish_lookup(tx, now, item, event, attempt, &next, &rules)).await
     }
 
     async fn create_call(&self, now: Time, new: NewCall) -> Result<Made, StoreError> {
-        self.committer.run(Step::CreateCall, move |tx| person::create_call(tx, now, new)).await
+        let rules = self.rules();
+        self.committer.run(Step::CreateCall, move |tx| person::create_call(tx, now, new, &rules)).await
     }
 
     fn next_calls(&self, now: Time, max: usize) -> Next {
@@ -106,16 +128,18 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let (policy, advertises) = {
+        let (policy, rules) = {
             let index = self.shared.index();
-            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.advertises(claim.call))
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
         };
         let step_claim = claim.clone();
-        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), advertises, &gate)).await;
+        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate)).await;
         match &begun {
-            Ok(Begun::Go(_) | Begun::Gone) => {}
+            Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
             // The call's own hold: its line is free for the next one.
-            Ok(Begun::Hold { code: Code::HoldSms, until }) => self.unclaim(&claim, *until),
+            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake | Code::HoldAgain | Code::HoldSms, until }) => {
+                self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER)));
+            }
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }
@@ -163,7 +187,8 @@ impl Store for SledStore {
             Change::Replay { event } => self.items(*event)?,
             _ => Vec::new(),
         };
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items)).await
+        let rules = self.rules();
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -177,6 +202,23 @@ impl Store for SledStore {
     fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, _now: Time) {
         self.shared.index().configure(lines, pools);
         self.shared.wake.notify_waiters();
+    }
+
+    fn set_rules(&self, rules: Rules) {
+        self.shared.index().set_rules(rules);
+        self.shared.wake.notify_waiters();
+    }
+
+    fn history(&self, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
+        history::of_number(&self.index_get(), workspace, phone, policy, now)
+    }
+
+    fn brake_room(&self, policy: &Policy, now: Time) -> Result<Option<u32>, StoreError> {
+        read::brake_room(self, policy, now)
+    }
+
+    fn queued_after(&self, after: Option<CallId>, limit: usize) -> Result<Vec<Call>, StoreError> {
+        read::queued_after(self, after, limit)
     }
 
     fn call(&self, id: CallId) -> Result<Option<Call>, StoreError> {

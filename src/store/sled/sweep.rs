@@ -1,6 +1,7 @@
 //! Clocks that ran out: expiry, slot timeouts, report deadlines, leases. In slices, so that intake never waits long.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::LinesOf;
@@ -10,16 +11,16 @@ use super::schedule::{Deadline, Effect};
 use super::store::SledStore;
 use super::tx::Tx;
 use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::connection::Mode;
 use crate::domain::id::CallId;
+use crate::domain::rule::Waits;
 use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::verbs::{StoreError, SweepPolicy, Swept};
+use crate::store::verbs::{Rules, StoreError, SweepPolicy, Swept};
 
 const SLICE: usize = 200;
-/// Nothing waits longer than this.
-const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 /// How often an automation call on a held line is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// How soon a deadline that came while the request was under way is looked at again.
@@ -31,6 +32,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
     if over.is_empty() {
         return Ok(Swept::default());
     }
+    let rules = store.rules();
     let expiring = over.iter().filter(|(_, kind, _)| *kind == Deadline::Expiry).map(|(_, _, call)| *call);
     let lines = store.shared.index().lines_of_all(expiring);
     let more = over.len() == SLICE;
@@ -39,7 +41,7 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
         .committer
         .run(failpoint::Step::Sweep, move |tx| {
             let mut swept = Swept { more, ..Swept::default() };
-            let mut lines = Held { lines, known: BTreeMap::new() };
+            let mut lines = Held { lines, known: BTreeMap::new(), rules };
             for (_, kind, call) in batch {
                 one(tx, now, kind, call, &policy, &mut lines, &mut swept)?;
             }
@@ -53,7 +55,16 @@ pub async fn sweep(store: &SledStore, now: Time, policy: SweepPolicy) -> Result<
 }
 
 fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPolicy, lines: &mut Held, swept: &mut Swept) -> Result<(), StoreError> {
-    let Some(mut call) = tx.call(id)? else { return Ok(()) };
+    let mut call = match tx.call(id) {
+        Ok(Some(call)) => call,
+        Ok(None) => return Ok(()),
+        // One record that cannot be read must not stop the clocks of the others.
+        Err(StoreError::Record(why)) => {
+            tracing::error!(call.id = %id, error = %why, "a call cannot be read; its clock does not run");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let from = call.state;
     let signal = match kind {
         Deadline::Expiry => Signal::Expiry,
@@ -102,16 +113,31 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
 
 /// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
 fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Option<Time>, StoreError> {
-    if call.interactive || now.since(call.created_at) >= MAX_AGE || !lines.hold(tx, call, now)? {
+    if call.interactive {
         return Ok(None);
     }
-    Ok(Some(now.plus(LOOK_AGAIN).min(call.created_at.plus(MAX_AGE))))
+    // Of a connection that was taken out, only the age of its calls is known.
+    let policy = lines.rules.of(call.connection.as_ref(), &call.workspace);
+    let oldest = call.created_at.plus(policy.as_ref().map_or(Waits::default().max_age, |policy| policy.max_age));
+    if oldest <= now {
+        return Ok(None);
+    }
+    let Some(policy) = policy.filter(|policy| policy.mode != Mode::Off && call.hold.is_none_or(|hold| hold.code != Code::HoldBrake)) else {
+        return Ok(Some(oldest));
+    };
+    // The hours may have been changed since it was made.
+    let by_the_calendar = policy.expires(false, call.wished_at, call.created_at);
+    if by_the_calendar > now {
+        return Ok(Some(by_the_calendar));
+    }
+    Ok(lines.hold(tx, call, now)?.then(|| now.plus(LOOK_AGAIN).min(oldest)))
 }
 
 /// Whether all lines of a call are held; asked once for calls that have the same lines.
 struct Held {
     lines: LinesOf,
     known: BTreeMap<usize, bool>,
+    rules: Arc<Rules>,
 }
 
 impl Held {

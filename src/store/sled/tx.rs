@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::keys::{self, Tree};
+use super::keys::{self, CHUNK_BYTES as VALUE_BYTES, Tree};
 use super::open::Trees;
 use super::schedule::Effect;
 use crate::domain::call::{Call, Origin, State};
@@ -70,6 +70,10 @@ impl<'a> Tx<'a> {
 
     pub fn write<T: Serialize>(&mut self, tree: Tree, key: Vec<u8>, record: &T) -> Result<(), StoreError> {
         let bytes = codec::encode(record)?;
+        // Larger values are what makes sled unable to open after a power cut: the step is refused, its texts are cut before it.
+        if bytes.len() > VALUE_BYTES {
+            return Err(StoreError::Record(format!("a record of {} bytes; at most {VALUE_BYTES} are kept in one", bytes.len())));
+        }
         self.step.put(tree, key, Some(bytes));
         Ok(())
     }

@@ -208,7 +208,7 @@ impl CallView {
             lines: call.lines.iter().map(ToString::to_string).collect(),
             line: call.line.as_ref().map(ToString::to_string),
             priority: if call.interactive { "interactive" } else { "automation" }.into(),
-            test: call.labels.get("mode").is_some_and(|mode| mode == "test"),
+            test: call.is_test(),
             wished_at: call.wished_at.rfc3339(),
             created_at: call.created_at.rfc3339(),
             expires_at: call.expires_at.rfc3339(),

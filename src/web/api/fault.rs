@@ -34,7 +34,7 @@ impl Fault {
     /// What a change came to, as an answer.
     pub fn of_change(changed: Changed) -> Result<(), Self> {
         match changed {
-            Changed::Ok => Ok(()),
+            Changed::Ok | Changed::Count(_) => Ok(()),
             Changed::NotFound => Err(Code::NotFound.into()),
             Changed::Denied(why) => Err(Self::new(Code::Conflict, why)),
         }

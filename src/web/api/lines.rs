@@ -86,14 +86,14 @@ impl PauseView {
 fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault> {
     let store = &state.app.store;
     let stored = store.line(&line.workspace, &line.id)?;
-    let outlook = outlook::of_lines(&state.app, std::slice::from_ref(&line.id), false, &Thought::new(), now)?;
+    let outlook = outlook::of_lines(&state.app, std::slice::from_ref(&line.id), false, &Thought::default(), now)?;
     let word = match &outlook {
         Outlook::Now { .. } => "ready",
         Outlook::Waits { code: Code::HoldBusy, .. } => "busy",
         Outlook::Waits { code: Code::HoldSilent, .. } => "silent",
         Outlook::Waits { code: Code::HoldPaused, .. } => "paused",
         Outlook::Waits { code: Code::HoldStopped, .. } => "stopped",
-        Outlook::Waits { .. } => "waiting",
+        Outlook::Waits { .. } | Outlook::Refused { .. } => "waiting",
     };
     let this_month = month_of(now);
     Ok(LineView {

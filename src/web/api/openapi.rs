@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{alerts, backup, brakes, calls, connections, events, lines, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -20,6 +20,8 @@ use crate::web::problem::Problem;
         calls::list,
         calls::create,
         preview::preview,
+        many::release,
+        many::cancel,
         calls::show,
         calls::cancel,
         calls::redial,
@@ -33,6 +35,11 @@ use crate::web::problem::Problem;
         lines::pause,
         lines::resume,
         alerts::list,
+        dnc::list,
+        dnc::add,
+        dnc::import,
+        dnc::show,
+        dnc::remove,
         brakes::show,
         brakes::stop,
         brakes::resume,

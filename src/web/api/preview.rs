@@ -13,9 +13,10 @@ use super::input;
 use super::view::{Page, Reason, Wait};
 use crate::domain::connection::Priority;
 use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::rule::{Asked, Policy};
 use crate::error::Code;
 use crate::pipeline::asked::{self, NotAsked, Way};
-use crate::pipeline::outlook::{self, Outlook, Thought};
+use crate::pipeline::outlook::{self, Outlook, Question, Thought};
 use crate::web::State;
 
 /// More numbers than these are asked for in several requests.
@@ -31,6 +32,9 @@ pub struct PreviewBody {
     connection: Option<String>,
     #[serde(default)]
     line: Option<String>,
+    /// The customers agreed to be called; needed for advertising.
+    #[serde(default)]
+    consent: bool,
     /// interactive or automation (default).
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -68,10 +72,12 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
     let (connection, line) = (body.connection.as_deref().map(ConnectionId::new), body.line.as_deref().map(LineId::new));
     let way = asked::way(&state.app, caller.workspace.as_ref(), connection.as_ref(), line.as_ref(), None)?;
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut thought = Thought::new();
+    let mut thought = Thought::default();
+    let policy = state.app.live.load().policy(way.connection.as_ref().map(|c| &c.id), &way.workspace).ok_or(Code::HoldRemoved)?;
+    let asked = Plan { way: &way, policy: &policy, interactive: body.priority == Priority::Interactive, consent: body.consent };
     let mut rows = Vec::with_capacity(body.phones.len());
     for (place, text) in body.phones.iter().enumerate() {
-        let mut row = one(&state, &way, body.priority == Priority::Interactive, text, &mut thought)?;
+        let mut row = one(&state, &asked, text, &mut thought)?;
         if let Some(phone) = &row.phone {
             row.same_as = seen.get(phone).copied();
             seen.entry(phone.clone()).or_insert(place);
@@ -81,7 +87,15 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
     Ok(HttpResponse::Ok().json(Page::whole(rows)))
 }
 
-fn one(state: &State, way: &Way, interactive: bool, text: &str, thought: &mut Thought) -> Result<PreviewView, Fault> {
+/// What all numbers of a list have in common.
+struct Plan<'a> {
+    way: &'a Way,
+    policy: &'a Policy,
+    interactive: bool,
+    consent: bool,
+}
+
+fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Result<PreviewView, Fault> {
     let mut row = PreviewView { input: text.to_owned(), phone: None, phone_national: None, would: "refuse".into(), refusal: None, waits: None, same_as: None };
     let phone = match asked::read_phone(text) {
         Ok(phone) => phone,
@@ -92,16 +106,26 @@ fn one(state: &State, way: &Way, interactive: bool, text: &str, thought: &mut Th
         Err(error) => return Err(error.into()),
     };
     (row.phone, row.phone_national) = (Some(phone.e164().to_owned()), Some(phone.national()));
-    let outlook = outlook::of_lines(&state.app, &way.lines, interactive, thought, state.app.clock.now())?;
+    let now = state.app.clock.now();
+    let asked =
+        Asked { interactive: plan.interactive, consent: plan.consent.then_some(true), hold: None, expires_at: plan.policy.expires(plan.interactive, now, now) };
+    let question = Question { policy: plan.policy, asked, phone: &phone, lines: &plan.way.lines, new: true };
+    let outlook = outlook::of(&state.app, &question, thought, now)?;
+    if let Outlook::Refused { code } = outlook {
+        row.refusal = Some(code.into());
+        return Ok(row);
+    }
+    thought.new += u32::from(!plan.interactive);
+    *thought.numbers.entry(phone).or_default() += 1;
     row.waits = Some(Wait::from(&outlook));
     row.would = match outlook {
-        // Others wait for that line already: they go first.
-        Outlook::Now { ahead, .. } if ahead > 0 && !interactive => "wait".into(),
-        Outlook::Now { line, .. } => {
-            *thought.entry(line).or_default() += 1;
-            "place".into()
+        Outlook::Now { line, ahead } => {
+            *thought.lines.entry(line).or_default() += 1;
+            // Others wait for that line already: they go first.
+            if ahead > 0 && !plan.interactive { "wait" } else { "place" }
         }
-        Outlook::Waits { .. } => "wait".into(),
-    };
+        _ => "wait",
+    }
+    .into();
     Ok(row)
 }

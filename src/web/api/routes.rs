@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{alerts, backup, brakes, calls, connections, events, lines, openapi, plugins, preview, stats};
+use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -24,6 +24,8 @@ routes! {
     get "/calls" => calls::list;
     post "/calls" => calls::create;
     post "/calls/preview" => preview::preview;
+    post "/calls/release" => many::release;
+    post "/calls/cancel" => many::cancel;
     get "/calls/{id}" => calls::show;
     post "/calls/{id}/cancel" => calls::cancel;
     post "/calls/{id}/redial" => calls::redial;
@@ -37,6 +39,11 @@ routes! {
     post "/lines/{id}/pause" => lines::pause;
     post "/lines/{id}/resume" => lines::resume;
     get "/alerts" => alerts::list;
+    get "/dnc" => dnc::list;
+    post "/dnc" => dnc::add;
+    post "/dnc/import" => dnc::import;
+    get "/dnc/{phone}" => dnc::show;
+    delete "/dnc/{phone}" => dnc::remove;
     get "/pause" => brakes::show;
     post "/pause" => brakes::stop;
     post "/resume" => brakes::resume;

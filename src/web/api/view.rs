@@ -85,6 +85,7 @@ impl From<&Outlook> for Wait {
     fn from(outlook: &Outlook) -> Self {
         match outlook {
             Outlook::Now { line, ahead } => Self { reason: None, until: None, line: Some(line.to_string()), waiting: Some(*ahead) },
+            Outlook::Refused { code } => Self { reason: Some((*code).into()), until: None, line: None, waiting: None },
             Outlook::Waits { code, until, line } => {
                 Self { reason: Some((*code).into()), until: when(*until), line: line.as_ref().map(ToString::to_string), waiting: None }
             }

@@ -3,6 +3,8 @@
 use serde::de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
+use super::several::ModeSpec;
+
 /// A piece of the manifest that knows where it stands.
 pub type At<T> = toml::Spanned<T>;
 
@@ -52,6 +54,7 @@ pub struct IfSpec {
     pub value: At<ValueSpec>,
     #[serde(rename = "if", default)]
     pub conditions: Conditions,
+    pub mode: ModeSpec,
 }
 
 impl<'de> Deserialize<'de> for ValueSpec {
@@ -101,6 +104,7 @@ pub struct ConditionSpec {
     pub op: Op,
     pub to: Option<At<ValueSpec>>,
     pub any: Option<Vec<ConditionSpec>>,
+    pub mode: ModeSpec,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -1,0 +1,229 @@
+//! `callbridge dnc`: the do-not-call list. Adding, importing, removing, listing.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::args::Cli;
+use super::client::{self, Server, encoded, query};
+use super::output::{self, FAILED, Failed, list, moment, table, text};
+
+/// Sent at once: about half a million rows, so that the server writes few records and the progress is seen.
+const PIECE: usize = 8 * 1024 * 1024;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// Put numbers on the list. Calls to them that wait are refused.
+    Add {
+        /// As people write them.
+        #[arg(required = true)]
+        phones: Vec<String>,
+        /// Why; it is kept with the numbers.
+        #[arg(long, default_value = "")]
+        why: String,
+        /// Only advertising calls are refused.
+        #[arg(long)]
+        advertising: bool,
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+    /// Import a CSV or text file; `-` reads stdin. Calls to its numbers that wait are refused.
+    Import(Import),
+    /// Take numbers off the list.
+    Remove {
+        #[arg(required = true)]
+        phones: Vec<String>,
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+    /// The list, by number.
+    List {
+        /// 1 to 200.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// After this number.
+        #[arg(long, value_name = "PHONE")]
+        after: Option<String>,
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    file: PathBuf,
+    /// The column of the numbers, by its heading or its place from 1. Default: the one whose heading says so, else the first.
+    #[arg(long, default_value = "")]
+    column: String,
+    /// Why; it is kept with the numbers.
+    #[arg(long, default_value = "")]
+    why: String,
+    /// The list binds only advertisers, such as the national one.
+    #[arg(long)]
+    advertising: bool,
+    /// Write the rows without a number (the first 1,000 of each piece) into this file.
+    #[arg(long, value_name = "FILE")]
+    bad_rows: Option<PathBuf>,
+    #[arg(long)]
+    workspace: Option<String>,
+}
+
+fn scope(advertising: bool) -> &'static str {
+    if advertising { "advertising" } else { "all" }
+}
+
+pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+    client::with(cli, async |server| {
+        match args {
+            Args::Add { phones, why, advertising, workspace } => {
+                let body = json!({"phones": phones, "why": why, "scope": scope(*advertising), "workspace": workspace});
+                output::show(cli.json, &server.post("/dnc", &body).await?, |answer| {
+                    format!("{} of {} are new on the list; {} waiting calls are refused", text(answer, "/added"), phones.len(), text(answer, "/refused_calls"))
+                });
+            }
+            Args::Import(args) => return import(cli, server, args).await,
+            Args::Remove { phones, workspace } => {
+                for phone in phones {
+                    server.delete(&format!("/dnc/{}{}", encoded(phone), query(&[("workspace", workspace.clone())]))).await?;
+                    eprintln!("{phone} is off the list");
+                }
+            }
+            Args::List { limit, after, workspace } => {
+                let pairs = [("limit", Some(limit.to_string())), ("after", after.clone()), ("workspace", workspace.clone())];
+                let page = server.get(&format!("/dnc{}", query(&pairs))).await?;
+                output::show(cli.json, &page, rows);
+                if !cli.json && page["next"].is_string() {
+                    eprintln!("more: --after {}", text(&page, "/next"));
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+fn rows(page: &Value) -> String {
+    let row = |entry: &Value| {
+        vec![text(entry, "/phone_national"), text(entry, "/source"), text(entry, "/scope"), moment(entry, "/at"), text(entry, "/by"), text(entry, "/why")]
+    };
+    table(&["NUMBER", "SOURCE", "BINDS", "SINCE (+07)", "BY", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+}
+
+/// The sums over all pieces.
+#[derive(Default)]
+struct Sum {
+    rows: u64,
+    numbers: u64,
+    added: u64,
+    refused_calls: u64,
+    bad: u64,
+    bad_rows: Vec<Value>,
+}
+
+async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<ExitCode> {
+    let (mut file, total) = open(&args.file)?;
+    let mut report = args.bad_rows.as_ref().map(|path| File::create(path).map(BufWriter::new).with_context(|| path.display().to_string())).transpose()?;
+    let (mut sum, mut column, mut sent) = (Sum::default(), args.column.clone(), 0u64);
+    loop {
+        let piece = piece(&mut file)?;
+        if piece.is_empty() {
+            break;
+        }
+        sent += piece.len() as u64;
+        let pairs = [
+            ("column", Some(column.clone())),
+            ("why", Some(args.why.clone())),
+            ("scope", Some(scope(args.advertising).to_owned())),
+            ("workspace", args.workspace.clone()),
+        ];
+        let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece).await?;
+        // The heading stands in the first piece only.
+        column = text(&answer, "/column");
+        add(&mut sum, &answer, report.as_mut())?;
+        progress(&sum, sent, total);
+    }
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    let answer = json!({
+        "rows": sum.rows, "numbers": sum.numbers, "added": sum.added, "refused_calls": sum.refused_calls, "bad": sum.bad, "bad_rows": sum.bad_rows,
+    });
+    output::show(cli.json, &answer, summary);
+    if sum.numbers == 0 && sum.rows > 0 {
+        return Err(Failed::new(FAILED, "the file holds no number: is it the right column? (--column)").into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(BufReader::new(std::io::stdin())), None));
+    }
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let length = file.metadata().ok().map(|m| m.len());
+    Ok((Box::new(BufReader::new(file)), length))
+}
+
+/// The next rows, whole.
+fn piece(file: &mut dyn BufRead) -> anyhow::Result<Vec<u8>> {
+    let mut piece = Vec::new();
+    file.take(PIECE as u64).read_to_end(&mut piece).context("the file cannot be read")?;
+    if piece.len() == PIECE {
+        // A row without an end is junk: the server reads past it, in whatever piece it goes on.
+        file.take(PIECE as u64).read_until(b'\n', &mut piece).context("the file cannot be read")?;
+    }
+    Ok(piece)
+}
+
+fn add(sum: &mut Sum, answer: &Value, report: Option<&mut BufWriter<File>>) -> anyhow::Result<()> {
+    let before = sum.rows;
+    let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+    sum.rows += number("rows");
+    sum.numbers += number("numbers");
+    sum.added += number("added");
+    sum.refused_calls += number("refused_calls");
+    sum.bad += answer.get("bad").and_then(Value::as_object).into_iter().flat_map(|bad| bad.values()).filter_map(Value::as_u64).sum::<u64>();
+    let mut bad_rows = list(answer, "/bad_rows").to_vec();
+    for row in &mut bad_rows {
+        row["row"] = json!(row["row"].as_u64().unwrap_or(0) + before);
+    }
+    if let Some(report) = report {
+        for row in &bad_rows {
+            writeln!(report, "{}\t{}\t{}", row["row"], text(row, "/reason/code"), text(row, "/text"))?;
+        }
+        report.flush()?;
+    }
+    let room = 1000usize.saturating_sub(sum.bad_rows.len());
+    sum.bad_rows.extend(bad_rows.into_iter().take(room));
+    Ok(())
+}
+
+fn progress(sum: &Sum, sent: u64, total: Option<u64>) {
+    let share = total.filter(|total| *total > 0).map_or_else(String::new, |total| format!("{:3} %, ", sent.saturating_mul(100) / total));
+    let line = format!("{share}{} rows, {} new numbers, {} rows without one", sum.rows, sum.added, sum.bad);
+    if std::io::stderr().is_terminal() { eprint!("\r{line}\x1b[K") } else { eprintln!("{line}") }
+}
+
+fn summary(answer: &Value) -> String {
+    let mut out = output::facts(&[
+        ("rows", text(answer, "/rows")),
+        ("numbers", text(answer, "/numbers")),
+        ("new on the list", text(answer, "/added")),
+        ("rows without a number", text(answer, "/bad")),
+        ("waiting calls refused", text(answer, "/refused_calls")),
+    ]);
+    let bad = list(answer, "/bad_rows");
+    if !bad.is_empty() {
+        let row = |bad: &Value| vec![text(bad, "/row"), text(bad, "/text"), text(bad, "/reason/sentence/en")];
+        out.push('\n');
+        out.push_str(&table(&["ROW", "TEXT", "WHY"], &bad.iter().take(20).map(row).collect::<Vec<_>>()));
+        if answer["bad"].as_u64().unwrap_or(0) > 20 {
+            out.push_str("… the others: --bad-rows FILE\n");
+        }
+    }
+    out
+}

@@ -1,0 +1,55 @@
+//! `[write_back]`: what is put into the CRM, per kind.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::with_request;
+use super::root::Words;
+use super::several::ModeSpec;
+use super::value::{At, Conditions, ValueSpec};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KindSpec {
+    pub mode: ModeSpec,
+    pub title: Words,
+    pub identity: Identity,
+    #[serde(rename = "if", default)]
+    pub conditions: Conditions,
+    pub find: Option<FindSpec>,
+    pub create: Vec<StepSpec>,
+    #[serde(default)]
+    pub update: Vec<StepSpec>,
+    #[serde(default)]
+    pub correction: Vec<StepSpec>,
+}
+
+/// How one call gets one entry though a request may have to be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    ClientId,
+    Searchable,
+    Marker,
+    None,
+}
+
+with_request! {
+    /// Looks for the entry of a call.
+    pub struct FindSpec {
+        pub id: At<ValueSpec>,
+        pub wait: Option<At<String>>,
+    }
+}
+
+with_request! {
+    /// One request of a kind.
+    pub struct StepSpec {
+        pub name: At<String>,
+        /// The kind is done where these hold over what was stored: our marker stands there already.
+        #[serde(default)]
+        pub done_if: Conditions,
+        /// A POST that only reads.
+        #[serde(default)]
+        pub reads: bool,
+    }
+}

@@ -1,0 +1,178 @@
+//! The do-not-call list: runs of numbers and the notes that say who put them there.
+//!
+//! `N`‖workspace‖0‖run → numbers of that run (`domain/dnc.rs`) · `M`‖workspace‖0‖note → Note.
+
+use std::collections::HashMap;
+
+use super::history::{self, Get};
+use super::keys::{self, Tree};
+use super::store::SledStore;
+use super::tx::Tx;
+use crate::domain::call::State;
+use crate::domain::dnc::{self, Entry, Note, Run, Scope};
+use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::phone::Phone;
+use crate::domain::rule::Ruling;
+use crate::domain::time::Time;
+use crate::failpoint::Step;
+use crate::store::codec;
+use crate::store::verbs::{Rules, StoreError};
+
+/// Runs written in one step: about 100 KiB at a few numbers each, so that intake never waits long.
+const SLICE: usize = 1000;
+/// A counter of each workspace.
+const COUNTER: &str = "dnc.numbers";
+
+/// The note of a number, if it stands on the list.
+pub fn listed(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone) -> Result<Option<Note>, StoreError> {
+    let (run, offset) = dnc::place(dnc::digits(phone));
+    let Some(bytes) = get(&keys::do_not_call(workspace, run))? else { return Ok(None) };
+    match Run::read(&bytes).note(offset) {
+        Some(id) => note(get, workspace, id).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn note(get: Get<'_>, workspace: &WorkspaceId, id: u32) -> Result<Note, StoreError> {
+    let bytes = get(&keys::do_not_call_note(workspace, id))?.ok_or_else(|| StoreError::Record(format!("the note {id} of the do-not-call list is gone")))?;
+    Ok(codec::decode(&bytes)?)
+}
+
+fn new_note(tx: &mut Tx<'_>, workspace: &WorkspaceId, note: &Note) -> Result<u32, StoreError> {
+    let counter = keys::do_not_call_next(workspace);
+    let id = tx.number(Tree::Meta, &counter)? + 1;
+    tx.write_raw(Tree::Meta, counter, id.to_be_bytes().to_vec());
+    let id = u32::try_from(id).map_err(|_| StoreError::Record("the do-not-call list has no more notes".into()))?;
+    tx.write(Tree::Index, keys::do_not_call_note(workspace, id), note)?;
+    Ok(id)
+}
+
+/// Puts numbers of sorted runs on the list; gives how many are new. A note that binds more callers replaces one that binds fewer.
+fn add(tx: &mut Tx<'_>, workspace: &WorkspaceId, runs: &[(u64, Vec<u16>)], id: u32, scope: Scope) -> Result<usize, StoreError> {
+    let mut scopes: HashMap<u32, Scope> = HashMap::from([(id, scope)]);
+    let mut new = 0;
+    for (run, offsets) in runs {
+        let key = keys::do_not_call(workspace, *run);
+        let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
+        for (_, old) in &numbers.0 {
+            if !scopes.contains_key(old) {
+                scopes.insert(*old, note(&|key| tx.raw(Tree::Index, key), workspace, *old)?.scope);
+            }
+        }
+        let before = numbers.clone();
+        new += numbers.add(offsets, id, |old| scopes.get(&old).is_some_and(|old| *old < scope));
+        if numbers != before {
+            tx.write_raw(Tree::Index, key, numbers.bytes());
+        }
+    }
+    tx.count(workspace, COUNTER, i64::try_from(new).unwrap_or(0))?;
+    Ok(new)
+}
+
+/// One number, inside another step: a customer said no.
+pub fn learn(tx: &mut Tx<'_>, workspace: &WorkspaceId, phone: &Phone, note: &Note) -> Result<(), StoreError> {
+    if listed(&|key| tx.raw(Tree::Index, key), workspace, phone)?.is_some_and(|old| old.scope >= note.scope) {
+        return Ok(());
+    }
+    let id = new_note(tx, workspace, note)?;
+    let (run, offset) = dnc::place(dnc::digits(phone));
+    add(tx, workspace, &[(run, vec![offset])], id, note.scope).map(|_| ())
+}
+
+impl SledStore {
+    /// Keeps a note for numbers that follow.
+    pub async fn dnc_note(&self, workspace: WorkspaceId, note: Note) -> Result<u32, StoreError> {
+        self.committer.run(Step::Change, move |tx| new_note(tx, &workspace, &note)).await
+    }
+
+    /// Puts numbers (sorted digits) on the list under a note, in slices; gives how many are new.
+    pub async fn dnc_add(&self, workspace: &WorkspaceId, numbers: &[u64], note: u32, scope: Scope) -> Result<usize, StoreError> {
+        let mut added = 0;
+        let mut numbers = numbers.iter().copied().map(dnc::place).peekable();
+        while numbers.peek().is_some() {
+            let mut runs: Vec<(u64, Vec<u16>)> = Vec::with_capacity(SLICE);
+            while let Some((run, offset)) = numbers.next_if(|(run, _)| runs.len() < SLICE || runs.last().is_some_and(|last| last.0 == *run)) {
+                match runs.last_mut() {
+                    Some((last, offsets)) if *last == run => offsets.push(offset),
+                    _ => runs.push((run, vec![offset])),
+                }
+            }
+            let workspace = workspace.clone();
+            added += self.committer.run(Step::Change, move |tx| add(tx, &workspace, &runs, note, scope)).await?;
+        }
+        Ok(added)
+    }
+
+    /// Takes a number off the list; false if it was not there.
+    pub async fn dnc_remove(&self, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
+        let (workspace, (run, offset)) = (workspace.clone(), dnc::place(dnc::digits(phone)));
+        let remove = move |tx: &mut Tx<'_>| {
+            let key = keys::do_not_call(&workspace, run);
+            let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
+            if numbers.remove(offset).is_none() {
+                return Ok(false);
+            }
+            if numbers.0.is_empty() {
+                tx.remove(Tree::Index, key)
+            } else {
+                tx.write_raw(Tree::Index, key, numbers.bytes())
+            }
+            tx.count(&workspace, COUNTER, -1)?;
+            Ok(true)
+        };
+        self.committer.run(Step::Change, remove).await
+    }
+
+    /// Numbers of the list in their order, after a number.
+    pub fn dnc_list(&self, workspace: &WorkspaceId, after: Option<u64>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let trees = self.trees()?;
+        let tree = &trees.trees[Tree::Index as usize];
+        let prefix = keys::do_not_call_all(workspace);
+        let from = after.map_or(0, |n| n + 1);
+        let mut notes: HashMap<u32, Note> = HashMap::new();
+        let mut entries = Vec::new();
+        for row in tree.range(keys::do_not_call(workspace, from / dnc::RUN)..) {
+            let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
+            let Some(run) = key.strip_prefix(prefix.as_slice()).and_then(|k| k.try_into().ok()).map(u64::from_be_bytes) else { break };
+            for (offset, id) in Run::read(&value).0 {
+                let digits = run * dnc::RUN + u64::from(offset);
+                let Some(phone) = dnc::phone_of(digits).filter(|_| digits >= from) else { continue };
+                if !notes.contains_key(&id) {
+                    notes.insert(id, note(&self.index_get(), workspace, id)?);
+                }
+                if let Some(note) = notes.get(&id) {
+                    entries.push(Entry { phone, note: note.clone() });
+                }
+                if entries.len() == limit {
+                    return Ok(entries);
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The note of one number.
+    pub fn dnc_of(&self, workspace: &WorkspaceId, phone: &Phone) -> Result<Option<Note>, StoreError> {
+        listed(&self.index_get(), workspace, phone)
+    }
+
+    /// Refuses those of these queued calls whose number is on the list now; gives how many.
+    pub async fn refuse_listed(&self, now: Time, calls: Vec<CallId>) -> Result<usize, StoreError> {
+        let rules = self.rules();
+        self.committer.run(Step::Change, move |tx| refuse_listed(tx, now, &calls, &rules)).await
+    }
+}
+
+fn refuse_listed(tx: &mut Tx<'_>, now: Time, calls: &[CallId], rules: &Rules) -> Result<usize, StoreError> {
+    let mut refused = 0;
+    for id in calls {
+        let Some(mut call) = tx.call(*id)?.filter(|call| call.state == State::Queued) else { continue };
+        let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else { continue };
+        if let Ruling::Refuse { code } = history::ruling_of(tx, &call, &policy, now)?
+            && history::refuse(tx, &mut call, now, code, policy.write_back_unreported)?
+        {
+            refused += 1;
+        }
+    }
+    Ok(refused)
+}

@@ -1,0 +1,155 @@
+//! What is remembered about numbers and connections, inside a step: placings, new calls, and what the rules say of it all.
+
+use super::alerts;
+use super::dnc;
+use super::keys::{self, Tree};
+use super::result::over_without_report;
+use super::schedule::Effect;
+use super::tx::Tx;
+use crate::domain::alert::{About, AlertKind};
+use crate::domain::call::{Call, Hold, Signal, State, Step, step};
+use crate::domain::connection::Mode;
+use crate::domain::id::{ConnectionId, WorkspaceId};
+use crate::domain::ledger::{self, Arrivals, NumberDay};
+use crate::domain::phone::Phone;
+use crate::domain::rule::{Asked, History, Policy, Ruling, ruling};
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::verbs::{Rules, StoreError};
+
+/// Bytes under a key of the index tree, in a step's view or straight from disk.
+pub type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+/// What the rules need to know about a number.
+pub fn of_number(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
+    let mut placed = Vec::new();
+    if let Some(cap) = policy.cap {
+        for day in ledger::days(now, cap.period) {
+            placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
+        }
+    }
+    Ok(History { do_not_call: dnc::listed(get, workspace, phone)?.map(|note| note.scope), placed })
+}
+
+fn read_day(get: Get<'_>, key: &[u8]) -> Result<NumberDay, StoreError> {
+    Ok(get(key)?.map_or_else(NumberDay::default, |bytes| NumberDay::read(bytes.get(8..).unwrap_or_default())))
+}
+
+fn of_call(tx: &Tx<'_>, call: &Call, policy: &Policy, now: Time) -> Result<History, StoreError> {
+    of_number(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone, policy, now)
+}
+
+/// What the rules say of a queued call, on what the step sees.
+pub fn ruling_of(tx: &Tx<'_>, call: &Call, policy: &Policy, now: Time) -> Result<Ruling, StoreError> {
+    Ok(ruling(policy, &Asked::of(call), &of_call(tx, call, policy, now)?, now))
+}
+
+/// Writes the number's reservation. A test call does not reach the customer and counts for nobody.
+pub fn reserve(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
+    change_day(tx, call, now, |day| day.0.push((now, call.id)))
+}
+
+/// Takes the reservation of the last placing back: nobody was called.
+pub fn release(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
+    match call.placing_at {
+        Some(at) => change_day(tx, call, at, |day| day.0.retain(|(placed, id)| *id != call.id || *placed != at)),
+        None => Ok(()),
+    }
+}
+
+fn change_day(tx: &mut Tx<'_>, call: &Call, at: Time, change: impl FnOnce(&mut NumberDay)) -> Result<(), StoreError> {
+    if call.is_test() {
+        return Ok(());
+    }
+    let day = ledger::day_of(at);
+    let key = keys::placings(&call.workspace, call.phone.e164(), day);
+    let mut placings = read_day(&|key| tx.raw(Tree::Index, key), &key)?;
+    change(&mut placings);
+    if placings.0.is_empty() {
+        tx.remove(Tree::Index, key);
+    } else {
+        tx.write_raw(Tree::Index, key, [&NumberDay::forgotten_at(day).0.to_be_bytes()[..], &placings.bytes()].concat());
+    }
+    Ok(())
+}
+
+/// A connection in test mode must never reach a customer, also with calls that were made before it was.
+pub fn apply_mode(call: &mut Call, policy: &Policy) {
+    if policy.mode == Mode::Test && !call.is_test() {
+        call.labels.insert("mode".into(), "test".into());
+        call.test_phone.clone_from(&policy.test_phone);
+    }
+}
+
+/// Decides about a call that is being made: refused at once, held by the brake, or queued. A refused call is kept, so that its sentence
+/// can reach the record.
+pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Result<(), StoreError> {
+    let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else { return Ok(()) };
+    apply_mode(call, &policy);
+    if let Ruling::Refuse { code } = ruling_of(tx, call, &policy, now)? {
+        call.state = State::Refused;
+        call.refusal = Some(code);
+        call.ended_at = Some(now);
+        return over_without_report(tx, call, now, policy.write_back_unreported && call.connection.is_some());
+    }
+    brake(tx, now, call, &policy)
+}
+
+/// Counts a new call of automation; one too many waits for a person. A click is somebody's own wish.
+fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result<(), StoreError> {
+    let Some(brake) = policy.brake.filter(|_| !call.interactive) else { return Ok(()) };
+    let key = keys::arrivals(&policy.connection);
+    let mut arrivals: Arrivals = tx.read(Tree::Meta, &key)?.unwrap_or_default();
+    if !arrivals.take(brake, now) {
+        call.hold = Some(Hold { code: Code::HoldBrake, since: now, until: None });
+        // Its clock stands still; only its age counts.
+        call.expires_at = call.created_at.plus(policy.max_age);
+        if arrivals.braking_since.is_some() {
+            return Ok(());
+        }
+        tracing::warn!(connection.id = %policy.connection, brake = %brake, "more new calls than the brake allows: they wait until a person lets them go or cancels them");
+        arrivals.braking_since = Some(now);
+        let detail = format!("{} ({brake})", policy.connection);
+        alerts::raise(tx, now, &About::new(&policy.workspace, AlertKind::Brake, policy.connection.as_str()), Code::HoldBrake, &detail)?;
+    }
+    tx.write(Tree::Meta, key, &arrivals)
+}
+
+/// A person dealt with calls that the brake holds: the next one too many is told anew.
+pub fn brake_seen(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connection: &ConnectionId) -> Result<(), StoreError> {
+    let key = keys::arrivals(connection);
+    if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
+        arrivals.braking_since = None;
+        tx.write(Tree::Meta, key, &arrivals)?;
+    }
+    alerts::clear(tx, now, &About::new(workspace, AlertKind::Brake, connection.as_str()))
+}
+
+/// Ends a queued call by a rule.
+pub fn refuse(tx: &mut Tx<'_>, call: &mut Call, now: Time, code: Code, write_back: bool) -> Result<bool, StoreError> {
+    if step(call.state, Signal::RuleRefuses, call.ever_sent) != Step::To(State::Refused) {
+        return Ok(false);
+    }
+    call.state = State::Refused;
+    call.refusal = Some(code);
+    over_without_report(tx, call, now, write_back && call.connection.is_some())?;
+    tx.update_call(call, State::Queued, now)?;
+    Ok(true)
+}
+
+/// Lets a braked call go. Its clock starts now.
+pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Result<bool, StoreError> {
+    if call.state != State::Queued || call.hold.is_none_or(|hold| hold.code != Code::HoldBrake) {
+        return Ok(false);
+    }
+    call.hold = None;
+    let policy = rules.of(call.connection.as_ref(), &call.workspace);
+    tx.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
+    if let Some(policy) = &policy {
+        call.expires_at = policy.expires(call.interactive, now, call.created_at);
+        brake_seen(tx, now, &policy.workspace, &policy.connection)?;
+    }
+    tx.effects.push(Effect::queued(call, None));
+    tx.update_call(call, State::Queued, now)?;
+    Ok(true)
+}

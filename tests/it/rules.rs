@@ -1,0 +1,224 @@
+//! Rules and brakes from outside: what a webhook's call meets between its wish and the phone, and what a person can do about it.
+
+use std::time::{Duration, Instant};
+
+use callbridge::config::{ApiKey, ApiRole};
+use callbridge::domain::call::State;
+use callbridge::domain::connection::{Mode, Purpose};
+use callbridge::domain::id::CallId;
+use callbridge::domain::report::Interest;
+use callbridge::domain::secret::SecretText;
+use callbridge::domain::time::Time;
+use callbridge::error::Code;
+use callbridge::simulator::mood::{Mood, Whom};
+use serde_json::{Value, json};
+
+use crate::bridge::{Fixture, Setup};
+use crate::wire;
+
+const KEY: &str = "operator-key-0123456789";
+
+fn setup() -> Setup {
+    Setup::new(Mood::Answers).with(|settings| {
+        settings.api_keys = vec![ApiKey { name: "lan".into(), key: SecretText::new(KEY), role: ApiRole::Operator, workspace: "main".into() }];
+    })
+}
+
+async fn ask(f: &Fixture, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    ask_text(f, method, path, "application/json", &body.to_string()).await
+}
+
+async fn ask_text(f: &Fixture, method: &str, path: &str, content_type: &str, body: &str) -> (u16, Value) {
+    let request = format!(
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let raw = wire::send(&f.address, request.as_bytes()).await.expect("the API answers");
+    (raw.status, if raw.body.is_empty() { Value::Null } else { raw.json() })
+}
+
+async fn shown(f: &Fixture, id: CallId) -> Value {
+    ask(f, "GET", &format!("/calls/{id}"), &json!({})).await.1
+}
+
+fn time(text: &str) -> Time {
+    Time::parse_rfc3339(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_of_the_evening_waits_until_the_morning_and_says_so() {
+    let f = setup().connection(|c| c.hours = vec!["Mon-Fri 08:00-17:30".parse().unwrap()]).start_by_hand().await;
+    // A Friday evening.
+    f.set_clock(time("2026-12-04T18:00:00+07:00"));
+    let id = f.wish("0912345678").await;
+    f.run_due().await;
+    let waits = shown(&f, id).await;
+    assert_eq!(
+        (&waits["state"], &waits["waits"]["reason"]["code"], &waits["waits"]["until"]),
+        (&"queued".into(), &"hold_window".into(), &"2026-12-07T01:00:00Z".into())
+    );
+    f.set_clock(time("2026-12-07T07:59:59+07:00"));
+    f.run_due().await;
+    assert_eq!(f.sim.totals().asked, 0, "nothing reaches the dialer outside the hours");
+    f.set_clock(time("2026-12-07T08:00:00+07:00"));
+    f.run_due().await;
+    f.reaches(id, State::Ended).await;
+    f.advance(Duration::from_secs(60)).await;
+    f.logged(id).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_lunar_new_year_nobody_is_called() {
+    let f = setup().connection(|c| c.purpose = Purpose::Advertising).start_by_hand().await;
+    f.set_clock(time("2027-02-06T09:00:00+07:00"));
+    let id = f.wish_with("0912345678", json!({"consent": true})).await;
+    let waits = shown(&f, id).await;
+    assert_eq!((&waits["waits"]["reason"]["code"], &waits["waits"]["until"]), (&"hold_holiday".into(), &"2027-02-12T01:00:00Z".into()));
+    assert_eq!(waits["waits"]["reason"]["sentence"]["vi"], "chờ hết ngày nghỉ lễ");
+    let refused = f.wish("0987654321").await;
+    assert_eq!(f.call(refused).refusal, Some(Code::MissingConsent));
+    f.run_due().await;
+    f.logged(refused).await;
+    let note = f.notes(refused);
+    assert!(note.iter().any(|n| n.text.contains("chưa có đồng ý")), "the reason stands on the record: {note:#?}");
+    let (status, answer) = ask(&f, "POST", "/calls/cancel", &json!({"connection": "crm", "confirm": 1})).await;
+    assert_eq!((status, &answer["done"]), (200, &json!(1)), "{answer}");
+    f.run_due().await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_customer_is_not_called_more_often_than_allowed_over_two_connections() {
+    let f = setup()
+        .connection(|c| {
+            c.max_per_number = Some("1/24h".parse().unwrap());
+            c.duplicate_window = Duration::ZERO;
+        })
+        .start_by_hand()
+        .await;
+    let first = f.wish("0912345678").await;
+    f.run_due().await;
+    f.reaches(first, State::Ended).await;
+    let second = f.wish("+84 912 345 678").await;
+    f.run_due().await;
+    let waits = shown(&f, second).await;
+    assert_eq!(waits["waits"]["reason"]["code"], "hold_cap", "{waits}");
+    let (_, preview) = ask(&f, "POST", "/calls/preview", &json!({"connection": "crm", "phones": ["0912345678", "0987654321", "0987654321", "113"]})).await;
+    let would: Vec<&str> = preview["items"].as_array().unwrap().iter().map(|row| row["would"].as_str().unwrap()).collect();
+    assert_eq!(would, ["wait", "place", "wait", "refuse"], "{preview}");
+    assert_eq!(preview["items"][2]["waits"]["reason"]["code"], "hold_cap", "the list itself counts");
+    f.advance(Duration::from_secs(86_400)).await;
+    f.reaches(second, State::Ended).await;
+    f.advance(Duration::from_secs(60)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_of_contacts_is_braked_and_a_person_lets_some_go_and_cancels_the_rest() {
+    let f = setup().connection(|c| c.max_new_calls = "2/h".parse().unwrap()).start_by_hand().await;
+    for n in 0..7 {
+        f.wish(&format!("091234567{n}")).await;
+    }
+    f.run_due().await;
+    let filter = json!({"connection": "crm", "state": "queued", "hold": "brake"});
+    let with = |name: &str, value: Value| {
+        let mut body = filter.clone();
+        body[name] = value;
+        body
+    };
+    assert_eq!(ask(&f, "POST", "/calls/release", &filter).await, (200, json!({"matching": 5, "done": null})));
+    let (status, problem) = ask(&f, "POST", "/calls/release", &with("confirm", json!(4))).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("conflict")), "{problem}");
+    let mut some = with("confirm", json!(2));
+    some["count"] = json!(2);
+    assert_eq!(ask(&f, "POST", "/calls/release", &some).await, (200, json!({"matching": 2, "done": 2})));
+    let (_, problem) = ask(&f, "POST", "/calls/cancel", &with("hold", json!("brakes"))).await;
+    assert!(problem["detail"].as_str().unwrap().contains("brake"), "{problem}");
+    assert_eq!(ask(&f, "POST", "/calls/cancel", &with("confirm", json!(3))).await, (200, json!({"matching": 3, "done": 3})));
+    let states = |state| f.calls().iter().filter(|c| c.state == state).count();
+    for _ in 0..4 {
+        f.run_due().await;
+        f.until("its report came", |f| (f.calls().iter().all(|c| matches!(c.state, State::Queued | State::Ended | State::Cancelled))).then_some(())).await;
+    }
+    assert_eq!((states(State::Cancelled), states(State::Ended)), (3, 4));
+    f.advance(Duration::from_secs(60)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_on_the_do_not_call_list_is_never_dialled() {
+    let f = setup().connection(|c| c.learn_do_not_call = true).start_by_hand().await;
+    f.change(callbridge::store::Change::StopAll(callbridge::domain::schedule::Stopped { by: "lan".into(), since: f.now(), reason: String::new() })).await;
+    let waits = f.wish("0912345678").await;
+    let file = "name,phone\nAn,0912 345 678\nBình,hello\nHoa,0987654321\n,,\n";
+    let (status, report) = ask_text(&f, "POST", "/dnc/import?why=asked%20by%20mail", "text/csv", file).await;
+    assert_eq!((status, &report["rows"], &report["added"], &report["refused_calls"]), (200, &json!(5), &json!(2), &json!(1)), "{report}");
+    assert_eq!(
+        report["bad_rows"].as_array().unwrap().iter().map(|r| (r["row"].as_u64().unwrap(), r["reason"]["code"].as_str().unwrap())).collect::<Vec<_>>(),
+        [(3, "bad_phone"), (5, "missing_phone")]
+    );
+    assert_eq!((f.call(waits).state, f.call(waits).refusal), (State::Refused, Some(Code::DoNotCall)));
+    f.change(callbridge::store::Change::ResumeAll).await;
+    let (status, problem) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "connection": "crm"})).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("do_not_call")), "{problem}");
+    let (_, page) = ask(&f, "GET", "/dnc?limit=1", &json!({})).await;
+    assert_eq!((&page["items"][0]["phone"], &page["items"][0]["by"], &page["next"]), (&json!("+84912345678"), &json!("lan"), &json!("+84912345678")), "{page}");
+    assert_eq!(ask(&f, "DELETE", "/dnc/0912345678", &json!({})).await.0, 204);
+    assert_eq!(ask(&f, "GET", "/dnc/0912345678", &json!({})).await.0, 404);
+    f.mood(Mood::NotInterested);
+    let (_, made) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "connection": "crm"})).await;
+    f.run_due().await;
+    f.reaches(made["id"].as_str().unwrap().parse().unwrap(), State::Ended).await;
+    let (status, learnt) = ask(&f, "GET", "/dnc/0912345678", &json!({})).await;
+    assert_eq!((status, &learnt["source"]), (200, &json!("learned")), "{learnt}");
+    f.advance(Duration::from_secs(60)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_test_mode_only_the_test_phone_rings_and_the_note_says_so() {
+    let f = setup()
+        .connection(|c| {
+            c.mode = Mode::Test;
+            c.test_phone = Some("0900000001".into());
+        })
+        .start()
+        .await;
+    f.sim.set_mood(Whom::Phone("0900000001".into()), Some(Mood::NotInterested));
+    let id = f.wish("0912345678").await;
+    let call = f.logged(id).await;
+    assert_eq!(call.report.map(|r| (r.phone.clone(), r.interest())), Some(("0900000001".into(), Interest::NotInterested)), "only that phone says so");
+    assert!(f.note(id).text.starts_with("THỬ NGHIỆM"), "{:#?}", f.note(id));
+    f.finish().await;
+    let f = setup().connection(|c| c.mode = Mode::Test).start().await;
+    let id = f.wish("0912345678").await;
+    f.logged(id).await;
+    assert_eq!((f.call(id).state, f.call(id).refusal, f.sim.totals().asked), (State::Refused, Some(Code::TestMode), 0));
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_dialled_a_second_after_stop_all_and_after_a_restart() {
+    let mut f = setup().with(|s| s.lines[0].max_in_flight = 3).start().await;
+    for n in 0..40 {
+        let answer = f.deliver(&json!({"event_id": format!("s{n}"), "phone": format!("09123456{n:02}"), "record_id": "1"})).await;
+        assert_eq!(answer.status, 200);
+    }
+    f.until("some are placed", |f| (f.sim.totals().asked >= 3).then_some(())).await;
+    let pressed = Instant::now();
+    let (status, answer) = ask(&f, "POST", "/pause", &json!({"reason": "wrong list"})).await;
+    assert_eq!((status, &answer["stopped"]["by"], &answer["stopped"]["reason"]), (200, &json!("lan"), &json!("wrong list")));
+    tokio::time::sleep(Duration::from_secs(1).saturating_sub(pressed.elapsed())).await;
+    let dialled = f.sim.totals().asked;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(f.sim.totals().asked, dialled, "nothing more after a second");
+    f.restart().await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(f.sim.totals().asked, dialled, "and nothing after a restart");
+    assert!(dialled < 40, "{dialled}: the test shows nothing if all were placed before");
+    assert_eq!(ask(&f, "GET", "/pause", &json!({})).await.1["stopped"]["by"], "lan");
+    assert_eq!(ask(&f, "POST", "/resume", &json!({})).await.0, 200);
+    f.until("all are placed", |f| f.calls().iter().all(|c| c.state == State::Ended).then_some(())).await;
+    f.finish().await;
+}
