@@ -107,6 +107,8 @@ codes! {
         "Switch signing on in the CRM, or give the right secret.", "Hãy bật ký trong CRM hoặc nhập đúng mã bí mật."
     StaleSignature "stale_signature" Reject 401: "the signature is valid but too old or from the future", "chữ ký đúng nhưng đã quá cũ hoặc ở tương lai";
         "Check the clocks of the CRM and of this server.", "Kiểm tra đồng hồ của CRM và của máy chủ này."
+    CaptureClosed "capture_closed" Reject 401: "a CRM handed over secrets while no window was open for it", "CRM gửi mã bí mật khi chưa mở cửa sổ nhận";
+        "If it was you: open the window (connection capture ID), then connect again in the CRM.", "Nếu chính bạn thao tác: mở cửa sổ (connection capture ID) rồi kết nối lại trong CRM."
     UnknownHook "unknown_hook" Reject 404: "there is no such webhook address", "không có địa chỉ webhook này";
         "Copy the address again from the connection's page.", "Hãy sao chép lại địa chỉ từ trang kết nối."
     ConnectionOff "connection_off" Reject 404: "this connection is switched off", "kết nối này đang tắt";
@@ -141,6 +143,8 @@ codes! {
         "Run callbridge plugin check.", "Chạy callbridge plugin check."
     NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào";
         "Name an existing line in the connection.", "Hãy chọn máy gọi có thật cho kết nối."
+    TestMode "test_mode" Reject 409: "test mode: nobody was called", "chế độ thử: không gọi số nào";
+        "Set test_phone to be called yourself, or mode = \"live\" to call customers.", "Đặt test_phone để gọi thử vào máy của bạn, hoặc mode = \"live\" để gọi khách."
     Expired "expired" Reject 409: "the call waited longer than allowed", "cuộc gọi chờ quá lâu";
         "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
     Cancelled "cancelled" Reject 409: "a person cancelled the call", "cuộc gọi đã bị hủy";
@@ -179,8 +183,6 @@ codes! {
         "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
     NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
         "Do not call again before 24 hours are over.", "Không gọi lại trước khi hết 24 giờ."
-    TestMode "test_mode" Reject 409: "test mode: nothing was dialled", "chế độ thử: không gọi ra";
-        "Give the connection a test_phone, or set mode to live.", "Đặt test_phone cho kết nối hoặc chuyển mode sang live."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";

@@ -45,7 +45,7 @@ impl Setup {
             let kinds = if self.result_url.is_empty() { "" } else { "\"note\"" };
             let _ = write!(
                 text,
-                "[[connections]]\nid = \"{}\"\nplugin = \"generic\"\nhook_key = \"{}\"\nlines = [{}]\ninbound_rate = \"1000000/s\"\nmax_new_calls = \"off\"\n\
+                "[[connections]]\nid = \"{}\"\nplugin = \"generic\"\nhook_key = \"{}\"\nlines = [{}]\ninbound_rate = \"1000000/s\"\nmax_new_calls = \"off\"\nmax_per_number = \"off\"\n\
                  write_back = [{kinds}]\n[connections.parameters]\nhmac_secret = \"{}\"\n",
                 webhook::connection_id(n),
                 webhook::hook_key(n),

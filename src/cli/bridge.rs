@@ -19,6 +19,7 @@ use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
+use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::{App, Common, Live, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
@@ -77,20 +78,21 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
         live: ArcSwap::from_pointee(Live::default()),
+        own_writes: OwnWrites::default(),
         plugins,
     };
     let gateways = settings.gateway_keys.iter().map(|key| {
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
         Gateway { pool: Pool::first(id, key.lines.clone()), name: key.name.clone(), workspace: key.workspace.clone(), rate: key.rate }
     });
-    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), receivers(settings)?, &common(settings));
+    app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), common(settings, receivers(settings)?));
     Ok(Arc::new(app))
 }
 
-fn common(settings: &Settings) -> Common {
+fn common(settings: &Settings, receivers: Vec<Receiver>) -> Common {
     let calls = &settings.calls;
     let waits = Waits { interactive: calls.expire_interactive, automation: calls.expire_automation, max_age: calls.max_age };
-    Common { workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
+    Common { receivers, workspaces: settings.workspaces.clone(), calendar: calls.holidays.clone(), waits }
 }
 
 fn tuning(settings: &Settings, public_url: String) -> Tuning {
@@ -149,6 +151,8 @@ pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Res
             None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
             Some(plugin) => {
                 let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+                let trigger = connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger));
+                faults.extend(trigger.map(|fault| format!("connection `{}`: {fault}", connection.id)));
                 faults.extend(plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
             }
         }

@@ -84,6 +84,8 @@ fn settings(data: &std::path::Path, dialer_url: &str, line_key: &str, hook_key: 
     connection.hook_key = Some(SecretText::new(hook_key));
     connection.lines = vec![LineId::new("demo-phone")];
     connection.max_new_calls = Limit::Off;
+    // People try their own number again and again.
+    connection.max_per_number = Some(Limit::Off);
     // Whoever tries the demo presses the same button twice.
     connection.duplicate_window = Duration::ZERO;
     connection.write_back = vec![Kind::Note];

@@ -13,7 +13,7 @@ use super::client::{self, Server, encoded, query};
 use super::output::{self, FAILED, Failed, list, moment, table, text};
 
 /// Sent at once: about half a million rows, so that the server writes few records and the progress is seen.
-const PIECE: usize = 8 * 1024 * 1024;
+const PIECE: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {

@@ -29,9 +29,6 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     for warning in &settings.warnings {
         tracing::warn!(warning = %warning, "a setting is doubtful");
     }
-    for warning in without_effect(&settings) {
-        tracing::warn!(warning, "a setting has no effect yet");
-    }
     let listener = TcpListener::bind(settings.server.listen).with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let bridge = Bridge::start(settings, Some(listener), args.role, true)?;
     tracing::info!(url = %bridge.url(), connections = bridge.settings.connections.len(), lines = bridge.settings.lines.len(), "callbridge is ready");
@@ -43,18 +40,6 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     tracing::info!("callbridge stops: nothing new is taken, what is under way is finished");
     bridge.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Settings that an admin would rely on and that nothing applies yet: said at each start, not only in the README.
-fn without_effect(settings: &Settings) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for connection in &settings.connections {
-        let mut say = |key: &str, what: &str| warnings.push(format!("connections.{}.{key}: {what}", connection.id));
-        if connection.exposed {
-            say("exposed", "the caps for public addresses do not apply");
-        }
-    }
-    warnings
 }
 
 /// Writes a verified snapshot every so often and keeps the newest few.

@@ -242,6 +242,29 @@ fn what_is_doubtful_is_a_warning() {
 }
 
 #[test]
+fn hours_zones_and_holidays_that_cannot_be_meant_are_told() {
+    let connection = |lines: &str| format!("[[connections]]\nid = \"c\"\nplugin = \"p\"\nhook_key = \"hook-key-0123456789\"\nmode = \"off\"\n{lines}\n");
+    for (lines, part) in [
+        ("hours = [\"Mon 17:00-08:00\"]", "ends before it begins"),
+        ("hours = [\"Mo 08:00-17:00\"]", "is not a day of the week"),
+        ("hours = [\"Mon 08:00-25:00\"]", "is not a calling window"),
+        ("time_zone = \"Asia/Ho_Chi_Min\"", "did you mean `Asia/Ho_Chi_Minh`?"),
+        ("time_zone = \"GMT+7\"", "is not a time zone"),
+        ("max_per_number = \"3/40d\"", "31 days"),
+        ("max_per_number = \"3 a day\"", "is not a rate"),
+    ] {
+        let problems = files(&[("a.toml", &connection(lines))]).problems().join("\n");
+        assert!(problems.contains(part) && problems.contains("connections.c."), "{part}\nnot in\n{problems}");
+    }
+    let problems = files(&[("a.toml", "[calls]\nholidays = \"vietnm\"\n")]).problems().join("\n");
+    assert!(problems.contains("calls.holidays") && problems.contains("is not a calendar"), "{problems}");
+    let own = files(&[("a.toml", "[calls]\nholidays = \"file:own.days\"\n"), ("own.days", "[[holidays]]\ndays = \"2027-01-02..2027-01-03\"\n")]);
+    assert_eq!(own.load().calls.holidays.days.len(), 1);
+    let overlap = files(&[("a.toml", &connection("hours = [\"Mon-Fri 08:00-12:00\", \"Wed 11:00-13:00\"]"))]).load();
+    assert!(overlap.warnings.iter().any(|w| w.key == "connections.c.hours" && w.message.contains("overlap")), "{:?}", overlap.warnings);
+}
+
+#[test]
 fn explain_tells_where_values_come_from_and_no_secret() {
     let given = files(&[("a.toml", &format!("{LINE}[store]\nurl = \"postgres://u:hidden@db/x\"\n[[connections]]\nid = \"c\"\nplugin = \"p\"\nhook_key = \"env:HOOK\"\n[connections.parameters]\nurl = \"hidden-too\"\n"))])
         .env("CALLBRIDGE__DIALER__TIMEOUT", "7s");

@@ -314,10 +314,27 @@ pub struct Call {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What labels of kept values begin with.
+const KEPT: &str = "event.";
+/// The most that is kept of one value.
+const KEPT_CHARS: usize = 200;
+
 impl Call {
     /// The customer is not dialled: the connection's test mode.
     pub fn is_test(&self) -> bool {
         self.labels.get("mode").is_some_and(|mode| mode == "test")
+    }
+
+    /// Keeps something of the delivery for the write-back; it lies among the labels.
+    pub fn keep(&mut self, name: &str, value: &str) {
+        let mut value = value.to_owned();
+        super::record::cut(&mut value, KEPT_CHARS);
+        self.labels.insert(format!("{KEPT}{name}"), value);
+    }
+
+    /// What was kept of the delivery, by name.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(KEPT)?, value.as_str())))
     }
 
     /// Whose lines it may go over.

@@ -12,6 +12,7 @@ use super::param::ParamText;
 use super::rate::{Limit, Rate};
 use super::secret::SecretText;
 use super::span;
+use super::trigger::Trigger;
 
 /// One `[[connections]]` entry, or the same shape made in the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,9 @@ pub struct Connection {
     /// Own note template by name (`answered`, `no_answer`, `lost` …), over those that ship.
     #[serde(default)]
     pub notes: BTreeMap<String, String>,
+    /// Which records mean a call; absent: all that the plugin does not ignore.
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
     /// The plugin's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParamText>,
@@ -265,6 +269,7 @@ impl Connection {
             learn_do_not_call: false,
             after: Vec::new(),
             notes: BTreeMap::new(),
+            trigger: None,
             parameters: BTreeMap::new(),
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::workspace::Holiday;
 
 /// Vietnam's days off, compiled in and meant to be copied and edited.
-const VIETNAM: &str = include_str!("../../config/holidays-vietnam.toml");
+const VIETNAM: &str = include_str!("../../templates/holidays-vietnam.toml");
 
 /// One entry of a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,9 @@ struct File {
 
 /// Text that is not a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a calendar: write \"vietnam\", \"off\", or \"file:holidays.toml\" with [[holidays]] entries like those of config/holidays-vietnam.toml ({0})")]
+#[error(
+    "is not a calendar: write \"vietnam\", \"off\", or \"file:holidays.toml\" with [[holidays]] entries like those of templates/holidays-vietnam.toml ({0})"
+)]
 pub struct BadCalendar(pub String);
 
 /// Days off, as the settings give them.

@@ -27,6 +27,7 @@ pub mod schedule;
 pub mod secret;
 pub mod span;
 pub mod time;
+pub mod trigger;
 pub mod window;
 pub mod workspace;
 pub mod write_back;

@@ -110,6 +110,20 @@ impl Opening {
         [read(self.zone.to_ambiguous_timestamp(local).earlier()), read(self.zone.to_ambiguous_timestamp(local).later())]
     }
 
+    /// How long it is open from one moment to another.
+    pub fn between(&self, from: Time, to: Time) -> Duration {
+        let (mut at, mut open) = (from, Duration::ZERO);
+        while at < to {
+            let status = self.status(at);
+            let until = status.until.unwrap_or(Time::NEVER).min(to);
+            if status.shut.is_none() {
+                open += until.since(at);
+            }
+            at = until;
+        }
+        open
+    }
+
     /// The moment at which it has been open for `length` since `from`, or `limit` if that comes first.
     pub fn after(&self, from: Time, length: Duration, limit: Time) -> Time {
         let (mut at, mut left) = (from, length);
@@ -197,6 +211,8 @@ mod tests {
         // Friday 17:00 + 24 h of calling hours: half an hour on Friday, 4 on Saturday, 9½ each on Monday and Tuesday, the rest on Wednesday.
         assert_eq!(saigon.after(time("2026-11-27T17:00:00+07:00"), Duration::from_secs(86_400), limit), time("2026-12-02T08:30:00+07:00"));
         assert_eq!(Opening::always().after(Time(0), Duration::from_secs(5), limit), Time(5000));
+        let day = saigon.between(time("2026-11-27T17:00:00+07:00"), time("2026-12-02T08:30:00+07:00"));
+        assert_eq!(day, Duration::from_secs(86_400), "the same way back");
     }
 
     proptest! {

@@ -100,6 +100,11 @@ impl Policy {
         }
     }
 
+    /// When a call expires that may not go before `until`: the open time that it still had at `now` begins then.
+    pub fn expires_after(&self, until: Time, expires: Time, created: Time, now: Time) -> Time {
+        self.opening.after(until, self.opening.between(now, expires), created.plus(self.max_age))
+    }
+
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,
     /// automation only those in which it could have gone.
     pub fn expires(&self, interactive: bool, wished: Time, created: Time) -> Time {
@@ -184,9 +189,7 @@ fn hold(policy: &Policy, asked: &Asked, history: &History, now: Time) -> Option<
     match asked.hold {
         Some(Hold { code: Code::HoldBrake, .. }) => return Some((Code::HoldBrake, None)),
         // One that began in the future was written before the clock was set back: its end means nothing now.
-        Some(Hold { code: code @ (Code::HoldBackoff | Code::HoldAgain), since, until: Some(until) }) if since <= now && now < until => {
-            return Some((code, Some(until)));
-        }
+        Some(Hold { code: Code::HoldBackoff, since, until: Some(until) }) if since <= now && now < until => return Some((Code::HoldBackoff, Some(until))),
         _ => {}
     }
     let status = policy.opening.status(now);

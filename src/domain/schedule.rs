@@ -111,6 +111,24 @@ impl LineState {
     pub fn taken(&self, now: Time) -> usize {
         self.in_flight.values().filter(|until| **until > now).count()
     }
+
+    /// Takes a slot until then at the latest, the rate and the month's quota for a call that is placed now.
+    pub fn take(&mut self, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
+        self.in_flight.retain(|_, until| *until > now);
+        self.in_flight.insert(call, until);
+        if let Some(rate) = &policy.rate
+            && let Ok(arrival) = rate.check(self.arrival_ns, now.0.saturating_mul(1_000_000))
+        {
+            self.arrival_ns = arrival;
+        }
+        let month = month_of(now);
+        if self.month != month {
+            self.month = month;
+            self.month_used = 0;
+        }
+        self.month_used += 1;
+        self.last_placing = Some(now);
+    }
 }
 
 /// May a call be placed on this line now? `also_taken`: claims under way that are not in the state yet.

@@ -20,7 +20,7 @@ pub async fn run(app: &App, task: &Task, id: AlertId) -> Result<(), StoreError> 
     let Some(mut alert) = app.store.alert(id)? else { return app.store.end_alert_task(now, id).await };
     let live = app.live.load_full();
     let mut next = NextTry::Done;
-    for receiver in &live.receivers {
+    for receiver in live.receivers.iter() {
         let name = receiver.target.name.clone();
         let Some(message) = alert.message_for(&name).filter(|_| receiver.target.wants(&alert)) else { continue };
         match tell(app, &live, receiver, &alert, message).await {

@@ -32,6 +32,7 @@ use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
 use super::exposed::{Caps, Doorman};
+use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
@@ -96,22 +97,23 @@ impl Wired {
 
 /// What holds for all connections: days off and how long calls wait.
 pub struct Common {
+    pub receivers: Vec<Receiver>,
     pub workspaces: Vec<Workspace>,
     pub calendar: Calendar,
     pub waits: Waits,
 }
 
 /// The configuration as it is now; replaced as a whole.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Live {
     pub connections: HashMap<ConnectionId, Arc<Wired>>,
     pub lines: HashMap<LineId, LineSettings>,
     /// Which lines the calls of a connection, of a drop-in key and of nobody may go over: only lines that exist.
     pub pools: HashMap<PoolId, Pool>,
     /// Who is told of alerts.
-    pub receivers: Vec<Receiver>,
+    pub receivers: Arc<Vec<Receiver>>,
     /// Requests of each drop-in key, by its name.
-    pub gateway_limiters: HashMap<String, DefaultDirectRateLimiter>,
+    pub gateway_limiters: HashMap<String, Arc<DefaultDirectRateLimiter>>,
     pub sweep: SweepPolicy,
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
     pub waits: Waits,
@@ -164,6 +166,8 @@ pub struct App {
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub live: ArcSwap<Live>,
+    /// When we last wrote to a record: webhooks that this causes are not wishes.
+    pub own_writes: OwnWrites,
 }
 
 impl App {
@@ -172,18 +176,19 @@ impl App {
     }
 
     /// Puts lines and connections in force; `gateways` are the drop-in keys.
-    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, receivers: Vec<Receiver>, common: &Common) {
+    pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, common: Common) {
         let policies = lines.iter().map(policy).collect();
+        let public = self.tuning.public_url.clone();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
         let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
-        let mut live = Live { receivers, sweep, waits: common.waits, ..Live::default() };
+        let mut live = Live { receivers: Arc::new(common.receivers), sweep, waits: common.waits, ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
         everybody.for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
         for gateway in gateways {
             live.add_pool(gateway.pool, &gateway.workspace);
-            live.gateway_limiters.insert(gateway.name, limiter(gateway.rate));
+            live.gateway_limiters.insert(gateway.name, Arc::new(limiter(gateway.rate)));
         }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);
@@ -191,12 +196,37 @@ impl App {
             let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
             live.policies.insert(connection.id.clone(), Arc::new(policy));
             let plugin = self.plugins.get(&connection.plugin);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), self.tuning.exposed)));
+            let captured = self.captured(&connection.id);
+            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), &captured, &public, self.tuning.exposed)));
         }
         self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());
+    }
+
+    /// What handshakes captured, as parameters; a damaged record is told and left out.
+    fn captured(&self, connection: &ConnectionId) -> BTreeMap<String, String> {
+        let captured = self.store.captured(connection).unwrap_or_else(|error| {
+            tracing::error!(connection.id = %connection, error = %error, "what a handshake captured cannot be read");
+            BTreeMap::new()
+        });
+        if !captured.is_empty() {
+            self.redactor.rcu(|redactor| redactor.and(captured.values().map(String::as_str)));
+        }
+        captured.into_iter().map(|(name, value)| (format!("captured.{name}"), value)).collect()
+    }
+
+    /// Puts what was captured in force.
+    pub fn recapture(&self, id: &ConnectionId) {
+        let Some(wired) = self.connection(id) else { return };
+        let plugin = self.plugins.get(&wired.connection.plugin);
+        let fresh = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), &self.captured(id), &self.tuning.public_url, self.tuning.exposed));
+        self.live.rcu(|live| {
+            let mut next = Live::clone(live);
+            next.connections.insert(id.clone(), fresh.clone());
+            next
+        });
     }
 
     /// Text with every known secret replaced.
@@ -222,16 +252,18 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
     }
 }
 
-fn wire(connection: Connection, plugin: Option<&Plugin>, exposed: Caps) -> Wired {
+fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<String, String>, public: &str, exposed: Caps) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
-        plugin.map_or(params.clone(), |p| p.with_defaults(&params))
+        let mut params = plugin.map_or(params.clone(), |p| p.with_defaults(&params));
+        params.extend(captured.clone());
+        params
     };
     let hooks = connection
         .all_hooks()
         .into_iter()
         .map(|hook| WiredHook {
-            params: texts(&connection.parameters_at(&hook)),
+            params: hook_params(texts(&connection.parameters_at(&hook)), &connection, &hook, plugin, public),
             limiter: limiter(connection.inbound_rate),
             doorman: hook.exposed.then(|| Doorman::new(exposed)),
             hook,
@@ -255,6 +287,21 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, exposed: Caps) -> Wired
         turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
         connection,
     }
+}
+
+/// With what the plugin's kind of hook sets itself, and the hook's own name and address.
+fn hook_params(mut params: BTreeMap<String, String>, connection: &Connection, hook: &Hook, plugin: Option<&Plugin>, public: &str) -> BTreeMap<String, String> {
+    let kind = plugin.and_then(|plugin| plugin.hook_kind(&hook.name));
+    for (id, value) in kind.into_iter().flat_map(|kind| &kind.values) {
+        if !hook.parameters.contains_key(id) {
+            params.insert(id.clone(), value.clone());
+        }
+    }
+    let tail = kind.map(|kind| kind.tail.trim_matches('/')).filter(|tail| !tail.is_empty()).map(|tail| format!("/{tail}")).unwrap_or_default();
+    params.insert("hook.name".to_owned(), hook.name.clone());
+    params.insert("hook.kind".to_owned(), kind.map_or_else(|| hook.name.clone(), |kind| kind.name.clone()));
+    params.insert("hook.url".to_owned(), format!("{}/hooks/{}/{}{tail}", public.trim_end_matches('/'), connection.id, hook.hook_key.expose()));
+    params
 }
 
 /// A connection's own note texts, and what is wrong with those that cannot be used: theirs is then the one that ships.

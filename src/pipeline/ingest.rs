@@ -1,4 +1,4 @@
-//! Takes a delivery: hook, limit, variant, sender; then stores it, then answers. It waits for nobody and decides nothing else.
+//! Takes a delivery: hook, limit, handshake or variant, sender; then stores it, then answers. It waits for nobody and decides nothing else.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use crate::domain::id::{ConnectionId, EventId};
 use crate::error::Code;
 use crate::failpoint;
 use crate::plugin::manifest::SenderRetries;
-use crate::plugin::{Plugin, Reply, ReplySpec, VerifyError};
+use crate::plugin::{self, Plugin, Reply, ReplySpec, Variant, VerifyError};
 use crate::store::{Rejected, Store, StoreError};
 
 use super::app::{App, Wired, WiredHook};
+use super::greet;
 
 /// What the sender is told.
 #[derive(Debug)]
@@ -32,132 +33,177 @@ const HEAD_BYTES: usize = 8 * 1024;
 /// The longest excerpt of a refused body that is kept.
 const EXCERPT: usize = 500;
 
+/// What one delivery is taken with.
+pub(super) struct Desk<'a> {
+    pub app: &'a App,
+    pub wired: &'a Wired,
+    pub hook: &'a WiredHook,
+    pub plugin: &'a Plugin,
+    pub delivery: &'a Delivery,
+}
+
+/// A refusal: what the sender is told, by which variant's words, and why.
+pub(super) struct Refusal<'a> {
+    pub variant: Option<&'a Variant>,
+    pub reply: Reply,
+    pub code: Code,
+    pub detail: String,
+}
+
 /// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit. `from`: who sent it.
 pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
-    let unknown = |code| refuse(None, Reply::UnknownKey, code, String::new(), None);
+    let unknown = |code| bare(code, None);
     let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return unknown(Code::UnknownHook) };
     let Some(hook) = wired.hook(key) else { return unknown(Code::UnknownHook) };
-    let Some(plugin) = app.plugins.get(&wired.connection.plugin) else {
-        return refuse(None, Reply::CannotStore, Code::PluginMissing, String::new(), Some(Duration::from_secs(60)));
-    };
+    let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { return bare(Code::PluginMissing, Some(Duration::from_secs(60))) };
+    let desk = Desk { app, wired: &wired, hook, plugin: &plugin, delivery: &delivery };
+    let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
     if wired.connection.mode == Mode::Off {
-        return refuse(Some(&plugin), Reply::UnknownKey, Code::ConnectionOff, String::new(), None);
+        // By whose words depends on what was sent; that it is not taken does not.
+        let variant = if too_large { None } else { plugin.select(&delivery, &hook.params).ok().map(|selected| selected.variant) };
+        return desk.refuse(Refusal { variant, reply: Reply::Paused, code: Code::ConnectionOff, detail: String::new() }, None);
     }
     if let Some(wait) = hook.doorman.as_ref().and_then(|doorman| doorman.admit(from, delivery.received_at).err()) {
         // Also from senders that never try again: what anybody can send is not worth a disk.
-        return refuse(Some(&plugin), Reply::OverLimit, Code::ExposedLimit, String::new(), Some(wait));
+        return desk.refuse(Refusal { variant: None, reply: Reply::OverLimit, code: Code::ExposedLimit, detail: String::new() }, Some(wait));
     }
-    let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
     if too_large || delivery.query.len() > HEAD_BYTES {
-        return rejected(app, &wired, &plugin, &delivery, Reply::TooLarge, Code::TooLarge, String::new()).await;
+        return desk.reject(Refusal { variant: None, reply: Reply::TooLarge, code: Code::TooLarge, detail: String::new() }).await;
     }
-    let taken = match examine(&plugin, hook, &delivery) {
-        Ok(taken) => taken,
+    if let Some(told) = greet::greet(&desk, over_limit).await {
+        return told;
+    }
+    let variant = match desk.examine() {
+        Ok(variant) => variant,
         // A flood of refused deliveries is told about the limit, and costs no disk.
-        Err(_) if over_limit.is_some() => return refuse(Some(&plugin), Reply::OverLimit, Code::OverLimit, String::new(), over_limit),
-        Err((reply, code, detail)) => return rejected(app, &wired, &plugin, &delivery, reply, code, detail).await,
+        Err(refusal) if over_limit.is_some() => {
+            return desk.refuse(Refusal { reply: Reply::OverLimit, code: Code::OverLimit, ..refusal }, over_limit);
+        }
+        Err(refusal) => return desk.reject(refusal).await,
     };
     // A sender that never tries again must not lose a wish to our limit: it is stored and placed later.
-    if over_limit.is_some() && taken.retries != SenderRetries::None {
-        return refuse(Some(&plugin), Reply::OverLimit, Code::OverLimit, String::new(), over_limit);
+    if over_limit.is_some() && variant.sender_retries != SenderRetries::None {
+        return desk.refuse(Refusal { variant: Some(variant), reply: Reply::OverLimit, code: Code::OverLimit, detail: String::new() }, over_limit);
     }
-    let event = event_of(app, &wired, hook, taken.variant, &delivery);
+    let event = desk.event(variant);
     let id = event.id;
     let stored = app.store.accept(delivery.received_at, event, delivery.body.clone()).await;
     failpoint::hit(failpoint::HOOKS_ANSWER.before);
     match stored {
-        Ok(()) => Told { reply: plugin.reply(Reply::Stored, None), problem: None, event: Some(id) },
-        Err(error) => cannot_store(&plugin, &error),
+        Ok(()) => Told { reply: desk.words(Some(variant), Reply::Stored, &id.to_string(), None), problem: None, event: Some(id) },
+        Err(error) => desk.cannot_store(Some(variant), &error),
     }
 }
 
-struct Taken {
-    variant: String,
-    retries: SenderRetries,
+/// An answer without a plugin's words.
+fn bare(code: Code, after: Option<Duration>) -> Told {
+    let headers = after.map(|d| ("retry-after".to_owned(), d.as_secs().max(1).to_string())).into_iter().collect();
+    Told { reply: ReplySpec { status: code.entry().status, headers, body: String::new() }, problem: Some((code, String::new())), event: None }
 }
 
-/// Variant, sender, readable body. The sender is verified before a byte of the body is believed.
-fn examine(plugin: &Plugin, hook: &WiredHook, delivery: &Delivery) -> Result<Taken, (Reply, Code, String)> {
-    let selected = plugin.select(delivery).map_err(|code| {
-        // A body that nobody can read fits no variant: say that rather than "no variant".
-        let why = plugin.variants().first().and_then(|v| plugin.parse(v, delivery).err());
-        match why {
-            Some(error) if code == Code::NoVariant => (Reply::Unreadable, error.code, error.detail),
-            _ => (Reply::Unreadable, code, String::new()),
-        }
-    })?;
-    plugin.verify(selected.variant, delivery, &hook.params).map_err(|error| match error {
+/// A failed verification as what the sender is told.
+pub(super) fn unbelieved(error: VerifyError) -> (Reply, Code, String) {
+    match error {
         VerifyError::Missing => (Reply::BadSignature, Code::MissingSignature, String::new()),
         VerifyError::Mismatch => (Reply::BadSignature, Code::BadSignature, String::new()),
         VerifyError::Stale { .. } => (Reply::Stale, Code::StaleSignature, error.to_string()),
-    })?;
-    if selected.body.is_none() {
-        plugin.parse(selected.variant, delivery).map_err(|e| (Reply::Unreadable, e.code, e.detail))?;
-    }
-    Ok(Taken { variant: selected.variant.name.clone(), retries: selected.variant.sender_retries })
-}
-
-fn event_of(app: &App, wired: &Wired, hook: &WiredHook, variant: String, delivery: &Delivery) -> Event {
-    let redactor = app.redactor.load();
-    let mut room = HEAD_BYTES.saturating_sub(delivery.query.len());
-    let mut keep = |name: &str, value: &str| {
-        let value = if NOT_STORED.contains(&name) { "[secret]".into() } else { redactor.text(value) };
-        let fits = name.len() + value.len() <= room;
-        room = room.saturating_sub(name.len() + value.len());
-        (name.to_owned(), if fits { value.into_owned() } else { "[cut]".to_owned() })
-    };
-    let headers = delivery.headers.iter().map(|(name, value)| keep(name, value)).collect();
-    Event {
-        id: EventId::from_uuid(app.clock.uuid()),
-        workspace: wired.connection.workspace.clone(),
-        connection: wired.connection.id.clone(),
-        variant,
-        hook: hook.hook.name.clone(),
-        method: delivery.method.clone(),
-        tail: delivery.tail.clone(),
-        query: redactor.text(&delivery.query).into_owned(),
-        headers,
-        body_bytes: u32::try_from(delivery.body.len()).unwrap_or(u32::MAX),
-        received_at: delivery.received_at,
-        sealed: String::new(),
-        replays: 0,
-        items: 0,
     }
 }
 
-fn refuse(plugin: Option<&Plugin>, reply: Reply, code: Code, detail: String, after: Option<Duration>) -> Told {
-    let reply = match plugin {
-        Some(plugin) => plugin.reply(reply, after),
-        None => ReplySpec {
-            status: code.entry().status,
-            headers: after.map(|d| ("retry-after".to_owned(), d.as_secs().max(1).to_string())).into_iter().collect(),
-            body: String::new(),
-        },
-    };
-    Told { reply, problem: Some((code, detail)), event: None }
-}
+impl<'a> Desk<'a> {
+    /// Variant, sender, readable body. The sender is verified before a byte of the body is believed.
+    fn examine(&self) -> Result<&'a Variant, Refusal<'a>> {
+        let (plugin, delivery, params) = (self.plugin, self.delivery, &self.hook.params);
+        let unreadable = |variant, code, detail| Refusal { variant, reply: Reply::Unreadable, code, detail };
+        let selected = plugin.select(delivery, params).map_err(|code| {
+            // A body that nobody can read fits no variant: say that rather than "no variant".
+            let why = plugin.variants().first().and_then(|v| plugin.parse(v, delivery).err());
+            match why {
+                Some(error) if code == Code::NoVariant => unreadable(None, error.code, error.detail),
+                _ => unreadable(None, code, String::new()),
+            }
+        })?;
+        let variant = selected.variant;
+        let held = plugin.verify(variant, delivery, selected.body.as_ref(), params).map_err(|error| {
+            let (reply, code, detail) = unbelieved(error);
+            Refusal { variant: Some(variant), reply, code, detail }
+        })?;
+        if selected.body.is_none() {
+            plugin.parse(variant, delivery).map_err(|e| unreadable(Some(variant), e.code, e.detail))?;
+        }
+        if !held.0.is_empty() {
+            tracing::debug!(connection.id = %self.wired.connection.id, variant = %variant.name, scheme = %held.0, "a sender was verified");
+        }
+        Ok(variant)
+    }
 
-fn cannot_store(plugin: &Plugin, error: &StoreError) -> Told {
-    tracing::error!(error = %error, error.code = %Code::CannotStore, "a delivery could not be stored");
-    refuse(Some(plugin), Reply::CannotStore, Code::CannotStore, error.to_string(), Some(Duration::from_secs(5)))
-}
+    fn event(&self, variant: &Variant) -> Event {
+        let (app, delivery) = (self.app, self.delivery);
+        let redactor = app.redactor.load();
+        let mut room = HEAD_BYTES.saturating_sub(delivery.query.len());
+        let mut keep = |name: &str, value: &str| {
+            let value = if NOT_STORED.contains(&name) { "[secret]".into() } else { redactor.text(value) };
+            let fits = name.len() + value.len() <= room;
+            room = room.saturating_sub(name.len() + value.len());
+            (name.to_owned(), if fits { value.into_owned() } else { "[cut]".to_owned() })
+        };
+        let headers = delivery.headers.iter().map(|(name, value)| keep(name, value)).collect();
+        Event {
+            id: EventId::from_uuid(app.clock.uuid()),
+            workspace: self.wired.connection.workspace.clone(),
+            connection: self.wired.connection.id.clone(),
+            variant: variant.name.clone(),
+            hook: self.hook.hook.name.clone(),
+            method: delivery.method.clone(),
+            tail: delivery.tail.clone(),
+            query: redactor.text(&delivery.query).into_owned(),
+            headers,
+            body_bytes: u32::try_from(delivery.body.len()).unwrap_or(u32::MAX),
+            received_at: delivery.received_at,
+            sealed: String::new(),
+            replays: 0,
+            items: 0,
+        }
+    }
 
-/// Refuses a delivery and keeps it in the bounded list the admin sees. Where the CRM is told 2xx all the same, it is on disk first.
-async fn rejected(app: &App, wired: &Wired, plugin: &Plugin, delivery: &Delivery, reply: Reply, code: Code, detail: String) -> Told {
-    let excerpt: String = String::from_utf8_lossy(&delivery.body[..delivery.body.len().min(EXCERPT)]).into_owned();
-    let kept = Rejected {
-        at: delivery.received_at,
-        workspace: wired.connection.workspace.clone(),
-        connection: wired.connection.id.clone(),
-        code,
-        detail: detail.clone(),
-        method: delivery.method.clone(),
-        body_bytes: delivery.body.len() as u64,
-        excerpt: app.redact(&excerpt),
-    };
-    let told = refuse(Some(plugin), reply, code, detail, None);
-    match app.store.reject(kept).await {
-        Err(error) if (200..300).contains(&told.reply.status) => cannot_store(plugin, &error),
-        _ => told,
+    /// The plugin's words for an outcome.
+    fn words(&self, variant: Option<&Variant>, reply: Reply, event_id: &str, after: Option<Duration>) -> ReplySpec {
+        let told = plugin::Told { params: Some(&self.hook.params), query: &self.delivery.query, event_id };
+        self.plugin.answer(variant, reply, told, after)
+    }
+
+    pub fn refuse(&self, refusal: Refusal<'_>, after: Option<Duration>) -> Told {
+        let reply = self.words(refusal.variant, refusal.reply, "", after);
+        Told { reply, problem: Some((refusal.code, refusal.detail)), event: None }
+    }
+
+    pub fn cannot_store(&self, variant: Option<&Variant>, error: &StoreError) -> Told {
+        tracing::error!(error = %error, error.code = %Code::CannotStore, "a delivery could not be stored");
+        let refusal = Refusal { variant, reply: Reply::CannotStore, code: Code::CannotStore, detail: error.to_string() };
+        self.refuse(refusal, Some(Duration::from_secs(5)))
+    }
+
+    /// Refuses a delivery and keeps it in the bounded list the admin sees. Where the CRM is told 2xx all the same, it is on disk first.
+    pub async fn reject(&self, refusal: Refusal<'_>) -> Told {
+        let body = &self.delivery.body;
+        // What a handshake hands over is a secret, also where it is refused.
+        let shown = if refusal.code == Code::CaptureClosed { 0 } else { body.len().min(EXCERPT) };
+        let excerpt: String = String::from_utf8_lossy(&body[..shown]).into_owned();
+        let kept = Rejected {
+            at: self.delivery.received_at,
+            workspace: self.wired.connection.workspace.clone(),
+            connection: self.wired.connection.id.clone(),
+            code: refusal.code,
+            detail: refusal.detail.clone(),
+            method: self.delivery.method.clone(),
+            body_bytes: body.len() as u64,
+            excerpt: self.app.redact(&excerpt),
+        };
+        let variant = refusal.variant;
+        let told = self.refuse(refusal, None);
+        match self.app.store.reject(kept).await {
+            Err(error) if (200..300).contains(&told.reply.status) => self.cannot_store(variant, &error),
+            _ => told,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::app::{App, Wired};
 use super::map::{self, Opened};
@@ -13,7 +13,7 @@ use crate::domain::retry;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::outbound::SendError;
-use crate::plugin::{LookupContext, LookupOutcome, Mapped, Plugin};
+use crate::plugin::{LookupContext, LookupOutcome, Mapped, Piece, Plugin};
 use crate::store::{Attempt, Leg, MappedItem, NextTry, Store, StoreError, Task};
 
 /// The most requests for one item: a plugin's chain is short, a loop is a mistake.
@@ -82,11 +82,12 @@ async fn again(
     app.store.finish_lookup(now, last, event, attempt, next).await.map(|_| ())
 }
 
-async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, item: &Value, task: &Task, attempt: &mut Option<Attempt>) -> Found {
+async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, piece: &Piece, task: &Task, attempt: &mut Option<Attempt>) -> Found {
     let params = wired.params_at(&opened.event.hook);
+    let item = piece.item(&opened.body);
     let mut answers = Map::new();
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    let mut mapped = match map::map_one(plugin, opened, item, params, &answers) {
+    let mut mapped = match map::map_one(app, wired, plugin, opened, piece, params) {
         Ok(mapped) => mapped,
         Err((code, detail)) => return Found::Never { code, detail },
     };
@@ -120,6 +121,7 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, item:
             LookupOutcome::Failed { detail, .. } => return Found::Never { code: Code::LookupFailed, detail },
         }
     }
+    map::triggered(plugin, wired, opened, &mut mapped, item, true);
     Found::All(Box::new(mapped))
 }
 

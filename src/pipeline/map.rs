@@ -11,7 +11,8 @@ use crate::domain::id::{CallId, EventId};
 use crate::domain::item::{Item, Outcome};
 use crate::domain::time::Time;
 use crate::error::Code;
-use crate::plugin::{LookupContext, MapContext, Mapped, Plugin, Variant};
+use crate::plugin::trigger::Fit;
+use crate::plugin::{LookupContext, MapContext, Mapped, Piece, Plugin, Variant};
 use crate::store::{MappedItem, Store, StoreError};
 
 /// An event as the plugin sees it again: stored bytes, stored headers.
@@ -19,7 +20,7 @@ pub struct Opened {
     pub event: Event,
     pub delivery: Delivery,
     pub body: Value,
-    pub items: Vec<Value>,
+    pub items: Vec<Piece>,
 }
 
 /// Maps one event. Whatever goes wrong is an outcome of an item, so that it adds up.
@@ -53,10 +54,10 @@ pub fn open(app: &App, event: Event) -> Result<Opening, StoreError> {
         body: app.store.body(event.id)?,
         received_at: event.received_at,
     };
-    let read = || -> Result<(Value, Vec<Value>), (Code, String)> {
+    let read = || -> Result<(Value, Vec<Piece>), (Code, String)> {
         let variant = variant(&plugin, &event)?;
         let body = plugin.parse(variant, &delivery).map_err(|e| (e.code, e.detail))?;
-        let items = plugin.split(variant, body.clone()).map_err(|e| (e.code, e.detail))?;
+        let items = plugin.split(variant, &body).map_err(|e| (e.code, e.detail))?;
         Ok((body, items))
     };
     Ok(read().map(|(body, items)| (Opened { event, delivery, body, items }, plugin, wired)))
@@ -76,11 +77,16 @@ fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time
     let lookups = Map::new();
     (0u16..)
         .zip(&opened.items)
-        .map(|(index, item)| match map_one(plugin, opened, item, params, &lookups) {
+        .map(|(index, piece)| match map_one(app, wired, plugin, opened, piece, params) {
             Err((code, detail)) => failed(index, code, detail, now),
             Ok(mapped) => {
+                let item = piece.item(&opened.body);
+                let mut mapped = mapped;
                 let context = LookupContext { params, item, lookups: &lookups };
                 let lacks = mapped.ignored.is_none() && matches!(plugin.next_lookup(&mapped, &context, &BTreeSet::new()), Ok(Some(_)));
+                if !lacks {
+                    triggered(plugin, wired, opened, &mut mapped, item, true);
+                }
                 let settled = maker(app, opened, plugin, wired, now).settle(&opened.event, index, &mapped);
                 if lacks { MappedItem { call: None, lookup_due: Some(now), ..settled } } else { settled }
             }
@@ -90,14 +96,29 @@ fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time
 
 /// What the plugin reads of one item.
 pub fn map_one(
+    app: &App,
+    wired: &Wired,
     plugin: &Plugin,
     opened: &Opened,
-    item: &Value,
+    piece: &Piece,
     params: &std::collections::BTreeMap<String, String>,
-    lookups: &Map<String, Value>,
 ) -> Result<Mapped, (Code, String)> {
-    let context = MapContext { params, body: &opened.body, query: &opened.delivery.query, headers: &opened.delivery.headers, lookups };
-    plugin.map(variant(plugin, &opened.event)?, item, &context).map_err(|e| (Code::MapFailed, e.to_string()))
+    let context = MapContext { params, body: &opened.body, query: &opened.delivery.query, headers: &opened.delivery.headers, lookups: &Map::new() };
+    let mut mapped = plugin.map(variant(plugin, &opened.event)?, piece, &context).map_err(|e| (Code::MapFailed, e.to_string()))?;
+    let ours = mapped.quiet.is_some_and(|quiet| app.own_writes.within(&wired.connection.id, &mapped.record.id, opened.event.received_at, quiet));
+    if ours && mapped.ignored.is_none() {
+        mapped.ignored = Some("own_write");
+    }
+    triggered(plugin, wired, opened, &mut mapped, piece.item(&opened.body), false);
+    Ok(mapped)
+}
+
+/// Ignores an item that does not fit the connection's trigger. `looked_up`: nothing more will be known of it.
+pub fn triggered(plugin: &Plugin, wired: &Wired, opened: &Opened, mapped: &mut Mapped, item: &Value, looked_up: bool) {
+    let (Some(trigger), Some(variant)) = (&wired.connection.trigger, plugin.variant(&opened.event.variant)) else { return };
+    if mapped.ignored.is_none() && plugin.fits(trigger, variant, mapped, item, looked_up) == Fit::No {
+        mapped.ignored = Some("filter");
+    }
 }
 
 pub fn maker<'a>(app: &App, opened: &Opened, plugin: &'a Plugin, wired: &'a Wired, now: Time) -> OwnedMaker<'a> {

@@ -89,6 +89,13 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
     let Some(policy) = app.live.load().policy(call.connection.as_ref(), &call.workspace) else {
         return Ok(Some(Outlook::Waits { code: Code::HoldRemoved, until: None, line: None }));
     };
+    // A back-off, and the time of one call more, are the call's own; everything else is the line's and may have changed since it was written.
+    if let Some(hold) = call.hold
+        && matches!(hold.code, Code::HoldBackoff | Code::HoldAgain)
+        && hold.until.is_some_and(|until| until > now)
+    {
+        return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
+    }
     let live = app.live.load();
     let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines: live.lines_of(call, now), new: false };
     of(app, &question, &Thought::default(), now).map(Some)

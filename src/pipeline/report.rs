@@ -1,19 +1,21 @@
 //! Takes the phone's report: found by the URL's token, stored, answered. Repeats are data, not errors.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
 use super::{token, wish};
-use crate::domain::after::{self, Again};
+use crate::domain::after;
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::id::CallId;
 use crate::domain::phone;
-use crate::domain::report::{Interest, Report};
+use crate::domain::report::Report;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::{AfterReport, Decided, Reported, Store, StoreError};
+use crate::store::{AfterReport, Reported, Store, StoreError};
 
 /// How long after the deadline a token still opens its call.
 const TOKEN_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
@@ -42,17 +44,16 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
     let wired = call.connection.as_ref().and_then(|c| app.connection(c));
-    let decision = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| after::decide(&wired.connection.after, report)).unwrap_or_default();
-    let uninterested = report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested);
-    let learns = decision.do_not_call || (uninterested && wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call));
-    let again = wired.as_ref().and_then(|wired| again(app, wired, &call, decision.again, now));
+    let ruled = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| rules(app, wired, &call, report, now));
+    let (set, again) = ruled.unwrap_or_default();
     let after = AfterReport {
+        learn_do_not_call: wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call),
         write_back_after: wired.filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
-        learn_do_not_call: learns,
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
-        decided: report.is_some().then_some(Decided { set: decision.set, again }),
+        set,
+        again,
     };
     let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
@@ -62,12 +63,12 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     Ok(Received::Stored(reported))
 }
 
-/// The one call more that a rule wants, if its number is not reached yet.
-fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time) -> Option<Box<Call>> {
+/// What the connection's rules make of this report: values, and one call more.
+fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (BTreeMap<String, String>, Option<Box<Call>>) {
     let connection = &wired.connection;
+    let decision = after::decide(&connection.after, report);
     let (done, hours) = after::tried(&call.origin);
-    let again = again.filter(|again| done < again.times)?;
-    let policy = app.live.load().policy(call.connection.as_ref(), &call.workspace)?;
+    let Some(again) = decision.again.filter(|again| done < again.times) else { return (decision.set, None) };
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(connection, call.placing_at.unwrap_or(now)));
     let at = after::next_time(&again, connection, &hours, now);
@@ -80,11 +81,11 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     next.lines.clone_from(&call.lines);
     next.plugin_hash.clone_from(&call.plugin_hash);
     next.interactive = false;
-    next.consent = call.consent;
-    next.expires_at = policy.expires(false, at, now);
+    let live = app.live.load();
+    next.expires_at = live.policy(Some(&connection.id), &call.workspace).map_or(at, |policy| policy.expires(false, at, now));
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
-    Some(Box::new(next))
+    (decision.set, Some(Box::new(next)))
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

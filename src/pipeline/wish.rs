@@ -25,6 +25,8 @@ const OLDEST_WISH: Duration = Duration::from_secs(14 * 86_400);
 /// An event without an id of its own is known by its content: the same content later may be a new wish.
 const CONTENT_KEY_KEPT: Duration = Duration::from_secs(15 * 60);
 
+/// The most values of a delivery that a call keeps for its write-back.
+const KEPT: usize = 10;
 /// The same refusal of the same record and number stands on the record once in this time.
 const TOLD_ONCE_IN: Duration = Duration::from_secs(86_400);
 
@@ -114,6 +116,7 @@ impl Maker<'_> {
             call.expires_at = policy.expires(interactive, wished_at, self.now);
         }
         call.plugin_hash = self.plugin_hash.to_owned();
+        mapped.keep.iter().filter(|(_, value)| !value.is_empty()).take(KEPT).for_each(|(name, value)| call.keep(name, value));
         test_mode(&mut call, connection);
         Ok(call)
     }

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::check_receive;
+use super::check_verify::scheme_of;
 use super::compile::{Compiler, MANIFEST};
 use super::load::Files;
 use super::manifest::{
-    Algorithm, At, AuthKind, AuthSpec, Encoding, Identity, IgnoreCode, KindSpec, Level, LookupSpec, Manifest, MapSpec, OneOrMany, ParameterKind, ReceiveSpec,
-    ResponseSpec, RetryAfterSpec, RetryUnit, StepSpec, ValueSpec, VerifyKind, VerifyRef, VerifySpec, WaitUnit,
+    At, AuthKind, AuthSpec, Identity, KindSpec, Level, LookupSpec, Manifest, MapSpec, OneOrMany, ParameterKind, ResponseSpec, RetryAfterSpec, RetryUnit,
+    StepSpec, ValueSpec, VerifyKind, WaitUnit,
 };
 use super::names::{self, Shape};
 use super::not_yet;
-use super::plugin::{Auth, Base, Find, Ignore, Lookup, Plugin, ResponseRule, Select, Step, Variant, WriteBackKind};
+use super::plugin::{Auth, Base, Find, Lookup, Plugin, ResponseRule, Step, Variant, WriteBackKind};
 use super::problem::{Problem, did_you_mean};
 use super::template::Escape;
-use super::verify::{Part, Place, Scheme, Timestamp};
 
 /// The format's version that this program reads.
 const SPEC: u32 = 1;
@@ -24,11 +25,22 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let mut c = Compiler::new(source, files, manifest.bases.keys().cloned());
     head(&mut c, id, &manifest);
     not_yet::refuse(&mut c, &manifest);
-    let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()));
+    let captured = manifest.handshake.iter().flat_map(|handshake| handshake.get_ref().capture.keys().map(String::as_str));
+    let kept: BTreeSet<&str> = manifest.receive.iter().flat_map(|receive| receive.get_ref().keep.keys().map(String::as_str)).collect();
+    let params = names::params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()), captured, kept);
     let bases =
         manifest.bases.iter().filter_map(|(name, base)| Some((name.clone(), base_of(&mut c, OneOrMany::each(base).first()?.get_ref(), &params)))).collect();
     let auth = AuthSpec::each(manifest.auth.as_ref()).first().and_then(|spec| auth(&mut c, spec.get_ref(), &params));
-    let variants: Vec<Variant> = manifest.receive.iter().map(|spec| receive(&mut c, &manifest, spec, &params)).collect();
+    let variants: Vec<Variant> = manifest
+        .receive
+        .iter()
+        .map(|spec| {
+            let map = map_of(&mut c, &manifest, &spec.get_ref().map);
+            check_receive::receive(&mut c, &manifest, spec, &map, &params)
+        })
+        .collect();
+    let handshakes = manifest.handshake.iter().map(|spec| check_receive::handshake(&mut c, &manifest, spec, &params)).collect();
+    let answers = check_receive::answers(&mut c, &manifest.answers, &params);
     if variants.is_empty() {
         c.problems.push(Problem::error(MANIFEST, 0, "a plugin needs at least one [[receive]]"));
     }
@@ -44,7 +56,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
             .receive
             .iter()
             .flat_map(|r| &r.get_ref().verify)
-            .any(|v| scheme_of(&manifest, v).is_some_and(|v| matches!(v.kind, VerifyKind::Hmac | VerifyKind::Hash)))
+            .any(|v| scheme_of(&manifest, v).is_some_and(|v| matches!(v.kind, VerifyKind::Hmac | VerifyKind::Hash | VerifyKind::Ed25519 | VerifyKind::Rsa)))
     {
         c.problems.push(Problem::warning(MANIFEST, 0, "signatures are verified, but there is no vectors.json to prove it"));
     }
@@ -58,7 +70,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let mut problems = c.problems;
     problems.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
     problems.dedup();
-    let plugin = Plugin { manifest, hash, bases, auth, variants, lookups, kinds, responses, warnings: Vec::new(), files: BTreeMap::new() };
+    let plugin = Plugin { manifest, hash, bases, auth, variants, handshakes, answers, lookups, kinds, responses, warnings: Vec::new(), files: BTreeMap::new() };
     (plugin, problems)
 }
 
@@ -139,14 +151,6 @@ fn base_of(c: &mut Compiler<'_>, spec: &super::manifest::BaseSpec, params: &Shap
     Base { url: c.template(&At::new(spec.url.span(), url), Escape::Text, params), allow_hosts: spec.allow_hosts.clone() }
 }
 
-/// A scheme, written in place or by its name in [verify].
-fn scheme_of<'m>(manifest: &'m Manifest, at: &'m At<VerifyRef>) -> Option<&'m VerifySpec> {
-    match at.get_ref() {
-        VerifyRef::Here(spec) => Some(spec),
-        VerifyRef::Named(name) => manifest.verify.get(name).map(At::get_ref),
-    }
-}
-
 /// A map with what it is `like` below it.
 fn map_of(c: &mut Compiler<'_>, manifest: &Manifest, spec: &MapSpec) -> MapSpec {
     let Some(like) = &spec.like else { return spec.clone() };
@@ -159,156 +163,6 @@ fn map_of(c: &mut Compiler<'_>, manifest: &Manifest, spec: &MapSpec) -> MapSpec 
         }
     }
     spec.clone()
-}
-
-fn receive(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<ReceiveSpec>, params: &Shape) -> Variant {
-    let spec = at.get_ref();
-    let names = names::receive(params);
-    for method in &spec.methods {
-        if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-            c.error(&spec.name, format!("`{method}` is not a method: GET, POST, PUT, PATCH or DELETE"));
-        }
-    }
-    let map = map_of(c, manifest, &spec.map);
-    if map.record_id.is_none() && map.phone.is_none() {
-        c.error(&spec.name, "receive.map has neither record_id nor phone: nothing could ever be called");
-    }
-    Variant {
-        name: spec.name.get_ref().clone(),
-        methods: spec.methods.clone(),
-        sender_retries: spec.sender_retries,
-        body: spec.body,
-        select: Select {
-            tail: spec.select.tail.clone(),
-            content: spec.select.content,
-            has: spec.select.has.as_ref().and_then(|has| c.json_path(has)),
-            query: spec.select.query.clone(),
-        },
-        verify: spec.verify.iter().filter_map(|at| verify_ref(c, manifest, at, params)).collect(),
-        split: spec.items.as_ref().and_then(|items| {
-            let path = At::new(items.split.span(), items.split.get_ref().0.first()?.clone());
-            Some((c.json_path(&path)?, path.get_ref() == "$[*]"))
-        }),
-        map: c.mapping(&map, &names),
-        ignore: spec
-            .ignore
-            .iter()
-            .map(|rule| Ignore {
-                code: match rule.code {
-                    IgnoreCode::OwnWrite => "own_write",
-                    IgnoreCode::Filter => "filter",
-                },
-                conditions: c.conditions(&rule.conditions, &names),
-            })
-            .collect(),
-    }
-}
-
-fn verify_ref(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<VerifyRef>, params: &Shape) -> Option<Scheme> {
-    if let VerifyRef::Named(name) = at.get_ref() {
-        let Some(named) = manifest.verify.get(name) else {
-            let hint = did_you_mean(name, manifest.verify.keys().map(String::as_str));
-            c.error(at, format!("there is no scheme `{name}` in [verify]{hint}"));
-            return None;
-        };
-        return verify(c, &At::new(named.span(), named.get_ref()), params);
-    }
-    verify(c, &At::new(at.span(), scheme_of(manifest, at)?), params)
-}
-
-fn verify(c: &mut Compiler<'_>, at: &At<&VerifySpec>, params: &Shape) -> Option<Scheme> {
-    let spec = *at.get_ref();
-    let algorithm = spec.algorithm.0.first().copied();
-    let Some(secret) = &spec.secret else {
-        c.error(at, "verification has no `secret`");
-        return None;
-    };
-    let signed = matches!(spec.kind, VerifyKind::Hmac | VerifyKind::Hash);
-    let place = match (&spec.header, &spec.query) {
-        (Some(header), None) => Place::Header(header.to_ascii_lowercase()),
-        (None, Some(query)) => Place::Query(query.clone()),
-        (None, None) if matches!(spec.kind, VerifyKind::Basic | VerifyKind::StandardWebhooks) => Place::Header(String::new()),
-        _ => {
-            c.error(at, "verification needs either `header` or `query`");
-            return None;
-        }
-    };
-    let message = message(c, at, params);
-    if signed && !message.contains(&Part::Body) && !message.iter().any(|part| matches!(part, Part::Uri | Part::UriDecoded)) {
-        c.error(at, "the signed message holds neither body nor uri: it would prove nothing");
-    }
-    if spec.kind == VerifyKind::Hash && !message.contains(&Part::Secret) {
-        c.error(at, "a plain hash without `secret` in its message can be made by anybody");
-    }
-    if spec.kind == VerifyKind::Hash && algorithm == Some(Algorithm::Sha1) {
-        c.error(at, "a plain hash is sha256 only");
-    }
-    if signed && spec.encoding.0.is_empty() {
-        c.error(at, "verification needs `encoding`: base64, hex, base64_of_prefixed_hex or base64_of_prefixed_raw");
-    }
-    Some(Scheme {
-        kind: spec.kind,
-        algorithm: algorithm.unwrap_or(Algorithm::Sha256),
-        secret: c.template(secret, Escape::Text, params),
-        user: spec.user.as_ref().map(|user| c.template(user, Escape::Text, params)),
-        key_encoding: spec.key_encoding.0.first().copied().unwrap_or_default(),
-        message,
-        place,
-        encoding: spec.encoding.0.first().copied().unwrap_or(Encoding::Hex),
-        prefix: spec.prefix.as_ref().and_then(|prefix| {
-            let first = At::new(prefix.span(), prefix.get_ref().0.first()?.clone());
-            Some(c.template(&first, Escape::Text, params))
-        }),
-        if_header: spec.if_header.as_ref().map(|on| (on.name.to_ascii_lowercase(), on.value.clone())),
-        timestamp: timestamp(c, at),
-        optional: spec.optional,
-    })
-}
-
-fn message(c: &mut Compiler<'_>, at: &At<&VerifySpec>, params: &Shape) -> Vec<Part> {
-    let spec = at.get_ref();
-    let Some(list) = &spec.message else {
-        return if spec.kind == VerifyKind::Hmac { vec![Part::Body] } else { Vec::new() };
-    };
-    let mut parts = Vec::new();
-    for text in list.get_ref() {
-        match Part::parse(text) {
-            Some(part) => {
-                if let Part::Param(id) = &part {
-                    let known = params.child("param");
-                    if known.is_none_or(|known| known.child(id).is_none()) {
-                        let hint = did_you_mean(id, known.into_iter().flat_map(Shape::children));
-                        c.error(list, format!("there is no parameter `{id}`{hint}"));
-                    }
-                    c.used_params.insert(id.clone());
-                }
-                parts.push(part);
-            }
-            None => {
-                let hint = did_you_mean(text, ["method", "uri", "uri_decoded", "body", "secret"]);
-                c.error(list, format!("`{text}` is not a part of a signed message{hint}"));
-            }
-        }
-    }
-    parts
-}
-
-fn timestamp(c: &mut Compiler<'_>, at: &At<&VerifySpec>) -> Option<Timestamp> {
-    let spec = at.get_ref();
-    let timestamp = spec.timestamp.as_ref()?;
-    let header = match (&timestamp.header, spec.kind) {
-        (Some(header), _) => header.to_ascii_lowercase(),
-        (None, VerifyKind::StandardWebhooks) => String::new(),
-        (None, _) => {
-            c.error(at, "the timestamp has no `header`");
-            String::new()
-        }
-    };
-    let signed = spec.message.as_ref().is_some_and(|m| m.get_ref().iter().any(|part| part.to_ascii_lowercase() == format!("header:{header}")));
-    if !signed && spec.kind != VerifyKind::StandardWebhooks {
-        c.warning(at, "the timestamp is not part of the signed message: an old delivery can be sent again with a new one");
-    }
-    Some(Timestamp { header, unit: timestamp.unit, tolerance: c.duration(&timestamp.tolerance) })
 }
 
 fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {

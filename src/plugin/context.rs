@@ -1,5 +1,7 @@
 //! The context of write-back templates, built from what is known of a call: every declared name is there, null when absent.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::note::Note;
@@ -27,6 +29,8 @@ pub struct CallFacts {
     /// The code of a refusal, and its sentence in the connection's language.
     pub refusal: Option<String>,
     pub reason: Option<String>,
+    /// What `receive.keep` kept of the delivery.
+    pub kept: BTreeMap<String, String>,
     /// What the person who reads that can do.
     pub advice: Option<String>,
     /// Of the connection; empty reads as Vietnam's.
@@ -96,6 +100,7 @@ impl WriteBack<'_> {
         if let Json::Object(map) = &mut context {
             map.insert("note".to_owned(), json!({"text": note.text, "html": note.html, "markdown": note.markdown, "title": note.title}));
             map.insert("entry".to_owned(), json!({"id": entry}));
+            map.insert("event".to_owned(), json!(self.call.kept));
             map.insert("steps".to_owned(), Json::Object(steps.clone()));
         }
         context

@@ -1,21 +1,24 @@
 //! From bytes to fields: decode a body, split it into items, read what is wanted of one.
 
-use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::Params;
-use super::body::{self, Format, ParseError, Reading, query_value, unreadable};
-use super::manifest::{BodyKind, Content, Field};
-use super::plugin::{Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
+use super::body::{self, ParseError};
+use super::manifest::Field;
+use super::plugin::{Changed, Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
+use super::select::{Misfit, Peeked, Select, pairs};
+use super::split::{Piece, pieces};
 use super::template::{RenderError, Scope};
-use super::value::{Source, all};
+use super::value::{Source, all, text_of};
+use super::verify::{Evidence, Held, Scheme, VerifyError, verify};
 use crate::domain::event::Delivery;
 use crate::domain::record::{Customer, Gender, RecordRef};
 use crate::domain::time::Time;
 use crate::error::Code;
-
-/// The most items of one delivery.
-pub const MAX_ITEMS: usize = 500;
 
 /// The variant that fits, and the body if it had to be read to know that.
 #[derive(Debug)]
@@ -50,6 +53,14 @@ pub struct Mapped {
     pub consent: Option<bool>,
     /// `own_write` or `filter`.
     pub ignored: Option<&'static str>,
+    /// What write-back needs of the delivery.
+    pub keep: BTreeMap<String, String>,
+    /// What a trigger may test beside these fields.
+    pub fields: BTreeMap<String, String>,
+    /// Which fields changed, where the CRM says so.
+    pub changed: Option<Vec<String>>,
+    /// Ignored for so long after a write of ours to the same record.
+    pub quiet: Option<Duration>,
 }
 
 impl Mapped {
@@ -77,83 +88,98 @@ pub struct MapError {
 
 impl Plugin {
     /// The first variant that fits. The body is parsed only where a condition needs its content.
-    pub fn select(&self, delivery: &Delivery) -> Result<Selected<'_>, Code> {
-        let mut body: Option<Json> = None;
-        let mut parsed_as = None;
+    pub fn select(&self, delivery: &Delivery, params: &Params) -> Result<Selected<'_>, Code> {
+        let mut peeked = Peeked::default();
         let mut wrong_method = false;
         for variant in &self.variants {
-            let place = variant.select.tail.as_ref().is_none_or(|tail| tail == &delivery.tail);
-            if !place || !variant.select.query.iter().all(|(name, value)| query_value(&delivery.query, name).as_deref() == Some(value)) {
-                continue;
+            match variant.select.fits(delivery, params, &self.manifest.empty, &mut peeked) {
+                Ok(()) => return Ok(Selected { variant, body: peeked.take(&variant.select, delivery) }),
+                // A variant that nothing can be sent to, as polled items, is no other method.
+                Err(misfit) => wrong_method |= misfit == Misfit::Method && !variant.select.methods.is_empty(),
             }
-            if !variant.methods.iter().any(|method| method == &delivery.method) {
-                wrong_method = true;
-                continue;
-            }
-            let kind = body::format(format_of(variant.body), delivery);
-            let wanted = variant.select.content.map(|content| content == Content::Array);
-            if wanted.is_some_and(|list| body::is_list(kind, delivery) != Some(list)) {
-                continue;
-            }
-            if let Some(has) = &variant.select.has {
-                if parsed_as != Some(kind) {
-                    parsed_as = Some(kind);
-                    body = self.parse(variant, delivery).ok();
-                }
-                if body.as_ref().is_none_or(|body| has.query(body).is_empty()) {
-                    continue;
-                }
-            }
-            // What one variant parsed to look into, the next need not parse again.
-            let body = if parsed_as == Some(kind) { body } else { None };
-            return Ok(Selected { variant, body });
         }
         Err(if wrong_method { Code::MethodNotAllowed } else { Code::NoVariant })
     }
 
-    /// Whether the delivery is believed. Its own time counts as now.
-    pub fn verify(&self, variant: &Variant, delivery: &Delivery, params: &Params) -> Result<(), super::verify::VerifyError> {
-        super::verify::verify(&variant.verify, delivery, params)
+    /// Whether the delivery is believed, and by which scheme. Its own time counts as now. `body`: where it was read already.
+    pub fn verify(&self, variant: &Variant, delivery: &Delivery, body: Option<&Json>, params: &Params) -> Result<Held, VerifyError> {
+        let read = match body {
+            None if variant.verify.iter().any(Scheme::reads_body) => self.parse(variant, delivery).ok(),
+            _ => None,
+        };
+        verify(&variant.verify, &Evidence { delivery, body: body.or(read.as_ref()), params })
     }
 
     /// Decodes the body as the variant says.
     pub fn parse(&self, variant: &Variant, delivery: &Delivery) -> Result<Json, ParseError> {
-        body::decode(Reading { format: format_of(variant.body), json_fields: &[], lists: &[] }, delivery)
+        body::decode(variant.select.reading(), delivery)
     }
 
-    /// The items inside a body; at most 500.
-    pub fn split(&self, variant: &Variant, body: Json) -> Result<Vec<Json>, ParseError> {
-        let items = match (&variant.split, body) {
-            (None, body) => vec![body],
-            (Some((_, true)), Json::Array(list)) => list,
-            (Some((path, _)), body) => path.query(&body).all().into_iter().cloned().collect(),
-        };
-        match items.len() {
-            0..=MAX_ITEMS => Ok(items),
-            n => Err(unreadable(Code::TooManyItems, format!("{n} records"))),
-        }
+    /// Where the items are inside a body; at most 500.
+    pub fn split(&self, variant: &Variant, body: &Json) -> Result<Vec<Piece>, ParseError> {
+        pieces(&variant.split, body)
     }
 
     /// Reads an item: before look-ups, so only what it says itself.
-    pub fn map(&self, variant: &Variant, item: &Json, context: &MapContext<'_>) -> Result<Mapped, MapError> {
-        let query: Vec<(String, String)> = url::form_urlencoded::parse(context.query.as_bytes()).into_owned().collect();
+    pub fn map(&self, variant: &Variant, piece: &Piece, context: &MapContext<'_>) -> Result<Mapped, MapError> {
+        let query = pairs(context.query);
+        let item = piece.item(context.body);
+        let around = json!({"place": piece.keys});
         let scope = Scope {
             params: Some(context.params),
             item: Some(item),
+            parent: Some(piece.parent(context.body)),
             body: Some(context.body),
             query: Some(&query),
             headers: Some(context.headers),
             lookups: Some(context.lookups),
+            whole: Some(&around),
             ..Scope::default()
         };
         let source = Source { document: item, scope, empty: &self.manifest.empty };
-        let mut mapped = Mapped::default();
+        let mut mapped = Mapped { quiet: variant.quiet, ..Mapped::default() };
         fill(&variant.map, &source, &mut mapped)?;
         if mapped.event_id.is_none() {
-            mapped.event_id = Some(item_hash(&variant.name, item));
+            mapped.event_id = Some(item_hash(&variant.name, piece, item));
         }
+        mapped.keep = texts(&variant.keep, &source, "keep")?;
+        mapped.fields = texts(&variant.fields, &source, "fields")?;
+        mapped.changed = variant.changed.as_ref().map(|changed| changed.fields(item));
         mapped.ignored = ignored(&variant.ignore, &source).map_err(|source| MapError { field: "ignore", source })?;
+        if mapped.ignored.is_none() && only_ours(&variant.only_changed, mapped.changed.as_deref()) {
+            mapped.ignored = Some("own_write");
+        }
         Ok(mapped)
+    }
+}
+
+fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
+    let text = |value: &super::value::Value| value.text(source).map_err(|source| MapError { field, source });
+    values.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
+}
+
+/// Whether nothing but fields that we write ourselves changed. Where nobody knows what changed, it may be anything.
+fn only_ours(ours: &[String], changed: Option<&[String]>) -> bool {
+    !ours.is_empty() && changed.is_some_and(|changed| !changed.is_empty() && changed.iter().all(|name| ours.contains(name)))
+}
+
+impl Changed {
+    fn fields(&self, item: &Json) -> Vec<String> {
+        match self {
+            Changed::Names(path) => path.query(item).all().into_iter().map(text_of).filter(|name| !name.is_empty()).collect(),
+            Changed::Keys(path) => path.query(item).all().into_iter().filter_map(Json::as_object).flat_map(|map| map.keys().cloned()).collect(),
+        }
+    }
+}
+
+/// Reads a body where it was not read on the way.
+pub(super) trait ParseOr {
+    fn or_parse(self, select: &Select, delivery: &Delivery) -> Result<Json, ParseError>;
+}
+
+impl ParseOr for Option<Json> {
+    fn or_parse(self, select: &Select, delivery: &Delivery) -> Result<Json, ParseError> {
+        self.map_or_else(|| body::decode(select.reading(), delivery), Ok)
     }
 }
 
@@ -231,22 +257,16 @@ fn read_moment(at: &OccurredAt, text: &str) -> Option<Time> {
     }
 }
 
-/// The id of an item that has none: the same delivery again gives the same.
-fn item_hash(variant: &str, item: &Json) -> String {
+/// The id of an item that has none: the same delivery again gives the same, and two of one batch that say the same do too.
+fn item_hash(variant: &str, piece: &Piece, item: &Json) -> String {
     let mut hash = Sha256::new();
     hash.update(variant);
     hash.update([0]);
     hash.update(item.to_string());
-    format!("sha256:{}", hex::encode(&hash.finalize()[..16]))
-}
-
-fn format_of(kind: BodyKind) -> Option<Format> {
-    match kind {
-        BodyKind::Json => Some(Format::Json),
-        BodyKind::Form => Some(Format::Form),
-        BodyKind::Query => Some(Format::Query),
-        BodyKind::Multipart => Some(Format::Multipart),
-        BodyKind::Xml => Some(Format::Xml),
-        BodyKind::Sniff => None,
+    // What the keys on the way say belongs to the item; at which place of a list it stood does not.
+    for key in piece.keys.iter().filter(|key| key.parse::<usize>().is_err()) {
+        hash.update([0]);
+        hash.update(key);
     }
+    format!("sha256:{}", hex::encode(&hash.finalize()[..16]))
 }

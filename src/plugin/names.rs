@@ -65,9 +65,14 @@ impl Shape {
     }
 }
 
-/// `param.<id>` only: bases, auth, secrets.
-pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>) -> Shape {
-    Shape::object([("param", Shape::object(ids.into_iter().map(|id| (id, Shape::Leaf(json!("1"))))))])
+/// `param.<id>` and `captured.<name>`: bases, auth, secrets; and what is kept of deliveries, which only write-back sees.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>, kept: impl IntoIterator<Item = &'a str>) -> Shape {
+    let leaf = |name| (name, Shape::Leaf(json!("1")));
+    Shape::object([
+        ("param", Shape::object(ids.into_iter().map(leaf))),
+        ("captured", Shape::object(captured.into_iter().map(leaf))),
+        ("event", Shape::object(kept.into_iter().map(leaf))),
+    ])
 }
 
 fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
@@ -83,15 +88,30 @@ fn lookups(names: &[String]) -> Shape {
     Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
 }
 
+/// Without what is known only once there is a call.
+fn before(params: &Shape) -> Shape {
+    let mut shape = params.clone();
+    if let Shape::Object(map) = &mut shape {
+        map.remove("event");
+    }
+    shape
+}
+
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
-    with(params, [("item", Shape::Open), ("body", Shape::Open), ("query", Shape::Open), ("header", Shape::Open)])
+    let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
+    with(&before(params), open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
+}
+
+/// `answers`: what the sender is told.
+pub fn answer(params: &Shape) -> Shape {
+    with(params, [("query", Shape::Open), ("event", Shape::leaves(json!({"id": "1"})))])
 }
 
 /// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
 pub fn lookup(params: &Shape, names: &[String]) -> Shape {
     let record = Shape::leaves(json!({"type": "1", "id": "1"}));
-    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+    with(&before(params), [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
 }
 
 /// Write-back; `steps`: what earlier steps stored.

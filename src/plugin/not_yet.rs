@@ -2,8 +2,8 @@
 
 use super::compile::{Compiler, MANIFEST};
 use super::manifest::{
-    Algorithm, At, AuthSpec, BodyKind, FindSpec, KindSpec, LookupSpec, Manifest, OneOrMany, ParameterKind, ReceiveSpec, RequestParts, ResponseClass,
-    ResponseSpec, RetryAfterSpec, StepSpec, ValueSpec, VerifyKind, VerifyRef, VerifySpec, WaitUnit,
+    At, AuthSpec, FindSpec, KindSpec, LookupSpec, Manifest, OneOrMany, ParameterKind, ReceiveSpec, RequestParts, ResponseClass, ResponseSpec, RetryAfterSpec,
+    StepSpec, ValueSpec, VerifyRef, VerifySpec, WaitUnit,
 };
 use super::problem::Problem;
 
@@ -43,17 +43,16 @@ impl Refuser<'_, '_> {
     fn whole(&mut self, m: &Manifest) {
         self.when_any(!m.modes.is_empty(), "[modes]");
         self.when_any(!m.tables.is_empty(), "[tables]");
-        self.when_any(!m.hooks.is_empty(), "[[hooks]]");
         self.when_any(!m.subscribe.is_empty(), "[[subscribe]]");
         self.when_any(!m.poll.is_empty(), "[[poll]]");
-        self.when_any(!m.handshake.is_empty(), "[[handshake]]");
-        self.when_any(!m.fields.is_empty(), "[[fields]]");
-        self.when_any(m.answers.paused.is_some(), "answers.paused");
         for parameter in &m.parameters {
             let p = parameter.get_ref();
             self.when(parameter, p.mode.is_some(), "parameters.mode");
             self.when(parameter, p.ends.is_some(), "parameters.ends");
             self.when(parameter, p.table.is_some() || matches!(p.kind, ParameterKind::Date | ParameterKind::Table), "parameters of type date and table");
+        }
+        for handshake in &m.handshake {
+            self.when(handshake, handshake.get_ref().mode.is_some(), "handshake.mode");
         }
         for map in m.maps.values() {
             self.map(map, map.get_ref());
@@ -88,15 +87,7 @@ impl Refuser<'_, '_> {
     }
 
     fn scheme<T>(&mut self, at: &At<T>, spec: &VerifySpec) {
-        self.when(at, matches!(spec.kind, VerifyKind::Ed25519 | VerifyKind::Rsa | VerifyKind::All), "verification of kind ed25519, rsa and all");
-        self.when(at, spec.algorithm.0.contains(&Algorithm::Sha512), "sha512");
-        let lists = spec.algorithm.0.len() > 1
-            || spec.encoding.0.len() > 1
-            || spec.key_encoding.0.len() > 1
-            || spec.prefix.as_ref().is_some_and(|p| p.get_ref().0.len() > 1);
-        self.when(at, lists, "lists of algorithms, encodings and prefixes");
-        self.when(at, spec.mode.is_some() || spec.body.is_some() || spec.public_key.is_some() || !spec.of.is_empty(), "verify.mode, body, public_key and of");
-        self.when(at, spec.timestamp.as_ref().is_some_and(|t| t.query.is_some() || t.body.is_some()), "a timestamp in query or body");
+        self.when(at, spec.mode.is_some(), "verify.mode");
     }
 
     fn map<T>(&mut self, at: &At<T>, map: &super::manifest::MapSpec) {
@@ -107,16 +98,6 @@ impl Refuser<'_, '_> {
     fn receive(&mut self, at: &At<ReceiveSpec>) {
         let spec = at.get_ref();
         self.when(at, spec.mode.is_some() || spec.ignore.iter().any(|i| i.mode.is_some()), "receive.mode and receive.ignore.mode");
-        self.when(at, matches!(spec.body, BodyKind::Multipart | BodyKind::Xml), "bodies of kind multipart and xml");
-        self.when(at, !spec.json_fields.is_empty() || !spec.lists.is_empty(), "receive.json_fields and receive.lists");
-        let select = &spec.select;
-        self.when(at, !select.header.is_empty() || select.hook.is_some() || !select.conditions.0.is_empty(), "select.header, hook and if");
-        self.when(at, !spec.keep.is_empty(), "receive.keep");
-        self.when(at, spec.items.as_ref().is_some_and(|i| i.split.get_ref().0.len() != 1), "items.split with several paths");
-        self.when(at, spec.loop_guard.is_some() || spec.changed.is_some() || !spec.fields.is_empty(), "receive.loop_guard, changed and fields");
-        let a = &spec.answers;
-        let answers = [&a.stored, &a.duplicate, &a.bad_signature, &a.stale, &a.unknown_key, &a.unreadable, &a.too_large, &a.over_limit, &a.cannot_store];
-        self.when(at, answers.iter().any(|a| a.is_some()) || a.paused.is_some() || a.gone.is_some(), "receive.answers");
         self.map(at, &spec.map);
         for scheme in &spec.verify {
             if let VerifyRef::Here(spec) = scheme.get_ref() {

@@ -7,11 +7,14 @@ use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
 use super::Params;
+use super::handshake::Handshake;
 use super::manifest::{
-    AuthKind, BodyKind, Content, Field, Identity, Limits, Manifest, OneOrMany, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries,
-    StatusSpec, When, Words,
+    AuthKind, Field, HookSpec, Identity, Limits, Manifest, OneOrMany, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries, StatusSpec, When,
+    Words,
 };
 use super::problem::{Problem, did_you_mean};
+use super::respond::Reply;
+use super::select::Select;
 use super::template::{RenderError, Scope, Template};
 use super::value::{Condition, Source, Value, all};
 use super::verify::Scheme;
@@ -25,6 +28,8 @@ pub struct Plugin {
     pub(super) bases: BTreeMap<String, Base>,
     pub(super) auth: Option<Auth>,
     pub(super) variants: Vec<Variant>,
+    pub(super) handshakes: Vec<Handshake>,
+    pub(super) answers: AnswerRules,
     pub(super) lookups: Vec<Lookup>,
     pub(super) kinds: Vec<WriteBackKind>,
     pub(super) responses: Vec<ResponseRule>,
@@ -53,23 +58,48 @@ pub struct Auth {
 #[derive(Debug)]
 pub struct Variant {
     pub name: String,
-    pub methods: Vec<String>,
     pub sender_retries: SenderRetries,
-    pub(super) body: BodyKind,
     pub(super) select: Select,
     pub(super) verify: Vec<Scheme>,
-    /// The path, and whether it is plain `$[*]`.
-    pub(super) split: Option<(JsonPath, bool)>,
+    /// Gone down step by step to the items; none: the body is the one item.
+    pub(super) split: Vec<JsonPath>,
     pub(super) map: Mapping,
     pub(super) ignore: Vec<Ignore>,
+    /// What write-back needs of the delivery.
+    pub(super) keep: BTreeMap<String, Value>,
+    /// What a trigger may test, by the ids of `[[fields]]`.
+    pub(super) fields: BTreeMap<String, Value>,
+    pub(super) changed: Option<Changed>,
+    /// Where nothing but these changed, it was our own write.
+    pub(super) only_changed: Vec<String>,
+    /// For so long after a write of ours to the same record.
+    pub(super) quiet: Option<Duration>,
+    pub(super) answers: AnswerRules,
 }
 
+impl Variant {
+    pub fn methods(&self) -> &[String] {
+        &self.select.methods
+    }
+}
+
+/// Which fields of a record changed.
 #[derive(Debug)]
-pub struct Select {
-    pub tail: Option<String>,
-    pub content: Option<Content>,
-    pub has: Option<JsonPath>,
-    pub query: BTreeMap<String, String>,
+pub enum Changed {
+    Names(JsonPath),
+    /// The keys of an object, or of each object of a list.
+    Keys(JsonPath),
+}
+
+/// What a sender is told, per outcome.
+pub type AnswerRules = BTreeMap<Reply, AnswerRule>;
+
+#[derive(Debug)]
+pub struct AnswerRule {
+    pub status: u16,
+    pub headers: Vec<(String, Template)>,
+    pub body: Template,
+    pub retry_after: Option<RetryUnit>,
 }
 
 #[derive(Debug)]
@@ -234,6 +264,13 @@ impl Plugin {
 
     pub fn variants(&self) -> &[Variant] {
         &self.variants
+    }
+
+    /// Which of `[[hooks]]` a connection's hook is: by its name, or where there may be several of it by what its name begins with.
+    pub fn hook_kind(&self, name: &str) -> Option<&HookSpec> {
+        let mut kinds = self.manifest.hooks.iter().map(toml::Spanned::get_ref);
+        let exact = kinds.clone().find(|kind| kind.name == name);
+        exact.or_else(|| kinds.find(|kind| kind.many && name.strip_prefix(&kind.name).is_some_and(|rest| rest.starts_with(['-', '_', '.']))))
     }
 
     /// The variant that took an event earlier, by its name.

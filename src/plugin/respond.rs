@@ -2,19 +2,20 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::Params;
 use super::body::decode_json;
-use super::manifest::{AnswerSpec, ResponseClass, RetryUnit};
-use super::plugin::{Find, Plugin, ResponseRule, Step};
-use super::template::Scope;
+use super::manifest::{ResponseClass, RetryUnit};
+use super::plugin::{Find, Plugin, ResponseRule, Step, Variant};
+use super::select::pairs;
+use super::template::{Scope, Template};
 use super::value::{Source, Value, all};
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 
 /// The outcomes of a delivery that a CRM may want to be told in its own way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reply {
     Stored,
     Duplicate,
@@ -25,8 +26,44 @@ pub enum Reply {
     TooLarge,
     OverLimit,
     CannotStore,
+    /// The connection is switched off.
+    Paused,
     /// The connection was deleted.
     Gone,
+}
+
+impl Reply {
+    /// What is said where the plugin says nothing: the HTTP contract.
+    fn status(self) -> u16 {
+        match self {
+            Reply::Stored | Reply::Duplicate => 202,
+            Reply::BadSignature | Reply::Stale => 401,
+            Reply::UnknownKey | Reply::Paused | Reply::Gone => 404,
+            Reply::Unreadable => 422,
+            Reply::TooLarge => 413,
+            Reply::OverLimit => 429,
+            Reply::CannotStore => 503,
+        }
+    }
+
+    /// Whose words are used where it has none of its own: a repeated delivery is as good as stored, an old signature as bad as a wrong one.
+    fn like(self) -> Option<Reply> {
+        match self {
+            Reply::Duplicate => Some(Reply::Stored),
+            Reply::Stale => Some(Reply::BadSignature),
+            Reply::Gone | Reply::Paused => Some(Reply::UnknownKey),
+            _ => None,
+        }
+    }
+}
+
+/// What an answer's templates may know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told<'a> {
+    pub params: Option<&'a Params>,
+    /// The raw query string.
+    pub query: &'a str,
+    pub event_id: &'a str,
 }
 
 /// An answer of ours.
@@ -49,34 +86,26 @@ pub enum StoreError {
 impl Plugin {
     /// What to answer; `retry_after` is told in the unit this CRM reads.
     pub fn reply(&self, outcome: Reply, retry_after: Option<Duration>) -> ReplySpec {
-        let answers = &self.manifest.answers;
-        let (own, status): (&Option<AnswerSpec>, u16) = match outcome {
-            Reply::Stored => (&answers.stored, 202),
-            Reply::Duplicate => (&answers.duplicate, 202),
-            Reply::BadSignature => (&answers.bad_signature, 401),
-            Reply::Stale => (&answers.stale, 401),
-            Reply::UnknownKey => (&answers.unknown_key, 404),
-            Reply::Unreadable => (&answers.unreadable, 422),
-            Reply::TooLarge => (&answers.too_large, 413),
-            Reply::OverLimit => (&answers.over_limit, 429),
-            Reply::CannotStore => (&answers.cannot_store, 503),
-            Reply::Gone => (&answers.gone, 404),
-        };
-        // A repeated delivery is as good as stored, and an old signature as bad as a wrong one.
-        let own = match outcome {
-            Reply::Duplicate => own.as_ref().or(answers.stored.as_ref()),
-            Reply::Stale => own.as_ref().or(answers.bad_signature.as_ref()),
-            Reply::Gone => own.as_ref().or(answers.unknown_key.as_ref()),
-            _ => own.as_ref(),
-        };
-        let mut headers: Vec<(String, String)> = own.into_iter().flat_map(|own| own.headers.clone()).collect();
-        let told = match (retry_after, own.and_then(|own| own.retry_after).unwrap_or(RetryUnit::Seconds)) {
+        self.answer(None, outcome, Told::default(), retry_after)
+    }
+
+    /// What to answer the sender of a variant: its own words before the plugin's.
+    pub fn answer(&self, variant: Option<&Variant>, outcome: Reply, told: Told<'_>, retry_after: Option<Duration>) -> ReplySpec {
+        let outcomes = [Some(outcome), outcome.like()];
+        let rule = outcomes.iter().flatten().find_map(|outcome| variant.and_then(|v| v.answers.get(outcome)).or_else(|| self.answers.get(outcome)));
+        let query = pairs(told.query);
+        let event = json!({"event": {"id": told.event_id}});
+        let scope = Scope { params: told.params, query: Some(&query), whole: Some(&event), ..Scope::default() };
+        let text = |template: &Template| template.render(&scope).unwrap_or_default();
+        let mut headers: Vec<(String, String)> =
+            rule.into_iter().flat_map(|rule| rule.headers.iter().map(|(name, value)| (name.clone(), text(value)))).collect();
+        let after = match (retry_after, rule.and_then(|rule| rule.retry_after).unwrap_or(RetryUnit::Seconds)) {
             (Some(after), RetryUnit::Seconds) => Some(after.as_millis().div_ceil(1000).max(1).to_string()),
             (Some(after), RetryUnit::Milliseconds) => Some(after.as_millis().max(1).to_string()),
             _ => None,
         };
-        headers.extend(told.map(|value| ("retry-after".to_owned(), value)));
-        ReplySpec { status: own.map_or(status, |own| *own.status.get_ref()), headers, body: own.map(|own| own.body.clone()).unwrap_or_default() }
+        headers.extend(after.map(|value| ("retry-after".to_owned(), value)));
+        ReplySpec { status: rule.map_or(outcome.status(), |rule| rule.status), headers, body: rule.map(|rule| text(&rule.body)).unwrap_or_default() }
     }
 
     /// What an answer of the CRM leads to, and the plugin's sentence (vi, en) for it.

@@ -66,6 +66,7 @@ pub struct Fault {
 pub struct Scope<'a> {
     pub params: Option<&'a Params>,
     pub item: Option<&'a Json>,
+    pub parent: Option<&'a Json>,
     pub body: Option<&'a Json>,
     pub query: Option<&'a [(String, String)]>,
     pub headers: Option<&'a [(String, String)]>,
@@ -87,6 +88,8 @@ impl Scope<'_> {
         let one = rest.first().map(String::as_str).unwrap_or_default();
         match root.as_str() {
             "param" if self.params.is_some() => self.params.and_then(|params| params.get(one)).cloned().unwrap_or_default(),
+            // What is known of a connection beside its parameters lies among them, under its whole name.
+            "captured" | "hook" if self.params.is_some() => self.params.and_then(|params| params.get(&path.join("."))).cloned().unwrap_or_default(),
             "lookup" if self.lookups.is_some() => {
                 let answer = self.lookups.and_then(|map| map.get(one)).and_then(|json| dig(json, rest.get(1..).unwrap_or_default()));
                 answer.map(JsonRender::render).unwrap_or_default()
@@ -106,6 +109,7 @@ impl Scope<'_> {
     fn json(&self, root: &str) -> Option<&Json> {
         match root {
             "item" => self.item,
+            "parent" => self.parent,
             "body" => self.body,
             _ => None,
         }
@@ -121,6 +125,10 @@ impl Scope<'_> {
                 "param" if self.params.is_some() => {
                     self.params.map(|params| params.iter().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>().into())
                 }
+                "captured" | "hook" if self.params.is_some() => self.params.map(|params| {
+                    let named = params.iter().filter_map(|(n, v)| Some((n.strip_prefix(root)?.strip_prefix('.')?.to_owned(), Json::String(v.clone()))));
+                    named.collect::<Map<_, _>>().into()
+                }),
                 "query" if self.query.is_some() => self.query.map(|list| map(list).into()),
                 "header" if self.headers.is_some() => self.headers.map(|list| map(list).into()),
                 "record" if self.record.is_some() => self.record.map(|r| serde_json::json!({"type": r.kind, "id": r.id})),

@@ -71,9 +71,9 @@ impl Plugin {
         if variant.verify.is_empty() {
             return fault("the variant verifies nothing".to_owned());
         }
-        match (self.verify(variant, &vector.delivery(clock), &self.with_defaults(&vector.parameters)), vector.expected) {
-            (Ok(()), Expected::Accept) | (Err(_), Expected::Reject) => None,
-            (Ok(()), Expected::Reject) => fault("was to be rejected and is accepted".to_owned()),
+        match (self.verify(variant, &vector.delivery(clock), None, &self.with_defaults(&vector.parameters)), vector.expected) {
+            (Ok(_), Expected::Accept) | (Err(_), Expected::Reject) => None,
+            (Ok(_), Expected::Reject) => fault("was to be rejected and is accepted".to_owned()),
             (Err(error), Expected::Accept) => fault(format!("was to be accepted: {error}")),
         }
     }

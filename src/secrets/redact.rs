@@ -41,8 +41,18 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::of(secrets.into_iter().flat_map(|secret| forms(secret.trim())))
+    }
+
+    /// This one with more secrets.
+    #[must_use]
+    pub fn and<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::of(self.by_beginning.values().flatten().cloned().chain(secrets.into_iter().flat_map(|secret| forms(secret.trim()))))
+    }
+
+    fn of(all: impl Iterator<Item = Vec<u8>>) -> Self {
         let mut redactor = Self::default();
-        for form in secrets.into_iter().flat_map(|secret| forms(secret.trim())) {
+        for form in all {
             let Some(beginning) = form.first_chunk::<SHORTEST>() else { continue };
             if redactor.pairs.is_empty() {
                 redactor.pairs = vec![0; 1024];

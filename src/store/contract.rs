@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use super::*;
 use crate::domain::call::{Call, Origin, State};
-use crate::domain::connection::Purpose;
 use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
@@ -16,7 +15,6 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
-use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
@@ -207,27 +205,19 @@ pub(super) fn attempt(n: u8) -> Attempt {
 #[tokio::test]
 async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
     let f = Fixture::new();
-    let policy = Policy { purpose: Purpose::Advertising, ..Policy::of_nobody(WorkspaceId::default(), Waits::default()) };
-    f.store.set_rules(Rules::Said { connections: [("c".into(), Arc::new(policy))].into(), waits: Waits::default() });
-    let queued = async |n: u8| {
-        let id = f.event(n).await;
-        assert_eq!(f.store.take_tasks(TaskKind::Map, T0, 10).unwrap().len(), 1);
-        let agreed = Call { consent: Some(true), ..call(n) };
-        f.store.finish_map(T0, id, vec![MappedItem { call: Some(Box::new(agreed)), ..mapped(n, 0) }]).await.unwrap().called[0]
-    };
+    let pool = Pool { advertises: true, ..pools().remove(0) };
+    f.store.configure(vec![line("a", 1)], vec![pool], T0);
     let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
     for n in 1..=3u8 {
         let now = at(u64::from(n) * 600);
-        let id = queued(n).await;
-        let claim = f.store.next_calls(now, 9).claims.remove(0);
-        assert!(matches!(f.store.begin_placing(now, claim, gate()).await.unwrap(), Begun::Go(_)));
+        let id = f.placing(n, now).await;
         f.end(id, Placing::Taken, now).await;
-        for digest in ["first", "second"] {
-            let after = AfterReport { body_digest: format!("{digest}{n}"), ..AfterReport::default() };
-            f.store.report(now, id, Bytes::from(digest), Some(texted.clone()), after).await.unwrap();
-        }
+        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
+        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
+        let again = AfterReport { body_digest: format!("again{n}"), ..after };
+        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
     }
-    queued(4).await;
+    f.queued(4).await;
     let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
     let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
     assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
@@ -379,9 +369,9 @@ async fn expiry_ends_a_call_that_could_have_gone_and_spares_one_on_a_paused_line
     f.store.configure(vec![LinePolicy { paused: true, ..line("a", 1) }], pools(), T0);
     assert!(f.store.sweep(at(86_400), SweepPolicy::default()).await.unwrap().expired.is_empty());
     f.store.configure(vec![line("a", 1)], pools(), T0);
-    let swept = f.store.sweep(at(86_400 + 901), SweepPolicy::default()).await.unwrap();
+    let swept = f.store.sweep(at(86_400 * 9 / 8), SweepPolicy::default()).await.unwrap();
     assert_eq!((swept.expired.as_slice(), f.call(first).state), ([first].as_slice(), State::Expired));
-    assert!(f.store.next_calls(at(90_000), 10).claims.is_empty());
+    assert!(f.store.next_calls(at(98_000), 10).claims.is_empty());
 }
 
 #[tokio::test]
@@ -445,8 +435,8 @@ async fn the_states_sum_to_the_calls() {
     for n in 1..=3 {
         f.queued(n).await;
     }
-    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap();
-    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]) }).await.unwrap(), Changed::Denied(_)));
+    f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap();
+    assert!(matches!(f.store.change(T0, "lan".into(), Change::Cancel { call: CallId([2; 16]), write_back: true }).await.unwrap(), Changed::Denied(_)));
     let stats = f.store.stats(&WorkspaceId::default()).unwrap();
     let sum = |prefix: &str| stats.counters.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, v)| v).sum::<i64>();
     assert_eq!((sum("calls.state."), sum("calls.origin."), sum("items.")), (3, 3, 3));
@@ -482,10 +472,10 @@ async fn an_outcome_of_an_earlier_placing_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_too_large_is_refused_and_spoils_nothing() {
     let f = Fixture::new();
-    let id = f.queued(1).await;
+    let id = f.placing(1, T0).await;
     let report = Report { notes: "x".repeat(40_000), ..Report::default() };
     assert!(matches!(f.store.report(T0, id, Bytes::from_static(b"{}"), Some(report), after()).await, Err(StoreError::Record(_))));
-    assert_eq!(f.call(id).state, State::Queued);
+    assert_eq!(f.call(id).state, State::Placing);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,10 @@ use super::codec;
 use super::task::Task;
 use super::verbs::{Attempt, Rejected};
 use crate::domain::call::Call;
+use crate::domain::dnc::{Note, Run};
 use crate::domain::event::Event;
 use crate::domain::item::Item;
+use crate::domain::ledger::{Arrivals, NumberDay};
 use crate::domain::schedule::{Brakes, LineState};
 
 /// The file as a record of version 1; every value in it must survive being read and written by this program.
@@ -49,6 +51,19 @@ fn records_of_every_version_are_read() {
     reads::<Rejected>("rejected");
     reads::<LineState>("line");
     reads::<Brakes>("brakes");
+    reads::<Arrivals>("arrivals");
+    reads::<Note>("dnc_note");
+}
+
+/// Numbers and placings are kept as bytes, not as JSON: these bytes are for ever.
+#[test]
+fn packed_records_keep_their_form() {
+    let run = [0, 7, 0, 0, 0, 1, 7, 207, 255, 255, 255, 255];
+    assert_eq!(Run::read(&run), Run(vec![(7, 1), (1999, u32::MAX)]));
+    assert_eq!(Run::read(&run).bytes(), run);
+    let day = [[0, 0, 1, 162, 6, 34, 222, 48].as_slice(), &[9; 16]].concat();
+    assert_eq!(NumberDay::read(&day).0, [(crate::domain::time::Time(1_795_399_278_128), crate::domain::id::CallId([9; 16]))]);
+    assert_eq!(NumberDay::read(&day).bytes(), day);
 }
 
 #[test]

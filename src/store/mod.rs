@@ -10,11 +10,13 @@ mod contract;
 mod contract_rules;
 #[cfg(test)]
 mod golden;
+pub mod rules;
 pub mod sled;
 pub mod task;
 pub mod verbs;
 
 pub use self::sled::{BackupError, SledStore, restore as restore_backup};
 pub use codec::BadRecord;
+pub use rules::Rules;
 pub use task::{Subject, Task, TaskKind};
 pub use verbs::*;

@@ -1,14 +1,14 @@
 //! The contract of a store and the values its verbs speak in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::codec::BadRecord;
+use super::rules::Rules;
 use super::task::{Subject, Task, TaskKind};
 use crate::domain::alert::{About, Alert};
 use crate::domain::call::{Call, State};
@@ -19,8 +19,9 @@ use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::rate::Rate;
 use crate::domain::report::Report;
-use crate::domain::rule::{History, Policy, Waits};
+use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
+use crate::domain::secret::SecretText;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -93,28 +94,6 @@ pub struct Gate {
     pub report_deadline: Duration,
     pub public_url: String,
     pub sweep: SweepPolicy,
-}
-
-/// What the configuration says about calling customers, by connection.
-#[derive(Debug, Clone)]
-pub enum Rules {
-    /// Nothing was said yet: every connection may call.
-    Unsaid,
-    Said {
-        connections: HashMap<ConnectionId, Arc<Policy>>,
-        waits: Waits,
-    },
-}
-
-impl Rules {
-    /// The policy of a call's connection; `None`: that connection was taken out of the configuration.
-    pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
-        match (self, connection) {
-            (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
-            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
-            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
-        }
-    }
 }
 
 /// The answer to a claim.
@@ -212,18 +191,11 @@ pub struct AfterReport {
     pub settle: Duration,
     pub body_digest: String,
     pub mismatch: bool,
-    /// The customer goes on the do-not-call list.
+    /// A customer who was not interested goes on the do-not-call list.
     pub learn_do_not_call: bool,
-    /// What the connection's rules make of this report; `None`: nobody can read it, and what was decided stays.
-    pub decided: Option<Decided>,
-}
-
-/// What follows from a report.
-#[derive(Debug, Clone, Default)]
-pub struct Decided {
-    /// Values for the CRM, by name.
+    /// What the connection's rules say about this result.
     pub set: BTreeMap<String, String>,
-    /// One call more, unless an earlier report made it.
+    /// One call more that they want, unless an earlier report made it.
     pub again: Option<Box<Call>>,
 }
 
@@ -251,6 +223,8 @@ pub struct Written {
 pub enum Change {
     Cancel {
         call: CallId,
+        /// Its sentence goes onto the record.
+        write_back: bool,
     },
     /// Several at once; those that are no longer queued stay as they are.
     CancelAll {
@@ -277,6 +251,16 @@ pub enum Change {
     /// Map the items of an event again that gave no call.
     Replay {
         event: EventId,
+    },
+    /// Let a handshake of this connection hand over its secrets, until then.
+    OpenCapture {
+        connection: ConnectionId,
+        until: Time,
+    },
+    /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
+    Capture {
+        connection: ConnectionId,
+        values: BTreeMap<String, SecretText>,
     },
 }
 
@@ -438,6 +422,10 @@ pub trait Store {
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
     fn brakes(&self) -> Brakes;
+    /// What handshakes of this connection handed over, by name.
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;
+    /// Until when a handshake may hand over secrets.
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError>;
     fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError>;
     /// Present and past ones.
     fn alerts(&self) -> Result<Vec<Alert>, StoreError>;

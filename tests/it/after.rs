@@ -21,7 +21,7 @@ fn missed(notes: &str) -> Value {
 async fn persistent() -> Fixture {
     let rules = json!([
         {"disposition": ["no_answer"], "again": {"in": "2h", "times": 2, "other_hour": false}, "set": {"stage": "no-answer"}},
-        {"interest": ["not_interested"], "set": {"stage": "lost"}, "do_not_call": true}
+        {"interest": ["not_interested"], "set": {"stage": "lost"}}
     ]);
     Setup::new(Mood::ReportLost).connection(|c| c.after = serde_json::from_value(rules).unwrap()).start_by_hand().await
 }
@@ -103,7 +103,7 @@ async fn a_connection_may_keep_refusals_and_cancellations_off_its_records() {
     assert_eq!(f.deliver(&json!({"event_id": "e1", "phone": "0123", "record_id": CUSTOMER})).await.status, 200);
     f.outcomes().await;
     let id = f.wish(PHONE).await;
-    assert_eq!(f.change(Change::Cancel { call: id }).await, Changed::Ok);
+    assert_eq!(f.change(Change::Cancel { call: id, write_back: false }).await, Changed::Ok);
     f.run_due().await;
     assert_eq!((f.crm.notes_of(CUSTOMER).len(), f.call(id).write_back.status), (0, Status::None));
     f.finish().await;
@@ -139,14 +139,14 @@ async fn a_test_says_that_it_was_one() {
     let id = f.wish(PHONE).await;
     f.logged(id).await;
     let text = f.note(id).text;
-    assert!(text.starts_with("THỬ NGHIỆM") && text.contains("0987654321"), "{text}");
+    assert!(text.starts_with("[GỌI THỬ]") && text.contains("đã gọi số 0987654321 thay cho số của khách"), "{text}");
     f.finish().await;
 
     let f = Setup::new(Mood::Answers).connection(|c| c.mode = callbridge::domain::connection::Mode::Test).start().await;
     let id = f.wish(PHONE).await;
     f.logged(id).await;
     let text = f.note(id).text;
-    assert!(text.starts_with("THỬ NGHIỆM") && f.dialled(id).asked == 0, "{text}");
+    assert!(text.contains("chế độ thử: không gọi số nào") && f.dialled(id).asked == 0, "{text}");
     assert_eq!((f.line().month_used, f.call(id).ever_sent), (0, false), "no request left");
     f.finish().await;
 }

@@ -69,7 +69,7 @@ async fn wrong_content_type() {
     let f = bridge().await;
     for kind in ["application/xml", "image/png", "application/octet-stream"] {
         let before = f.rejected().len();
-        let answer = f.deliver_bytes(&[&format!("Content-Type: {kind}")], b"<lead><phone>0912345678</phone></lead>").await;
+        let answer = f.deliver_bytes(&[&format!("Content-Type: {kind}")], b"<lead><phone>0912345678</lead>").await;
         assert!(matches!(answer.status, 415 | 422), "{kind}: {answer:?}");
         assert!(!answer.json()["advice"].as_str().unwrap().is_empty());
         assert_eq!((f.rejected().len(), f.events().len()), (before + 1, 0));
@@ -305,7 +305,6 @@ async fn a_wish_with_endless_texts_is_cut_and_dialled() {
     let id = f.wish_with("0912345678", json!({"name": "Ễ".repeat(50_000), "info": "x".repeat(700_000)})).await;
     let call = f.reaches(id, State::Ended).await;
     assert_eq!((call.customer.name.chars().count(), call.customer.info.chars().count()), (200, 2_000));
-    f.advance(Duration::from_secs(30)).await;
     f.logged(id).await;
     assert_eq!(f.deliver(&json!({"phone": "0912345679", "record_id": "r".repeat(5_000)})).await.status, 200);
     let outcomes = f.outcomes().await;

@@ -150,6 +150,7 @@ pub fn connection(id: &str, plugin: &str, key: &str, parameters: &[(&str, &str)]
     connection.hook_key = Some(SecretText::new(key));
     connection.lines = vec![LineId::new(LINE)];
     connection.max_new_calls = Limit::Off;
+    connection.max_per_number = Some(Limit::Off);
     connection.inbound_rate = Rate { count: 100_000, period: Duration::from_secs(1) };
     connection.write_back = vec![Kind::Call, Kind::Note];
     connection.parameters = parameters.iter().map(|(id, value)| ((*id).to_owned(), (*value).into())).collect();
@@ -216,7 +217,7 @@ impl Fixture {
         self.running.as_ref().expect("the bridge is stopped").app()
     }
 
-    fn store(&self) -> &callbridge::store::SledStore {
+    pub fn store(&self) -> &callbridge::store::SledStore {
         &self.app().store
     }
 
@@ -324,7 +325,7 @@ impl Fixture {
 
     /// A record can be read a moment before its step is answered and scheduled: a further step waits for that.
     async fn settled(&self) {
-        let nobody = Change::Cancel { call: CallId([0; 16]) };
+        let nobody = Change::Cancel { call: CallId([0; 16]), write_back: true };
         assert_eq!(self.store().change(self.now(), "fixture".into(), nobody).await.unwrap(), Changed::NotFound);
     }
 

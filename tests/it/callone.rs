@@ -169,7 +169,7 @@ async fn over_the_queue_limit_is_2118_and_a_rate_only_queues() {
     taken(&wire::post(&f.address, PATH, &[JQUERY_TYPE], body(2).as_bytes()).await);
     refused(&f, &body(3), 2118).await;
     assert_eq!(f.calls().len(), 2);
-    f.change(Change::Cancel { call: f.calls()[0].id }).await;
+    f.change(Change::Cancel { call: f.calls()[0].id, write_back: true }).await;
     taken(&wire::post(&f.address, PATH, &[JQUERY_TYPE], body(3).as_bytes()).await);
     f.finish().await;
 

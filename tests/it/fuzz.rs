@@ -12,6 +12,7 @@ use callbridge::domain::event::Delivery;
 use callbridge::domain::phone;
 use callbridge::domain::report::{DurationUnit, Report};
 use callbridge::domain::time::Time;
+use callbridge::plugin::body::{self, Format, Reading};
 use callbridge::plugin::load::{self, Files};
 use callbridge::plugin::vectors::Vector;
 use callbridge::plugin::{LookupContext, MapContext, Plugin};
@@ -182,14 +183,19 @@ fn deliveries(plugins: &[Plugin]) -> Vec<(usize, Delivery, callbridge::plugin::P
 
 /// What ingest and map do with a body, whoever sent it: every variant is tried, not only the one that fits.
 fn receive(plugin: &Plugin, delivery: &Delivery, params: &callbridge::plugin::Params) {
-    let _ = plugin.select(delivery).map(|selected| selected.variant.name.clone());
+    let _ = plugin.select(delivery, params).map(|selected| selected.variant.name.clone());
+    if let Some(shaken) = plugin.handshake(delivery, params) {
+        let _ = plugin.captured(&shaken, delivery, params);
+        let _ = plugin.answer_handshake(&shaken, delivery, params);
+    }
     let lookups = Map::new();
     for variant in plugin.variants() {
         let Ok(body) = plugin.parse(variant, delivery) else { continue };
-        let Ok(items) = plugin.split(variant, body.clone()) else { continue };
-        for item in items.iter().take(20) {
+        let Ok(items) = plugin.split(variant, &body) else { continue };
+        for piece in items.iter().take(20) {
+            let item = piece.item(&body);
             let context = MapContext { params, body: &body, query: &delivery.query, headers: &delivery.headers, lookups: &lookups };
-            let Ok(mapped) = plugin.map(variant, item, &context) else { continue };
+            let Ok(mapped) = plugin.map(variant, piece, &context) else { continue };
             let _ = phone::normalise(&mapped.customer.phone);
             let context = LookupContext { params, item, lookups: &lookups };
             if let Ok(Some(lookup)) = plugin.next_lookup(&mapped, &context, &BTreeSet::new())
@@ -212,6 +218,48 @@ fn a_body_through_select_parse_split_and_map() {
         let mut delivery = delivery.clone();
         delivery.body = Bytes::from(edited(&delivery.body, edits));
         receive(&plugins[*plugin], &delivery, params);
+    });
+}
+
+/// Bodies as they are sent in each format, in every format's reader.
+const FORMATS: &[(&str, &str)] = &[
+    ("application/json", r#"{"a":[1,2.5,-1e3,99999999999999999999,"\ud83d\udc4d",null],"j":"{\"b\":[1]}","deep":{"er":[[[[]]]]}}"#),
+    ("application/x-www-form-urlencoded", "a[b][c]=1&a[b][]=x&a=2&d[x[y]][z]=%C4%91&j=%7B%22b%22%3A1%7D&e=+1&e=2&n[0]=a&n[1]=b"),
+    (
+        "multipart/form-data; boundary=\"x y\"",
+        "--x y\r\nContent-Disposition: form-data; name=\"a[b]\"\r\n\r\n1\r\n--x y\r\nContent-Disposition: form-data; name=\"f\"; filename=\"t.txt\"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nhello\r\n--x y--\r\n",
+    ),
+    (
+        "text/xml; charset=utf-8",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><s:E xmlns:s=\"urn:x\"><b i:t=\"s:C\">1 &amp; &#x1EC5;</b><b/><c i:nil=\"true\"/><![CDATA[<d>]]><!-- e --></s:E>",
+    ),
+    ("text/xml", "<!DOCTYPE a [<!ENTITY b \"cc\"><!ENTITY d \"&b;&b;\">]><a>&d;</a>"),
+];
+
+#[test]
+fn a_body_in_every_format() {
+    let (json_fields, lists) = (["j".to_owned()], ["b".to_owned()]);
+    let readers = [None, Some(Format::Json), Some(Format::Form), Some(Format::Multipart), Some(Format::Xml), Some(Format::Query)];
+    fuzz("formats", FORMATS.len() * 2, |n, edits| {
+        let (content_type, body) = FORMATS[n / 2];
+        // Every other seed: the header is changed as well.
+        let content_type = if n % 2 == 0 { content_type.to_owned() } else { String::from_utf8_lossy(&edited(content_type.as_bytes(), edits)).into_owned() };
+        let body = edited(body.as_bytes(), edits);
+        let delivery = Delivery {
+            method: "POST".to_owned(),
+            uri: String::new(),
+            tail: String::new(),
+            query: String::from_utf8_lossy(&body).into_owned(),
+            headers: vec![("content-type".to_owned(), content_type)],
+            body: Bytes::from(body),
+            received_at: Time(0),
+        };
+        for format in readers {
+            match body::decode(Reading { format, json_fields: &json_fields, lists: &lists }, &delivery) {
+                Ok(read) => assert!(!read.to_string().contains("\\u0000"), "a NUL came through: {read}"),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        }
     });
 }
 
@@ -262,14 +310,14 @@ fn signature_headers_through_verify() {
             *value = String::from_utf8_lossy(&edited(value.as_bytes(), edits)).into_owned();
         }
         for variant in plugin.variants() {
-            let _ = plugin.verify(variant, &changed, params);
+            let _ = plugin.verify(variant, &changed, None, params);
         }
         let mut changed = delivery.clone();
         changed.uri = String::from_utf8_lossy(&edited(changed.uri.as_bytes(), edits)).into_owned();
         changed.method = String::from_utf8_lossy(&edited(changed.method.as_bytes(), edits)).into_owned();
         changed.body = Bytes::from(edited(&changed.body, edits));
         for variant in plugin.variants() {
-            let _ = plugin.verify(variant, &changed, params);
+            let _ = plugin.verify(variant, &changed, None, params);
         }
     });
 }

@@ -6,7 +6,7 @@ use callbridge::domain::call::State;
 use callbridge::domain::id::CallId;
 use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
-use callbridge::store::TaskKind;
+use callbridge::store::{Leg, TaskKind};
 
 use super::bridge::{Fixture, Setup};
 
@@ -326,7 +326,7 @@ async fn report_lost() {
 async fn report_before_answer() {
     let f = Setup::new(Mood::ReportBeforeAnswer).pace(|p| p.slow_secs = 5.0).start().await;
     let id = one_good_call(&f, "answered", "interested").await;
-    let attempt = f.until("the answer is kept too", |f| f.attempts(id).into_iter().find(|a| a.class == "ok")).await;
+    let attempt = f.until("the answer is kept too", |f| f.attempts(id).into_iter().find(|a| a.class == "ok" && a.leg == Leg::Place)).await;
     assert_eq!((attempt.status, f.call(id).state), (Some(200), State::Ended));
     f.finish().await;
 }

@@ -28,17 +28,6 @@ pub struct Facts<'a> {
     pub note: Note,
 }
 
-/// What a note of a test call begins with: nobody may take it for a call to the customer.
-fn test_line(call: &Call, language: &str) -> String {
-    let dialled = call.test_phone.as_ref().map(|phone| phone.national());
-    match (language, dialled) {
-        ("vi", Some(phone)) => format!("THỬ NGHIỆM: không gọi khách hàng, đã gọi số thử {phone}"),
-        ("vi", None) => "THỬ NGHIỆM: không gọi ra".to_owned(),
-        (_, Some(phone)) => format!("TEST: the customer was not called, {phone} was"),
-        (_, None) => "TEST: nobody was called".to_owned(),
-    }
-}
-
 impl<'a> Facts<'a> {
     pub fn of_call(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
         let since_placing = call.placing_at.zip(call.reported_at).map(|(from, to)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX));
@@ -54,11 +43,7 @@ impl<'a> Facts<'a> {
             language: wired.connection.language.as_str(),
             note: Note::default(),
         };
-        let mut this = this.with_note(wired, kind_of(call))?;
-        if call.is_test() {
-            this.note = this.note.headed(&test_line(call, this.language));
-        }
-        Ok(this)
+        this.with_note(wired, kind_of(call))
     }
 
     /// Of an item that was refused with `code`: its id stands for the call there is not.
@@ -84,6 +69,11 @@ impl<'a> Facts<'a> {
         let customer = item.customer.clone();
         let this = Self { record: &item.record, owner: None, report: None, versions: 0, customer, facts, seconds: (0, 0), language, note: Note::default() };
         this.with_note(wired, NoteKind::Refused)
+    }
+
+    /// The record that is written to.
+    pub fn record_id(&self) -> &str {
+        &self.record.id
     }
 
     fn with_note(mut self, wired: &Wired, kind: NoteKind) -> Result<Self, RenderError> {
@@ -126,7 +116,7 @@ fn kind_of(call: &Call) -> NoteKind {
 fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
     let language = wired.connection.language.as_str();
     let code = call.refusal.filter(|_| call.report.is_none());
-    let test = call.is_test();
+    let test = call.labels.get("mode").is_some_and(|mode| mode == "test");
     let line = call.line.as_ref().map(|id| (id.to_string(), app.live.load().lines.get(id).map_or_else(|| id.to_string(), |line| line.title().to_owned())));
     let (line, line_name) = line.unwrap_or_default();
     CallFacts {
@@ -147,6 +137,7 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
         test_phone: call.test_phone.as_ref().filter(|_| test).map(crate::domain::phone::Phone::national),
         round: Some(tried(&call.origin).0 + 1).filter(|round| *round > 1),
         again_at: call.after.again_at,
+        kept: call.kept().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         after: call.after.set.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect(),
     }
 }

@@ -15,6 +15,11 @@ pub fn text<'a>(bytes: &'a [u8], declared: Option<&str>) -> Result<Cow<'a, str>,
         [0xfe, 0xff, rest @ ..] => return other(UTF_16BE, rest),
         _ => {}
     }
+    unmarked(bytes, declared)
+}
+
+/// The same for a piece of a body: what looks like a byte order mark at its beginning is none.
+pub fn unmarked<'a>(bytes: &'a [u8], declared: Option<&str>) -> Result<Cow<'a, str>, ParseError> {
     match (utf8(bytes), declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()))) {
         (Err(_), Some(encoding)) if encoding != UTF_8 => other(encoding, bytes),
         (read, _) => read.map(Cow::Borrowed),

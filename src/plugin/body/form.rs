@@ -25,7 +25,7 @@ fn decoded<'a>(bytes: &'a [u8], declared: Option<&str>) -> Result<Cow<'a, str>, 
     let bytes: Cow<'a, [u8]> =
         if bytes.contains(&b'+') { Cow::Owned(bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()) } else { Cow::Borrowed(bytes) };
     let bytes: Cow<'_, [u8]> = percent_decode(&bytes).into();
-    Ok(Cow::Owned(charset::text(&bytes, declared)?.into_owned()))
+    Ok(Cow::Owned(charset::unmarked(&bytes, declared)?.into_owned()))
 }
 
 /// A NUL in a text is shown, as in JSON.

@@ -11,7 +11,7 @@ mod sniff;
 mod xml;
 
 #[cfg(test)]
-mod hostile;
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
 

@@ -99,7 +99,7 @@ fn add(fields: &mut Fields, part: &[u8]) -> Result<(), ParseError> {
     let name = parameter(&disposition, "name").ok_or_else(|| bad("a part has no name"))?;
     let kind = header("content-type").unwrap_or_default();
     if let Some(file) = parameter(&disposition, "filename").or_else(|| parameter(&disposition, "filename*")) {
-        return fields.add(&name, json!({"filename": visible(file), "content_type": kind, "size": content.len()}));
+        return fields.add(&name, json!({"filename": visible(file), "content_type": visible(kind), "size": content.len()}));
     }
     let text = charset::text(content, parameter(&kind, "charset").as_deref())?;
     fields.add(&name, Json::String(visible(text.into_owned())))

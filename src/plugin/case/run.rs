@@ -11,7 +11,9 @@ use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{NoteKind, Notes};
-use crate::plugin::{LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Plugin, Reply, Step, Variant, VerifyError, WriteBackKind, phone};
+use crate::plugin::{
+    LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Step, Variant, VerifyError, WriteBackKind, phone,
+};
 
 /// The id of every call in a case.
 const CALL_ID: &str = "call_00000000000000000000000000";
@@ -94,10 +96,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn receive(&self) -> Result<(&'a Variant, Vec<Json>, Json), (Code, Reply)> {
+    fn receive(&self) -> Result<(&'a Variant, Vec<Piece>, Json), (Code, Reply)> {
         let (plugin, delivery) = (self.plugin, &self.case.webhook);
-        let selected = plugin.select(delivery).map_err(|code| (code, Reply::Unreadable))?;
-        plugin.verify(selected.variant, delivery, &self.params).map_err(|error| match error {
+        let selected = plugin.select(delivery, &self.params).map_err(|code| (code, Reply::Unreadable))?;
+        plugin.verify(selected.variant, delivery, selected.body.as_ref(), &self.params).map_err(|error| match error {
             VerifyError::Missing => (Code::MissingSignature, Reply::BadSignature),
             VerifyError::Mismatch => (Code::BadSignature, Reply::BadSignature),
             VerifyError::Stale { .. } => (Code::StaleSignature, Reply::Stale),
@@ -107,12 +109,12 @@ impl<'a> Run<'a> {
             Some(body) => body,
             None => plugin.parse(selected.variant, delivery).map_err(unreadable)?,
         };
-        let items = plugin.split(selected.variant, body.clone()).map_err(unreadable)?;
+        let items = plugin.split(selected.variant, &body).map_err(unreadable)?;
         Ok((selected.variant, items, body))
     }
 
     /// Maps every item; gives those that are called.
-    fn items(&mut self, variant: &Variant, items: &[Json], body: &Json) -> Vec<Mapped> {
+    fn items(&mut self, variant: &Variant, items: &[Piece], body: &Json) -> Vec<Mapped> {
         let mut called = Vec::new();
         let mut seen = BTreeSet::new();
         for item in items {
@@ -128,11 +130,12 @@ impl<'a> Run<'a> {
         called
     }
 
-    fn item(&mut self, variant: &Variant, item: &Json, body: &Json, seen: &mut BTreeSet<String>) -> Result<Mapped, String> {
+    fn item(&mut self, variant: &Variant, piece: &Piece, body: &Json, seen: &mut BTreeSet<String>) -> Result<Mapped, String> {
         let (plugin, delivery, params) = (self.plugin, &self.case.webhook, self.params.clone());
+        let item = piece.item(body);
         let mut lookups = Map::new();
         let context = MapContext { params: &params, body, query: &delivery.query, headers: &delivery.headers, lookups: &lookups };
-        let mut mapped = plugin.map(variant, item, &context).map_err(|error| {
+        let mut mapped = plugin.map(variant, piece, &context).map_err(|error| {
             self.miss(error.to_string());
             "failed:map_failed".to_owned()
         })?;
@@ -261,7 +264,7 @@ impl<'a> Run<'a> {
         sent: &mut Vec<String>,
     ) {
         let (case, plugin, params) = (self.case, self.plugin, self.params.clone());
-        let call = self.facts(report.is_none());
+        let call = CallFacts { kept: mapped.keep.clone(), ..self.facts(report.is_none()) };
         let facts = report.map(|report| {
             let (call_seconds, answer_seconds) = report.seconds(DurationUnit::Auto, None);
             ReportFacts { report, call_seconds, answer_seconds, version: u32::try_from(index + 1).unwrap_or(1) }

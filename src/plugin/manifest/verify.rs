@@ -30,6 +30,8 @@ pub struct VerifySpec {
     #[serde(default)]
     pub encoding: Several<Encoding>,
     pub prefix: Option<At<Several<String>>>,
+    /// Of `token`: only so many characters count; the 15 and 18 of one id.
+    pub first: Option<usize>,
     pub if_header: Option<IfHeader>,
     pub timestamp: Option<TimestampSpec>,
     #[serde(default)]

@@ -12,13 +12,13 @@ use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::plugin::names;
-use crate::plugin::{LookupContext, LookupOutcome, MapContext, Mapped, Params, Reply};
+use crate::plugin::{LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Reply};
 
 fn map(item: &Json, own: &Params) -> Mapped {
     let plugin = sample();
     let lookups = Map::new();
-    let context = MapContext { params: own, body: &Json::Null, query: "", headers: &[], lookups: &lookups };
-    plugin.map(plugin.variant("list").unwrap(), item, &context).unwrap()
+    let context = MapContext { params: own, body: item, query: "", headers: &[], lookups: &lookups };
+    plugin.map(plugin.variant("list").unwrap(), &Piece::default(), &context).unwrap()
 }
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -29,16 +29,16 @@ fn answer(status: u16, body: &str) -> Answer {
 fn the_first_variant_that_fits_is_taken_and_the_body_is_read_only_if_needed() {
     let plugin = sample();
     let list = delivery(&[], "  [{}]");
-    let list = plugin.select(&list).unwrap();
+    let list = plugin.select(&list, &Params::new()).unwrap();
     assert_eq!((list.variant.name.as_str(), list.body.is_some()), ("list", false));
     let form = delivery(&[], "lead[phone]=0912+345+678&lead[tags][]=a&lead[tags][]=b&x=1&x=2");
-    let form = plugin.select(&form).unwrap();
+    let form = plugin.select(&form, &Params::new()).unwrap();
     assert_eq!(form.variant.name, "form");
     assert_eq!(form.body.unwrap(), json!({"lead": {"phone": "0912 345 678", "tags": ["a", "b"]}, "x": ["1", "2"]}));
-    assert_eq!(plugin.select(&delivery(&[], "a=b")).unwrap_err(), Code::NoVariant);
+    assert_eq!(plugin.select(&delivery(&[], "a=b"), &Params::new()).unwrap_err(), Code::NoVariant);
     let mut get = delivery(&[], "");
     get.method = "GET".to_owned();
-    assert_eq!(plugin.select(&get).unwrap_err(), Code::MethodNotAllowed);
+    assert_eq!(plugin.select(&get, &Params::new()).unwrap_err(), Code::MethodNotAllowed);
 }
 
 #[test]
@@ -127,10 +127,15 @@ fn the_real_context_has_exactly_the_declared_names() {
     let (record, customer, call) = (RecordRef::default(), Customer::default(), CallFacts::default());
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
     let real = parts.context(&Note::default(), None, &Map::new());
-    let declared = names::write_back(&names::params([]), &std::collections::BTreeMap::new()).data(true);
+    let declared = names::write_back(&names::params([], [], []), &std::collections::BTreeMap::new()).data(true);
     fn keys(json: &Json) -> Json {
         match json {
-            Json::Object(map) => map.iter().filter(|(name, _)| *name != "param").map(|(name, value)| (name.clone(), keys(value))).collect::<Map<_, _>>().into(),
+            Json::Object(map) => map
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "param" | "captured"))
+                .map(|(name, value)| (name.clone(), keys(value)))
+                .collect::<Map<_, _>>()
+                .into(),
             _ => Json::Null,
         }
     }

@@ -103,5 +103,5 @@ fn deep_or_broken_bodies_are_refused_quickly() {
     let form = plugin.variant("form").unwrap();
     assert_eq!(plugin.parse(form, &delivery(&[], format!("a{}=1", "[b]".repeat(100)))).unwrap_err().code, Code::TooDeep);
     assert_eq!(plugin.parse(form, &delivery(&[], "a=%ff")).unwrap_err().code, Code::BadEncoding);
-    assert_eq!(plugin.split(variant, json!(vec![1; 501])).unwrap_err().code, Code::TooManyItems);
+    assert_eq!(plugin.split(variant, &json!(vec![1; 501])).unwrap_err().code, Code::TooManyItems);
 }

@@ -4,6 +4,7 @@ mod built_in;
 mod case;
 mod flow;
 mod hostile;
+mod inbound;
 mod load;
 mod notes;
 mod signatures;

@@ -57,6 +57,8 @@ fn page(language: &str) -> String {
     }
     let again = CallFacts { round: Some(2), again_at: Time::parse_rfc3339("2026-11-23T04:00:05Z"), ..call(language, None) };
     page += &format!("--- no_answer, with more calls\n{}\n\n", text(NoteKind::NoAnswer, language, &again, Some(&short)));
+    let test = CallFacts { test: true, test_phone: Some("0987654321".into()), ..call(language, None) };
+    page += &format!("--- answered, a test\n{}\n", text(NoteKind::Answered, language, &test, Some(&full)));
     page
 }
 

@@ -3,6 +3,7 @@
 //! `N`‖workspace‖0‖run → numbers of that run (`domain/dnc.rs`) · `M`‖workspace‖0‖note → Note.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
 use super::history::{self, Get};
 use super::keys::{self, Tree};
@@ -15,8 +16,9 @@ use crate::domain::phone::Phone;
 use crate::domain::rule::Ruling;
 use crate::domain::time::Time;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::codec;
-use crate::store::verbs::{Rules, StoreError};
+use crate::store::verbs::StoreError;
 
 /// Runs written in one step: about 100 KiB at a few numbers each, so that intake never waits long.
 const SLICE: usize = 1000;
@@ -55,8 +57,8 @@ fn add(tx: &mut Tx<'_>, workspace: &WorkspaceId, runs: &[(u64, Vec<u16>)], id: u
         let key = keys::do_not_call(workspace, *run);
         let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
         for (_, old) in &numbers.0 {
-            if !scopes.contains_key(old) {
-                scopes.insert(*old, note(&|key| tx.raw(Tree::Index, key), workspace, *old)?.scope);
+            if let Slot::Vacant(slot) = scopes.entry(*old) {
+                slot.insert(note(&|key| tx.raw(Tree::Index, key), workspace, *old)?.scope);
             }
         }
         let before = numbers.clone();
@@ -137,12 +139,11 @@ impl SledStore {
             for (offset, id) in Run::read(&value).0 {
                 let digits = run * dnc::RUN + u64::from(offset);
                 let Some(phone) = dnc::phone_of(digits).filter(|_| digits >= from) else { continue };
-                if !notes.contains_key(&id) {
-                    notes.insert(id, note(&self.index_get(), workspace, id)?);
-                }
-                if let Some(note) = notes.get(&id) {
-                    entries.push(Entry { phone, note: note.clone() });
-                }
+                let note = match notes.entry(id) {
+                    Slot::Occupied(known) => known.get().clone(),
+                    Slot::Vacant(slot) => slot.insert(note(&self.index_get(), workspace, id)?).clone(),
+                };
+                entries.push(Entry { phone, note });
                 if entries.len() == limit {
                     return Ok(entries);
                 }

@@ -10,7 +10,7 @@ use crate::domain::connection::Mode;
 use crate::domain::id::CallId;
 use crate::domain::pool::PoolId;
 use crate::domain::time::Time;
-use crate::store::verbs::Rules;
+use crate::store::Rules;
 
 /// What is known about the gates.
 #[derive(Default)]

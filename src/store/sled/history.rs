@@ -1,21 +1,20 @@
 //! What is remembered about numbers and connections, inside a step: placings, new calls, and what the rules say of it all.
 
-use super::alerts;
 use super::dnc;
 use super::keys::{self, Tree};
 use super::result::over_without_report;
 use super::schedule::Effect;
 use super::tx::Tx;
-use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
 use crate::domain::connection::Mode;
-use crate::domain::id::{ConnectionId, WorkspaceId};
+use crate::domain::id::WorkspaceId;
 use crate::domain::ledger::{self, Arrivals, NumberDay};
 use crate::domain::phone::Phone;
 use crate::domain::rule::{Asked, History, Policy, Ruling, ruling};
 use crate::domain::time::Time;
 use crate::error::Code;
-use crate::store::verbs::{Rules, StoreError};
+use crate::store::Rules;
+use crate::store::verbs::StoreError;
 
 /// Bytes under a key of the index tree, in a step's view or straight from disk.
 pub type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -109,20 +108,8 @@ fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result
         }
         tracing::warn!(connection.id = %policy.connection, brake = %brake, "more new calls than the brake allows: they wait until a person lets them go or cancels them");
         arrivals.braking_since = Some(now);
-        let detail = format!("{} ({brake})", policy.connection);
-        alerts::raise(tx, now, &About::new(&policy.workspace, AlertKind::Brake, policy.connection.as_str()), Code::HoldBrake, &detail)?;
     }
     tx.write(Tree::Meta, key, &arrivals)
-}
-
-/// A person dealt with calls that the brake holds: the next one too many is told anew.
-pub fn brake_seen(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connection: &ConnectionId) -> Result<(), StoreError> {
-    let key = keys::arrivals(connection);
-    if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
-        arrivals.braking_since = None;
-        tx.write(Tree::Meta, key, &arrivals)?;
-    }
-    alerts::clear(tx, now, &About::new(workspace, AlertKind::Brake, connection.as_str()))
 }
 
 /// Ends a queued call by a rule.
@@ -147,7 +134,11 @@ pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Res
     tx.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
     if let Some(policy) = &policy {
         call.expires_at = policy.expires(call.interactive, now, call.created_at);
-        brake_seen(tx, now, &policy.workspace, &policy.connection)?;
+        let key = keys::arrivals(&policy.connection);
+        if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
+            arrivals.braking_since = None;
+            tx.write(Tree::Meta, key, &arrivals)?;
+        }
     }
     tx.effects.push(Effect::queued(call, None));
     tx.update_call(call, State::Queued, now)?;

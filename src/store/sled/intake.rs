@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::alerts;
-use super::history;
 use super::keys::{self, CHUNK_BYTES, Tree};
 use super::sealed;
 use super::tx::Tx;
+use super::{alerts, history};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::item::{Ignored, Item, Outcome};
@@ -17,9 +16,10 @@ use crate::domain::time::Time;
 use crate::domain::window::Recent;
 use crate::error::Code;
 use crate::secrets::Keyring;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, Rules, StoreError};
+use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
 
 /// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
 pub fn accept(

@@ -21,7 +21,7 @@ pub enum Tree {
     Lines = 5,
     /// see the functions below
     Index = 6,
-    /// schema, instance, epoch, brakes, counters, rejected deliveries
+    /// schema, instance, epoch, brakes, counters, rejected deliveries, what handshakes handed over
     Meta = 7,
 }
 
@@ -147,6 +147,16 @@ pub fn arrivals(connection: &ConnectionId) -> Vec<u8> {
 
 pub fn counter(workspace: &WorkspaceId, name: &str) -> Vec<u8> {
     [b"c".as_slice(), workspace.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// Until when a handshake of this connection may hand over secrets.
+pub fn capture_window(connection: &ConnectionId) -> Vec<u8> {
+    [b"H".as_slice(), connection.as_str().as_bytes()].concat()
+}
+
+/// What a handshake handed over, sealed, by its name.
+pub fn captured(connection: &ConnectionId, name: &str) -> Vec<u8> {
+    [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
 }
 
 /// Present and past alerts.

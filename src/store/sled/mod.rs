@@ -28,7 +28,6 @@ mod sealed;
 mod snapshot;
 mod store;
 mod sweep;
-mod texts;
 mod tx;
 
 pub use open::{OpenError, Options};

@@ -2,22 +2,22 @@
 
 use serde::Serialize;
 
-use super::alerts;
-use super::history;
 use super::intake;
 use super::keys::{self, Tree};
 use super::placing::{DIALER, EVERYTHING};
 use super::result::over_without_report;
 use super::tx::Tx;
+use super::{alerts, history};
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Signal, State, Step, step};
-use crate::domain::id::{AttemptId, CallId, WorkspaceId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, Rules, StoreError};
+use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
 
 /// Makes a call unless the same wish made one before.
 pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
@@ -50,14 +50,26 @@ struct Audit<'a> {
 }
 
 /// Applies a change and writes down who asked for it.
-pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Vec<(u16, Item)>, rules: &Rules) -> Result<Changed, StoreError> {
+pub fn change(
+    tx: &mut Tx<'_>,
+    now: Time,
+    actor: &str,
+    change: Change,
+    items: Vec<(u16, Item)>,
+    rules: &Rules,
+    sealed: Vec<Kept>,
+) -> Result<Changed, StoreError> {
     let audit = Audit { at: now, actor, change: format!("{change:?}") };
     let changed = match change {
-        Change::Cancel { call } => cancel(tx, now, call, rules)?,
+        Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
         Change::CancelAll { calls } => {
             let mut cancelled = 0;
             for call in calls {
-                cancelled += usize::from(cancel(tx, now, call, rules)? == Changed::Ok);
+                let write_back = match tx.call(call)? {
+                    Some(call) => rules.of(call.connection.as_ref(), &call.workspace).is_some_and(|policy| policy.write_back_unreported),
+                    None => false,
+                };
+                cancelled += usize::from(cancel(tx, now, call, write_back)? == Changed::Ok);
             }
             Changed::Count(cancelled)
         }
@@ -108,6 +120,11 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
             true => Changed::Ok,
             false => Changed::Denied("every item of this event gave a call or still waits".into()),
         },
+        Change::OpenCapture { connection, until } => {
+            tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
+            Changed::Ok
+        }
+        Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
     if matches!(changed, Changed::Ok | Changed::Count(_)) {
         // The key's order is `now`; no store reads a clock.
@@ -116,19 +133,31 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, items: Ve
     Ok(changed)
 }
 
-fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, rules: &Rules) -> Result<Changed, StoreError> {
+/// What was sealed of a handshake: key and record.
+pub type Kept = (Vec<u8>, Vec<u8>);
+
+/// Keeps what was captured while the window is open, and closes it.
+fn capture(tx: &mut Tx<'_>, now: Time, connection: &ConnectionId, sealed: Vec<Kept>) -> Result<Changed, StoreError> {
+    let window = keys::capture_window(connection);
+    if tx.number(Tree::Meta, &window)? <= now.0 {
+        return Ok(Changed::Denied("no window for a handshake is open: open one, then connect again in the CRM".into()));
+    }
+    tx.remove(Tree::Meta, window);
+    for (key, value) in sealed {
+        tx.write_raw(Tree::Meta, key, value);
+    }
+    Ok(Changed::Ok)
+}
+
+fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Changed, StoreError> {
     let Some(mut call) = tx.call(id)? else { return Ok(Changed::NotFound) };
     let from = call.state;
     if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
         return Ok(Changed::Denied(format!("the call is {}: only a queued call can be cancelled", from.as_str())));
     }
-    if let (Some(Code::HoldBrake), Some(connection)) = (call.hold.map(|hold| hold.code), call.connection.clone()) {
-        history::brake_seen(tx, now, &call.workspace, &connection)?;
-    }
     call.state = State::Cancelled;
     call.refusal = Some(Code::Cancelled);
-    let policy = rules.of(call.connection.as_ref(), &call.workspace);
-    let write_back = call.connection.is_some() && policy.is_some_and(|policy| policy.write_back_unreported);
+    let write_back = write_back && call.connection.is_some();
     over_without_report(tx, &mut call, now, write_back)?;
     tx.update_call(&mut call, from, now)?;
     Ok(Changed::Ok)

@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
-use super::alerts;
-use super::history;
 use super::keys::{self, Tree};
 use super::result;
 use super::schedule::{Deadline, Effect};
-use super::texts::{TEXTS, texts};
 use super::tx::Tx;
+use super::{alerts, history};
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
-use crate::domain::connection::Purpose;
 use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::rate::Rate;
 use crate::domain::rule::Ruling;
-use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
+use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
+use crate::domain::window::Recent;
 use crate::error::Code;
-use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, Rules, StoreError};
+use crate::store::Rules;
+use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
 
 /// How long a `placing` may be without its outcome before it counts as left behind. The request's own limit is far shorter.
 pub const LEASE: Duration = Duration::from_secs(90);
 
 /// How much later than the rest a call is tried again whose request the dialer did not take.
 const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
+/// Advertising texts to one number (Decree 91/2020).
+const TEXTS: Rate = Rate { count: 3, period: Duration::from_secs(86_400) };
 /// The dialer cannot be used so many times in a row before the admin is told.
 const ALERT_AFTER: u32 = 5;
 /// The subject of the dialer's alert.
@@ -32,7 +34,15 @@ pub const DIALER: &str = "callone";
 pub const EVERYTHING: &str = "all";
 
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
-pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
+pub fn begin(
+    tx: &mut Tx<'_>,
+    now: Time,
+    claim: &Claim,
+    policy: Option<&LinePolicy>,
+    rules: &Rules,
+    advertises: bool,
+    gate: &Gate,
+) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
     // The sweep may be a moment late: nothing is dialled after its time.
     if call.expires_at <= now {
@@ -47,7 +57,6 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
         return Ok(begun);
     }
     // The phone may send a text with the call: not a fourth one in a day.
-    let advertises = rules.of(call.connection.as_ref(), &call.workspace).is_some_and(|rules| rules.purpose == Purpose::Advertising);
     if advertises && let Err(until) = texts(tx, &call)?.take(TEXTS, now) {
         return Ok(Begun::Hold { code: Code::HoldSms, until: Some(until) });
     }
@@ -55,7 +64,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }
-    take_slot(&mut line, policy, call.id, now, now.plus(gate.slot_timeout));
+    line.take(policy, call.id, now, now.plus(gate.slot_timeout));
     call.state = State::Placing;
     call.hold = None;
     call.line = Some(claim.line.clone());
@@ -89,11 +98,35 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> R
             // Kept, so that a restart and a person see it too. The other holds are the connection's or are there already.
             if code == Code::HoldCap && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
                 call.hold = Some(Hold { code, since: now, until });
+                if let Some(until) = until.filter(|_| !call.interactive) {
+                    // It could not have gone: that time is not its own.
+                    let expires = policy.expires_after(until, call.expires_at, call.created_at, now);
+                    tx.effects.push(Effect::NoDeadline { at: call.expires_at, kind: Deadline::Expiry, call: call.id });
+                    tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
+                    call.expires_at = expires;
+                }
                 tx.update_call(call, State::Queued, now)?;
             }
             Ok(Some(Begun::Hold { code, until }))
         }
     }
+}
+
+/// The texts that went to a call's number with its calls.
+fn texts(tx: &Tx<'_>, call: &Call) -> Result<Recent, StoreError> {
+    let stored = tx.raw(Tree::Index, &keys::texts(&call.workspace, call.phone.e164()))?.unwrap_or_default();
+    Ok(Recent::from_bytes(stored.get(8..).unwrap_or_default()))
+}
+
+/// Counts a text that the phone sent with a call.
+pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
+    let mut recent = texts(tx, call)?;
+    recent.0.push_back(now);
+    let from = now.minus(TEXTS.period);
+    recent.0.retain(|at| *at > from);
+    let value = [&now.plus(TEXTS.period).0.to_be_bytes()[..], &recent.to_bytes()].concat();
+    tx.write_raw(Tree::Index, keys::texts(&call.workspace, call.phone.e164()), value);
+    Ok(())
 }
 
 /// Ends a queued call whose time is over.
@@ -102,23 +135,6 @@ pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> 
     call.refusal = Some(Code::Expired);
     result::over_without_report(tx, call, now, unreported)?;
     tx.update_call(call, State::Queued, now)
-}
-
-fn take_slot(line: &mut LineState, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
-    line.in_flight.retain(|_, until| *until > now);
-    line.in_flight.insert(call, until);
-    if let Some(rate) = &policy.rate
-        && let Ok(arrival) = rate.check(line.arrival_ns, now.0.saturating_mul(1_000_000))
-    {
-        line.arrival_ns = arrival;
-    }
-    let month = month_of(now);
-    if line.month != month {
-        line.month = month;
-        line.month_used = 0;
-    }
-    line.month_used += 1;
-    line.last_placing = Some(now);
 }
 
 /// Writes what the dialer's answer came to, by the state table.

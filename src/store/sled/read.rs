@@ -1,5 +1,6 @@
 //! Reads: straight from sled, never through the committer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::sealed;
 use super::store::SledStore;
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::ledger::Arrivals;
 use crate::domain::rule::Policy;
@@ -143,6 +144,23 @@ pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
         }
     }
     Ok(body.into())
+}
+
+/// What handshakes of a connection handed over, by name.
+pub fn captured(store: &SledStore, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+    let trees = store.trees()?;
+    let prefix = keys::captured(connection, "");
+    let rows = trees.trees[Tree::Meta as usize].scan_prefix(&prefix);
+    rows.map(|row| {
+        let (key, value) = row.map_err(broken)?;
+        Ok((String::from_utf8_lossy(&key[prefix.len()..]).into_owned(), sealed::text(&value, &trees.keys)?))
+    })
+    .collect()
+}
+
+pub fn capture_window(store: &SledStore, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+    let value = store.trees()?.get(Tree::Meta, &keys::capture_window(connection)).map_err(broken)?;
+    Ok(value.and_then(|value| Some(Time(i64::from_be_bytes(value.as_ref().try_into().ok()?)))))
 }
 
 pub fn items(store: &SledStore, id: EventId) -> Result<Vec<(u16, Item)>, StoreError> {

@@ -2,20 +2,18 @@
 
 use bytes::Bytes;
 
-use super::alerts;
-use super::dnc;
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
-use super::placing::free_slot;
+use super::placing::{count_text, free_slot};
 use super::schedule::{Deadline, Effect};
-use super::texts::count_text;
 use super::tx::Tx;
+use super::{alerts, dnc};
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Signal, State, Step, step};
 use crate::domain::dnc::{Note, Scope, Source};
 use crate::domain::event::Event;
 use crate::domain::id::{CallId, EventId};
-use crate::domain::report::Report;
+use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
@@ -54,9 +52,8 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
         }
         call.report = Some(report);
     }
-    if after.learn_do_not_call && !call.is_test() {
-        let why = call.report.as_ref().map_or("", |report| report.interest().as_str());
-        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("{why}, {id}") };
+    if after.learn_do_not_call && call.report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested) && !call.is_test() {
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("not interested, {id}") };
         dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
@@ -82,9 +79,8 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
 
 /// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits.
 fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
-    let Some(decided) = &after.decided else { return Ok(()) };
-    call.after.set.clone_from(&decided.set);
-    match (call.after.again, &decided.again) {
+    call.after.set.clone_from(&after.set);
+    match (call.after.again, &after.again) {
         (None, Some(next)) => {
             (call.after.again, call.after.again_at) = (Some(next.id), next.hold.and_then(|hold| hold.until));
             tx.insert_call(next)

@@ -13,9 +13,10 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, Rules, StoreError};
+use crate::store::verbs::{Claim, Next, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Effect {
 fn own_hold(hold: Option<Hold>) -> Option<Time> {
     match hold? {
         Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
-        Hold { code: Code::HoldBackoff | Code::HoldCap | Code::HoldAgain, until, .. } => until,
+        Hold { code: Code::HoldBackoff | Code::HoldAgain | Code::HoldCap, until, .. } => until,
         _ => None,
     }
 }
@@ -192,6 +193,11 @@ impl Index {
         {
             self.deadlines.insert((*until, Deadline::Slot, call.id));
         }
+    }
+
+    /// Whether this call advertises.
+    pub fn advertises(&self, call: CallId) -> bool {
+        self.board.advertises(call)
     }
 
     /// Whether the configuration still lets the claimed call go over the claimed line.

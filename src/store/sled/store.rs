@@ -1,5 +1,6 @@
 //! The store itself: open trees, the committer and the index.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -10,11 +11,12 @@ use tokio::sync::{Notify, Semaphore};
 use super::commit::{Committer, Shared};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
-use super::{alerts, history, intake, person, placing, read, result, snapshot, sweep};
+use super::tx::Tx;
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, sweep};
 use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{AlertId, CallId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
@@ -25,6 +27,7 @@ use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
 use crate::failpoint::Step;
+use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::*;
 
@@ -128,18 +131,18 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let (policy, rules) = {
+        let (policy, rules, advertises) = {
             let index = self.shared.index();
-            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules(), index.advertises(claim.call))
         };
         let step_claim = claim.clone();
-        let begun = self.committer.run(Step::BeginPlacing, move |tx| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate)).await;
+        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, advertises, &gate);
+        let begun = self.committer.run(Step::BeginPlacing, run).await;
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
             // The call's own hold: its line is free for the next one.
-            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake | Code::HoldAgain | Code::HoldSms, until }) => {
-                self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER)));
-            }
+            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake, until }) => self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER))),
+            Ok(Begun::Hold { code: Code::HoldSms, until }) => self.unclaim(&claim, *until),
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }
@@ -188,7 +191,11 @@ impl Store for SledStore {
             _ => Vec::new(),
         };
         let rules = self.rules();
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules)).await
+        let sealed = match &change {
+            Change::Capture { connection, values } => sealed::captured(connection, values, &self.trees()?.keys)?,
+            _ => Vec::new(),
+        };
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules, sealed)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {
@@ -267,6 +274,14 @@ impl Store for SledStore {
 
     fn brakes(&self) -> Brakes {
         self.shared.index().brakes().clone()
+    }
+
+    fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
+        read::captured(self, connection)
+    }
+
+    fn capture_window(&self, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
+        read::capture_window(self, connection)
     }
 
     fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {

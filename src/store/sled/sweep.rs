@@ -18,10 +18,11 @@ use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::verbs::{Rules, StoreError, SweepPolicy, Swept};
+use crate::store::Rules;
+use crate::store::verbs::{StoreError, SweepPolicy, Swept};
 
 const SLICE: usize = 200;
-/// How often an automation call on a held line is looked at again.
+/// How soon an automation call on a held line is looked at again, at the earliest.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// How soon a deadline that came while the request was under way is looked at again.
 const LOOK_AGAIN_PLACING: Duration = Duration::from_secs(1);
@@ -130,7 +131,9 @@ fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Opt
     if by_the_calendar > now {
         return Ok(Some(by_the_calendar));
     }
-    Ok(lines.hold(tx, call, now)?.then(|| now.plus(LOOK_AGAIN).min(oldest)))
+    // The longer it waits, the less often it is looked at: a hundred thousand calls of a paused line must not keep the disk busy.
+    let pause = LOOK_AGAIN.max(now.since(call.created_at) / 8);
+    Ok(lines.hold(tx, call, now)?.then(|| now.plus(pause).min(oldest)))
 }
 
 /// Whether all lines of a call are held; asked once for calls that have the same lines.

@@ -207,7 +207,8 @@ pub async fn show(id: Path<String>, caller: Caller, state: Data<State>) -> Answe
 /// Cancel a queued call. A call that was sent cannot be taken back: 409.
 #[utoipa::path(post, path = "/calls/{id}/cancel", tag = "calls", params(("id" = String, Path)), responses((status = 200, body = CallDetail)))]
 pub async fn cancel(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
-    change(&id, &caller, &state, |call| Change::Cancel { call: call.id }).await
+    let unreported = state.app.live.load().sweep.write_back_unreported.clone();
+    change(&id, &caller, &state, |call| Change::Cancel { call: call.id, write_back: call.connection.as_ref().is_some_and(|c| unreported.contains(c)) }).await
 }
 
 /// Write a failed result into the CRM again.

@@ -1,15 +1,20 @@
 //! `/connections`: how each is set up. Parameters and their secrets are never shown; the webhook address only to an admin.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
-use serde::Serialize;
+use actix_web::web::{Data, Path, Payload};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::fault::{Answer, Fault};
+use super::input;
 use super::view::Page;
+use crate::config::ApiRole;
 use crate::domain::connection::Connection;
 use crate::domain::id::ConnectionId;
+use crate::domain::time::Time;
+use crate::error::Code;
+use crate::store::{Change, Store};
 use crate::web::State;
 
 /// One configured use of a plugin.
@@ -41,6 +46,10 @@ pub struct ConnectionView {
     pub time_zone: String,
     /// Where it is kept: `file`.
     pub managed: String,
+    /// Until when a handshake of the CRM may hand over secrets; null: no window is open.
+    pub capture_until: Option<String>,
+    /// The names of what handshakes handed over. The values are never shown.
+    pub captured: Vec<String>,
     /// What keeps it from working, in sentences.
     pub problems: Vec<String>,
 }
@@ -75,6 +84,8 @@ fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionVi
         hours: connection.calling_hours().iter().map(ToString::to_string).collect(),
         time_zone: connection.time_zone.clone(),
         managed: "file".into(),
+        capture_until: state.app.store.capture_window(&connection.id).ok().flatten().filter(|until| *until > state.app.clock.now()).map(Time::rfc3339),
+        captured: state.app.store.captured(&connection.id).map(|captured| captured.into_keys().collect()).unwrap_or_default(),
         problems: problems(state, connection),
     }
 }
@@ -82,8 +93,13 @@ fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionVi
 fn hooks(state: &State, caller: &Caller, connection: &Connection) -> Vec<HookView> {
     let public = state.app.tuning.public_url.trim_end_matches('/');
     let shown = |key: &str| if caller.is_admin() { key.to_owned() } else { "…".to_owned() };
-    let url = |key: &str| format!("{public}/hooks/{}/{}", connection.id, shown(key));
-    connection.all_hooks().into_iter().map(|hook| HookView { url: url(hook.hook_key.expose()), name: hook.name, exposed: hook.exposed }).collect()
+    let plugin = state.app.plugins.get(&connection.plugin);
+    let tail = |name: &str| {
+        let tail = plugin.as_ref().and_then(|plugin| Some(plugin.hook_kind(name)?.tail.trim_matches('/').to_owned())).filter(|tail| !tail.is_empty());
+        tail.map(|tail| format!("/{tail}")).unwrap_or_default()
+    };
+    let url = |key: &str, name: &str| format!("{public}/hooks/{}/{}{}", connection.id, shown(key), tail(name));
+    connection.all_hooks().into_iter().map(|hook| HookView { url: url(hook.hook_key.expose(), &hook.name), name: hook.name, exposed: hook.exposed }).collect()
 }
 
 fn problems(state: &State, connection: &Connection) -> Vec<String> {
@@ -93,6 +109,7 @@ fn problems(state: &State, connection: &Connection) -> Vec<String> {
         Some(plugin) => {
             let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
             problems.extend(plugin.check_params(&given));
+            problems.extend(connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger)));
         }
     }
     if connection.all_hooks().is_empty() {
@@ -119,5 +136,39 @@ pub async fn list(caller: Caller, state: Data<State>) -> Answer {
 pub async fn show(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
     let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
     let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
+    Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
+}
+
+/// For how long the window is to be open.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureBody {
+    /// 1 to 60; default 10.
+    #[serde(default = "ten")]
+    pub minutes: u32,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+/// Let the CRM hand over its secrets: for some minutes a handshake of this connection is believed, once.
+#[utoipa::path(post, path = "/connections/{id}/capture", tag = "connections", request_body = CaptureBody, params(("id" = String, Path)), responses((status = 200, body = ConnectionView)))]
+pub async fn capture(id: Path<String>, caller: Caller, state: Data<State>, payload: Payload) -> Answer {
+    caller.needs(ApiRole::Admin)?;
+    let body: CaptureBody = input::json(payload).await?;
+    let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
+    let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
+    if !(1..=60).contains(&body.minutes) {
+        return Err(Fault::new(Code::BadRequest, "minutes: 1 to 60"));
+    }
+    let plugin = state.app.plugins.get(&wired.connection.plugin);
+    if !plugin.is_some_and(|plugin| plugin.captures()) {
+        return Err(Fault::new(Code::Conflict, format!("the plugin `{}` has no handshake that hands over secrets", wired.connection.plugin)));
+    }
+    let now = state.app.clock.now();
+    let until = now.plus(std::time::Duration::from_secs(u64::from(body.minutes) * 60));
+    let change = Change::OpenCapture { connection: wired.connection.id.clone(), until };
+    Fault::of_change(state.app.store.change(now, caller.name.clone(), change).await?)?;
     Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
 }

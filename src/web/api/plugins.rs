@@ -120,7 +120,7 @@ pub fn detail(plugin: &Plugin) -> PluginDetail {
     PluginDetail {
         plugin: view(plugin),
         parameters: plugin.manifest().parameters.iter().map(|p| parameter(p.get_ref())).collect(),
-        receive: plugin.variants().iter().map(|v| VariantView { name: v.name.clone(), methods: v.methods.clone() }).collect(),
+        receive: plugin.variants().iter().map(|v| VariantView { name: v.name.clone(), methods: v.methods().to_vec() }).collect(),
         write_back: plugin.kinds().iter().map(kind).collect(),
         sources: evidence.sources.clone(),
         open: evidence.open.clone(),

@@ -34,6 +34,51 @@ fn full(unit: &str) -> String {
     unit.repeat((1 << 20) / unit.len())
 }
 
+/// Kilobytes of memory that this process took at its most.
+#[cfg(target_os = "linux")]
+fn most_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_of_hostile_bodies() {
+    // In a process of its own, for other tests take memory too.
+    if !std::env::args().any(|arg| arg == "--exact") {
+        let name = "plugin::body::hostile_tests::memory_of_hostile_bodies";
+        let alone = std::process::Command::new(std::env::current_exe().unwrap()).args([name, "--exact", "--nocapture"]).output().unwrap();
+        let text = String::from_utf8_lossy(&alone.stdout);
+        assert!(alone.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&alone.stderr));
+        return;
+    }
+    let deep: String = (0..2_000).map(|n| format!("{n}{}=1&", "[b]".repeat(60))).collect();
+    let wide = format!("{{{}\"b\":0}}", (0..60_000).map(|n| format!("\"{n}\":0,")).collect::<String>());
+    let bodies: Vec<(Format, String)> = vec![
+        (Format::Json, full("[")),
+        (Format::Json, format!("[{}1]", full("1,"))),
+        (Format::Json, format!("[{}1]", "1,".repeat(130_000))),
+        (Format::Json, format!("[{}{{}}]", "{\"a\":0},".repeat(20_000))),
+        (Format::Json, wide),
+        (Format::Json, format!("\"{}\"", full("\\ud800"))),
+        (Format::Form, deep),
+        (Format::Form, format!("a={}", full("%00"))),
+        (Format::Xml, format!("<r>{}</r>", full("<a b=\"\"/>"))),
+        (Format::Xml, format!("<r>{}</r>", "<a/>".repeat(60_000))),
+    ];
+    for (format, body) in bodies {
+        let bytes = body.into_bytes();
+        let delivery = delivery("", bytes);
+        // What was the most before is forgotten.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let (before, from) = (most_kib(), Instant::now());
+        let result = decode(Reading { format: Some(format), ..Reading::default() }, &delivery).map(drop).map_err(|error| error.code);
+        let (more, took) = (most_kib().saturating_sub(before), from.elapsed());
+        eprintln!("{format:?} {:?}… {result:?}: {more} KiB, {took:?}", String::from_utf8_lossy(&delivery.body[..20]));
+        assert!(more < 20 * 1024, "{more} KiB");
+    }
+}
+
 #[test]
 fn depth_is_refused_before_anything_is_built() {
     assert_eq!(json(&"[".repeat(10_000)), Err(Code::TooDeep));

@@ -1,0 +1,29 @@
+//! The rules that a store checks its calls against, as the configuration says them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::id::{ConnectionId, WorkspaceId};
+use crate::domain::rule::{Policy, Waits};
+
+/// What the configuration says about calling customers, by connection.
+#[derive(Debug, Clone)]
+pub enum Rules {
+    /// Nothing was said yet: every connection may call.
+    Unsaid,
+    Said {
+        connections: HashMap<ConnectionId, Arc<Policy>>,
+        waits: Waits,
+    },
+}
+
+impl Rules {
+    /// The policy of a call's connection; `None`: that connection was taken out of the configuration.
+    pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
+        match (self, connection) {
+            (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
+            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
+            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
+        }
+    }
+}
