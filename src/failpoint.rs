@@ -48,6 +48,10 @@ steps! {
     Report = "report",
     FinishWriteBack = "finish_write_back",
     FinishForward = "finish_forward",
+    WantSources = "want_sources",
+    /// An event that we fetched, with the place it came from.
+    FetchEvent = "fetch_event",
+    FinishSource = "finish_source",
     FinishAlert = "finish_alert",
     /// Alerts that were noticed outside of a step.
     ChangeAlerts = "change_alerts",

@@ -16,6 +16,7 @@ mod machine;
 mod memory;
 mod placing;
 mod play;
+mod plugin;
 mod seed;
 mod start;
 mod table;
@@ -34,6 +35,7 @@ enum Part {
     Start,
     Placing,
     Backlog,
+    Plugin,
     Lines,
 }
 
@@ -127,6 +129,9 @@ fn main() -> anyhow::Result<()> {
         }
         if args.wants(Part::Backlog) {
             backlog::run(&args, &dir.join("backlog")).await?;
+        }
+        if args.wants(Part::Plugin) {
+            plugin::run(&args)?;
         }
         if args.wants(Part::Lines) {
             lines::run(&args, &dir.join("lines")).await?;

@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(&cli, args).await,
             Command::Simulate(args) => simulate::run(args).await,
-            Command::Plugin(args) => plugin::run(&cli, args),
+            Command::Plugin(args) => plugin::run(&cli, args).await,
             Command::Connection(args) => connection::run(&cli, args).await,
             Command::Line(args) => line::run(&cli, args).await,
             Command::Call(args) => call::run(&cli, args).await,

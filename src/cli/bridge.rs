@@ -20,7 +20,7 @@ use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
-use crate::pipeline::{App, Common, Live, Tuning};
+use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
@@ -76,7 +76,9 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         dialer: Http::new(failpoint::DIALER_SEND, guard, dialer),
         unsent: Arc::new(Semaphore::new(settings.dialer.max_unsent)),
         tuning: tuning(settings, public_url),
-        redactor: ArcSwap::from_pointee(redactor(settings, &plugins)),
+        redactor: ArcSwap::from_pointee(Redactor::new(secrets(settings, &plugins).iter().map(String::as_str))),
+        logins: Logins::default(),
+        connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         own_writes: OwnWrites::default(),
         plugins,
@@ -118,7 +120,7 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
 }
 
 /// Every secret that is known by now: those of the settings, and the parameters that plugins call secret.
-fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
+pub fn secrets(settings: &Settings, plugins: &Registry) -> Vec<String> {
     let mut values: Vec<String> = settings.secret_values().into_iter().map(str::to_owned).collect();
     for connection in &settings.connections {
         let Some(plugin) = plugins.get(&connection.plugin) else { continue };
@@ -126,7 +128,7 @@ fn redactor(settings: &Settings, plugins: &Registry) -> Redactor {
         let given = connection.parameters.iter().chain(connection.hooks.iter().flat_map(|hook| &hook.parameters));
         values.extend(given.filter(|(id, _)| secret(id)).flat_map(|(_, value)| value.texts().into_iter().map(str::to_owned).collect::<Vec<_>>()));
     }
-    Redactor::new(values.iter().map(String::as_str))
+    values
 }
 
 /// Who is told of alerts; a mistake is said at the start, not when there is trouble.
@@ -186,8 +188,9 @@ impl Bridge {
         if role != Role::Web {
             let concurrency = Concurrency { place: settings.dialer.concurrency, write_back: settings.write_back.concurrency, ..Concurrency::default() };
             bridge.workers.push(tokio::spawn(worker::run_forever(Arc::clone(&app), concurrency, stopped.clone())));
-            bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped)));
+            bridge.workers.push(tokio::spawn(super::serve::snapshots(Arc::clone(&app), Arc::clone(&settings), stopped.clone())));
         }
+        bridge.workers.push(tokio::spawn(super::reload::run(Arc::clone(&app), settings, stopped)));
         // Reading the root certificates takes a while: not on the way of the first write-back. The placing loop warms its own client.
         let warm = Arc::clone(&app);
         tokio::task::spawn_blocking(move || warm.crm.warm_up());

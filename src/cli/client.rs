@@ -30,6 +30,12 @@ pub async fn with<R>(cli: &Cli, work: impl AsyncFnOnce(&Server) -> anyhow::Resul
     result
 }
 
+/// What a running server answers; `None`: there is none, or it is of another kind.
+pub async fn running(settings: &Settings, path: &str) -> Option<Value> {
+    let client = Local::open(&settings.store.socket()).await.ok()?;
+    Server { client, own: None }.get(path).await.ok()
+}
+
 impl Server {
     async fn open(settings: Settings) -> anyhow::Result<Self> {
         let socket = settings.store.socket();

@@ -19,6 +19,7 @@ mod output;
 mod plugin;
 mod plugin_new;
 mod plugin_test;
+mod reload;
 mod serve;
 mod simulate;
 

@@ -1,4 +1,4 @@
-//! `callbridge plugin`: list, show, check, test, new. Needs no server.
+//! `callbridge plugin`: list, show, check, test, schema, new. Needs no server.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::Cli;
-use super::output::{self, FAILED, Failed, NOT_FOUND, facts, list, table, text};
-use super::{plugin_new, plugin_test};
+use super::output::{self, FAILED, Failed, NOT_FOUND, NOT_POSSIBLE, facts, list, table, text};
+use super::{client, plugin_new, plugin_test};
 use crate::plugin::load::{LoadError, load_dir};
 use crate::plugin::problem::did_you_mean;
 use crate::plugin::{Plugin, Registry};
@@ -33,6 +33,12 @@ pub enum Args {
         #[arg(long, requires = "id")]
         bless: bool,
     },
+    /// Write the JSON Schemas of plugin.toml and case.toml, by which an editor completes keys.
+    Schema {
+        /// Where to.
+        #[arg(long, value_name = "DIR", default_value = "plugins")]
+        dir: PathBuf,
+    },
     /// Make the folder of a new plugin to start from.
     New {
         /// a-z, 0-9 and -
@@ -43,13 +49,9 @@ pub enum Args {
     },
 }
 
-pub fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
+pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     match args {
-        Args::List => {
-            let registry = open(cli)?;
-            output::show(cli.json, &serde_json::to_value(page(registry.all().iter().map(AsRef::as_ref)))?, rows);
-            Ok(ExitCode::SUCCESS)
-        }
+        Args::List => list_all(cli).await,
         Args::Show { id } => {
             let plugin = find(&open(cli)?, id)?;
             output::show(cli.json, &serde_json::to_value(detail(&plugin))?, shown);
@@ -57,8 +59,20 @@ pub fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
         }
         Args::Check { path } => check(cli, path.as_deref()),
         Args::Test { id, bless } => plugin_test::run(cli, id.as_deref(), *bless),
+        Args::Schema { dir } => schemas(dir),
         Args::New { id, dir } => plugin_new::run(id, dir),
     }
+}
+
+/// What the running server uses, which may be an older version of a folder that is broken now; without a server what one would use.
+async fn list_all(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let settings = crate::config::load(&cli.sources())?;
+    let shown = match client::running(&settings, "/plugins").await {
+        Some(shown) => shown,
+        None => serde_json::to_value(page(&Registry::open(settings.plugins.path.as_deref()).0))?,
+    };
+    output::show(cli.json, &shown, rows);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The plugins that ship and those of `plugins.path`; what did not load is told.
@@ -129,9 +143,24 @@ fn check(cli: &Cli, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
+fn schemas(dir: &Path) -> anyhow::Result<ExitCode> {
+    for (file, text) in crate::plugin::schema_files() {
+        let path = dir.join(file);
+        std::fs::write(&path, text).map_err(|error| Failed::new(NOT_POSSIBLE, format!("{}: {error}", path.display())))?;
+        output::data(&path.display().to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn rows(page: &Value) -> String {
-    let row = |plugin: &Value| ["/id", "/name", "/evidence", "/checked", "/kinds", "/cases"].map(|name| text(plugin, name)).to_vec();
-    table(&["ID", "NAME", "EVIDENCE", "CHECKED", "WRITES BACK", "CASES"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    let row = |plugin: &Value| ["/id", "/name", "/evidence", "/checked", "/kinds", "/cases", "/state"].map(|name| text(plugin, name)).to_vec();
+    let all = list(page, "/items");
+    let mut out = table(&["ID", "NAME", "EVIDENCE", "CHECKED", "WRITES BACK", "CASES", "STATE"], &all.iter().map(row).collect::<Vec<_>>());
+    for plugin in all {
+        let problems = list(plugin, "/problems").iter().map(|problem| format!("{}: {}\n", text(plugin, "/id"), text(problem, "")));
+        out.extend(problems);
+    }
+    out
 }
 
 fn shown(plugin: &Value) -> String {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::args::Cli;
-use super::output::{self, FAILED, Failed, NOT_FOUND, list, text};
+use super::output::{self, FAILED, Failed, NOT_FOUND, list, table, text};
 use super::plugin::{find, folders, open};
 use crate::plugin::Plugin;
 
@@ -59,7 +59,7 @@ fn loaded(folder: &Path) -> anyhow::Result<Plugin> {
 
 fn test(plugin: &Plugin, bless: Option<&Path>) -> anyhow::Result<Value> {
     let (vectors, mut faults) = plugin.run_vectors();
-    let mut written = Vec::new();
+    let (mut written, mut passed) = (Vec::new(), 0);
     let names = plugin.case_names();
     for name in &names {
         let case = match plugin.case(name) {
@@ -70,6 +70,7 @@ fn test(plugin: &Plugin, bless: Option<&Path>) -> anyhow::Result<Value> {
             }
         };
         let result = plugin.run_case(&case);
+        passed += usize::from(result.mismatches.is_empty());
         let blessed = bless.filter(|_| !result.mismatches.is_empty());
         if let Some(folder) = blessed {
             for (file, text) in &result.blessed {
@@ -83,16 +84,24 @@ fn test(plugin: &Plugin, bless: Option<&Path>) -> anyhow::Result<Value> {
             faults.extend(result.mismatches.iter().map(|fault| format!("case {name}: {fault}")));
         }
     }
-    Ok(json!({"id": plugin.id(), "ok": faults.is_empty(), "cases": names.len(), "vectors": vectors, "faults": faults, "written": written}))
+    let evidence = &plugin.manifest().evidence;
+    Ok(json!({
+        "id": plugin.id(), "ok": faults.is_empty(), "cases": names.len(), "passed": passed, "vectors": vectors,
+        "evidence": evidence.level, "checked": evidence.checked, "faults": faults, "written": written
+    }))
 }
 
 fn said(results: &Value) -> String {
-    let mut out = String::new();
-    for result in list(results, "") {
-        let word = if result["ok"] == json!(true) { "ok" } else { "FAILED" };
-        out.push_str(&format!("{}: {word} ({} cases, {} vectors)\n", text(result, "/id"), text(result, "/cases"), text(result, "/vectors")));
-        list(result, "/faults").iter().for_each(|fault| out.push_str(&format!("  {}\n", text(fault, ""))));
-        list(result, "/written").iter().for_each(|path| out.push_str(&format!("  written: {}\n", text(path, ""))));
+    let results = list(results, "");
+    let row = |result: &Value| {
+        let mut cells = ["/id", "/cases", "/passed", "/vectors", "/evidence", "/checked"].map(|name| text(result, name)).to_vec();
+        cells.push(if result["ok"] == json!(true) { "ok" } else { "FAILED" }.to_owned());
+        cells
+    };
+    let mut out = table(&["PLUGIN", "CASES", "PASSED", "VECTORS", "EVIDENCE", "CHECKED ON", ""], &results.iter().map(row).collect::<Vec<_>>());
+    for result in results {
+        list(result, "/faults").iter().for_each(|fault| out.push_str(&format!("{}: {}\n", text(result, "/id"), text(fault, ""))));
+        list(result, "/written").iter().for_each(|path| out.push_str(&format!("written: {}\n", text(path, ""))));
     }
     out
 }

@@ -89,6 +89,9 @@ uuid_id!(
 uuid_id!(
     /// One try of an outbound request.
     AttemptId, "att_");
+uuid_id!(
+    /// What we fetch from a CRM, or register there: a digest of its names, not of time order.
+    SourceId, "src_");
 
 uuid_id!(
     /// A trouble that the admin is told of; the same for the same trouble.

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod rule;
 pub mod schedule;
 pub mod secret;
+pub mod source;
 pub mod span;
 pub mod time;
 pub mod trigger;

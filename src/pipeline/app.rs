@@ -26,12 +26,15 @@ use crate::outbound::Http;
 use crate::outbound::alert::Receiver;
 use crate::plugin::manifest::Identity;
 use crate::plugin::note::{self, NoteKind};
+use crate::plugin::registry::Reloaded;
 use crate::plugin::template::Template;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
+use super::login::Logins;
 use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
@@ -65,9 +68,9 @@ pub struct Gateway {
 pub struct WiredHook {
     pub hook: Hook,
     pub params: BTreeMap<String, String>,
-    pub limiter: DefaultDirectRateLimiter,
+    pub limiter: Arc<DefaultDirectRateLimiter>,
     /// Of an address that stands in public.
-    pub doorman: Option<Doorman>,
+    pub doorman: Option<Arc<Doorman>>,
 }
 
 /// A connection ready to be used.
@@ -81,7 +84,7 @@ pub struct Wired {
     pub notes: BTreeMap<NoteKind, Template>,
     /// What this CRM takes at once and per time. One at a time where a doubled entry could not be told from a wished one:
     /// a crash then leaves at most one in doubt.
-    pub turns: Turns,
+    pub turns: Arc<Turns>,
 }
 
 impl Wired {
@@ -104,7 +107,7 @@ pub struct Common {
 }
 
 /// The configuration as it is now; replaced as a whole.
-#[derive(Default, Clone)]
+#[derive(Clone, Default)]
 pub struct Live {
     pub connections: HashMap<ConnectionId, Arc<Wired>>,
     pub lines: HashMap<LineId, LineSettings>,
@@ -165,6 +168,8 @@ pub struct App {
     pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
+    pub logins: Logins,
+    pub connects: Connects,
     pub live: ArcSwap<Live>,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
@@ -178,7 +183,6 @@ impl App {
     /// Puts lines and connections in force; `gateways` are the drop-in keys.
     pub fn configure(&self, lines: Vec<LineSettings>, connections: Vec<Connection>, gateways: Vec<Gateway>, common: Common) {
         let policies = lines.iter().map(policy).collect();
-        let public = self.tuning.public_url.clone();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
         let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
         let mut live = Live { receivers: Arc::new(common.receivers), sweep, waits: common.waits, ..Live::default() };
@@ -195,14 +199,43 @@ impl App {
             let workspace = common.workspaces.iter().find(|w| w.id == connection.workspace);
             let policy = Policy::of(&connection, workspace, &common.calendar, common.waits);
             live.policies.insert(connection.id.clone(), Arc::new(policy));
-            let plugin = self.plugins.get(&connection.plugin);
-            let captured = self.captured(&connection.id);
-            live.connections.insert(connection.id.clone(), Arc::new(wire(connection, plugin.as_deref(), &captured, &public, self.tuning.exposed)));
+            live.connections.insert(connection.id.clone(), Arc::new(self.wire(connection, None)));
         }
         self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());
+    }
+
+    fn wire(&self, connection: Connection, before: Option<&Wired>) -> Wired {
+        let (plugin, captured) = (self.plugins.get(&connection.plugin), self.captured(&connection.id));
+        wire(connection, plugin.as_deref(), before, &captured, &self.tuning.public_url, self.tuning.exposed)
+    }
+
+    /// Loads plugins anew and brings what follows from them up to date: default values, bases, limits.
+    pub fn reload_plugins(&self) -> Reloaded {
+        let reloaded = self.plugins.reload(|plugin| self.unfit(plugin));
+        if !reloaded.changed.is_empty() {
+            self.live.rcu(|live| {
+                let mut next = Live::clone(live);
+                for wired in next.connections.values_mut().filter(|wired| reloaded.changed.iter().any(|plugin| plugin.id() == wired.connection.plugin)) {
+                    *wired = Arc::new(self.wire(wired.connection.clone(), Some(wired)));
+                }
+                next
+            });
+        }
+        reloaded
+    }
+
+    /// What the connections that use this plugin lack for this version of it.
+    fn unfit(&self, plugin: &Plugin) -> Vec<String> {
+        let live = self.live.load();
+        let using = live.connections.values().filter(|wired| wired.connection.plugin == plugin.id());
+        let faults = using.flat_map(|wired| {
+            let given = wired.connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+            plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", wired.connection.id)).collect::<Vec<_>>()
+        });
+        faults.collect()
     }
 
     /// What handshakes captured, as parameters; a damaged record is told and left out.
@@ -220,8 +253,7 @@ impl App {
     /// Puts what was captured in force.
     pub fn recapture(&self, id: &ConnectionId) {
         let Some(wired) = self.connection(id) else { return };
-        let plugin = self.plugins.get(&wired.connection.plugin);
-        let fresh = Arc::new(wire(wired.connection.clone(), plugin.as_deref(), &self.captured(id), &self.tuning.public_url, self.tuning.exposed));
+        let fresh = Arc::new(self.wire(wired.connection.clone(), Some(&wired)));
         self.live.rcu(|live| {
             let mut next = Live::clone(live);
             next.connections.insert(id.clone(), fresh.clone());
@@ -231,7 +263,7 @@ impl App {
 
     /// Text with every known secret replaced.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.load().text(text).into_owned()
+        self.logins.redact(&self.redactor.load().text(text))
     }
 
     /// Uniform in all of `u32`, for jitter.
@@ -252,7 +284,8 @@ pub fn policy(line: &LineSettings) -> LinePolicy {
     }
 }
 
-fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<String, String>, public: &str, exposed: Caps) -> Wired {
+/// `before`: the same connection with another version of its plugin. What counts and limits goes on where it may.
+fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>, captured: &BTreeMap<String, String>, public: &str, exposed: Caps) -> Wired {
     let texts = |given: &BTreeMap<String, crate::domain::param::ParamText>| {
         let params: BTreeMap<String, String> = given.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
         let mut params = plugin.map_or(params.clone(), |p| p.with_defaults(&params));
@@ -262,15 +295,20 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
     let hooks = connection
         .all_hooks()
         .into_iter()
-        .map(|hook| WiredHook {
-            params: hook_params(texts(&connection.parameters_at(&hook)), &connection, &hook, plugin, public),
-            limiter: limiter(connection.inbound_rate),
-            doorman: hook.exposed.then(|| Doorman::new(exposed)),
-            hook,
+        .map(|hook| {
+            let kept = before.and_then(|before| before.hooks.iter().find(|old| old.hook.name == hook.name));
+            WiredHook {
+                params: hook_params(texts(&connection.parameters_at(&hook)), &connection, &hook, plugin, public),
+                limiter: kept.map_or_else(|| Arc::new(limiter(connection.inbound_rate)), |old| Arc::clone(&old.limiter)),
+                doorman: kept.map_or_else(|| hook.exposed.then(|| Arc::new(Doorman::new(exposed))), |old| old.doorman.clone()),
+                hook,
+            }
         })
         .collect();
-    let limits = plugin.and_then(Plugin::limits);
-    let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let params = texts(&connection.parameters);
+    let limits = plugin.and_then(|p| p.limits(&params)).map(|limit| &limit.spec);
+    let doubled = plugin
+        .is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None && p.kind(kind.name, &params).is_some_and(|k| std::ptr::eq(k, kind))));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;
         Some(Gcra::new(rate, l.burst.unwrap_or(rate.count)))
@@ -279,14 +317,10 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, captured: &BTreeMap<Str
     if let Some(url) = &connection.base_url {
         bases.insert("api".into(), url.clone());
     }
-    Wired {
-        hooks,
-        params: texts(&connection.parameters),
-        bases,
-        notes: own_notes(&connection).0,
-        turns: Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) }),
-        connection,
-    }
+    let turns = Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) });
+    let kept = before.filter(|before| before.turns.limits_like(&turns)).map(|before| Arc::clone(&before.turns));
+    let turns = kept.unwrap_or_else(|| Arc::new(turns));
+    Wired { hooks, params, bases, notes: own_notes(&connection).0, turns, connection }
 }
 
 /// With what the plugin's kind of hook sets itself, and the hook's own name and address.

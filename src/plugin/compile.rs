@@ -1,15 +1,19 @@
 //! From the manifest as written to a plugin that runs: values, conditions, templates and requests, each fault with its line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json_path::JsonPath;
 
+use super::compile_request::kind_of;
 use super::extract::usual_genders;
-use super::manifest::{At, ConditionSpec, Conditions, GenderSpec, MapSpec, Op, RequestParts, ValueSpec};
-use super::names::Shape;
-use super::plugin::{GenderMap, Mapping, OccurredAt, Request, TimeUnit};
+use super::manifest::{At, AuthSpec, ConditionSpec, Conditions, GenderSpec, Manifest, MapSpec, ModeSpec, Op, ValueSpec};
+use super::modes;
+use super::names::{self, Shape};
+use super::plugin::{GenderMap, Mapping, OccurredAt, TimeUnit};
 use super::problem::{Problem, did_you_mean, line_of};
+use super::tables::Tables;
 use super::template::{Escape, Template};
 use super::value::{Condition, Value};
 use crate::domain::record::Gender;
@@ -20,16 +24,38 @@ pub const MANIFEST: &str = "plugin.toml";
 #[derive(Debug)]
 pub struct Compiler<'a> {
     source: &'a str,
-    files: &'a BTreeMap<String, Vec<u8>>,
-    bases: BTreeSet<String>,
+    pub(super) files: &'a BTreeMap<String, Vec<u8>>,
+    pub(super) bases: BTreeSet<String>,
     pub problems: Vec<Problem>,
     pub used_params: BTreeSet<String>,
-    used_files: BTreeSet<String>,
+    pub used_modes: BTreeSet<String>,
+    pub used_tables: BTreeSet<String>,
+    modes: BTreeSet<String>,
+    pub(super) auths: BTreeSet<String>,
+    pub(super) token: Shape,
+    pub tables: Arc<Tables>,
+    pub(super) used_files: BTreeSet<String>,
 }
 
 impl<'a> Compiler<'a> {
-    pub fn new(source: &'a str, files: &'a BTreeMap<String, Vec<u8>>, bases: impl IntoIterator<Item = String>) -> Compiler<'a> {
-        Compiler { source, files, bases: bases.into_iter().collect(), problems: Vec::new(), used_params: BTreeSet::new(), used_files: BTreeSet::new() }
+    pub fn new(source: &'a str, files: &'a BTreeMap<String, Vec<u8>>, manifest: &Manifest) -> Compiler<'a> {
+        Compiler {
+            source,
+            files,
+            bases: manifest.bases.keys().cloned().collect(),
+            problems: Vec::new(),
+            used_params: BTreeSet::new(),
+            used_modes: BTreeSet::new(),
+            used_tables: BTreeSet::new(),
+            modes: manifest.modes.keys().cloned().collect(),
+            auths: AuthSpec::each(manifest.auth.as_ref())
+                .iter()
+                .map(|at| at.get_ref().id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone()))
+                .collect(),
+            token: names::token(manifest),
+            tables: Arc::new(Tables::new(manifest)),
+            used_files: BTreeSet::new(),
+        }
     }
 
     pub fn line<T>(&self, at: &At<T>) -> usize {
@@ -60,10 +86,16 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn compile(&mut self, file: &str, first_line: usize, source: &str, escape: Escape, names: &Shape) -> Template {
+    pub(super) fn compile(&mut self, file: &str, first_line: usize, source: &str, escape: Escape, names: &Shape) -> Template {
         match Template::compile(source, escape, names) {
-            Ok(template) => {
+            Ok(mut template) => {
                 self.used_params.extend(template.params().map(str::to_owned));
+                for name in template.tables().filter(|name| !self.tables.has(name)).collect::<Vec<_>>() {
+                    let hint = did_you_mean(name, self.tables.names());
+                    self.problems.push(Problem::error(file, first_line, format!("there is no table `{name}` in [tables]{hint}")));
+                }
+                self.used_tables.extend(template.tables().map(str::to_owned));
+                template.set_tables(&self.tables);
                 template
             }
             Err(faults) => {
@@ -94,12 +126,31 @@ impl<'a> Compiler<'a> {
                 let template = self.compile(MANIFEST, line, text, Escape::Text, names);
                 match template.only_param().map(str::to_owned) {
                     Some(id) => Value::Param(id),
-                    None => Value::Template(template),
+                    None => Value::Template(Box::new(template)),
                 }
             }
             ValueSpec::List(list) => Value::List(list.iter().map(|one| self.value(one, names)).collect()),
-            ValueSpec::If(inner) => Value::If(Box::new(self.value(&inner.value, names)), self.conditions(&inner.conditions, names)),
+            ValueSpec::If(inner) => {
+                let mut conditions = self.conditions(&inner.conditions, names);
+                conditions.extend(self.mode_condition(&inner.mode));
+                Value::If(Box::new(self.value(&inner.value, names)), conditions)
+            }
         }
+    }
+
+    /// The keys of the modes a block carries; each must be declared.
+    pub fn modes(&mut self, spec: &ModeSpec) -> Vec<String> {
+        let Some(at) = spec else { return Vec::new() };
+        for name in at.get_ref().0.iter().filter(|name| !self.modes.contains(*name)).collect::<Vec<_>>() {
+            let hint = did_you_mean(name, self.modes.iter().map(String::as_str));
+            self.error(at, format!("there is no mode `{name}` in [modes]{hint}"));
+        }
+        self.used_modes.extend(at.get_ref().0.iter().cloned());
+        at.get_ref().0.iter().map(|name| modes::key(name)).collect()
+    }
+
+    fn mode_condition(&mut self, spec: &ModeSpec) -> Option<Condition> {
+        Some(self.modes(spec)).filter(|modes| !modes.is_empty()).map(Condition::Mode)
     }
 
     pub fn conditions(&mut self, conditions: &Conditions, names: &Shape) -> Vec<Condition> {
@@ -107,6 +158,12 @@ impl<'a> Compiler<'a> {
     }
 
     fn condition(&mut self, spec: &ConditionSpec, names: &Shape) -> Option<Condition> {
+        if let (None, None, Some(_)) = (&spec.value, &spec.any, &spec.mode) {
+            return self.mode_condition(&spec.mode);
+        }
+        if let Some(mode) = &spec.mode {
+            self.error(mode, "a condition with `mode` has nothing else");
+        }
         match (&spec.value, &spec.any) {
             (None, Some(any)) => Some(Condition::Any(any.iter().filter_map(|one| self.condition(one, names)).collect())),
             (Some(at), None) => {
@@ -124,7 +181,7 @@ impl<'a> Compiler<'a> {
                 None
             }
             (None, None) => {
-                self.problems.push(Problem::error(MANIFEST, 0, "a condition has neither `value` nor `any`"));
+                self.problems.push(Problem::error(MANIFEST, 0, "a condition has neither `value`, `any` nor `mode`"));
                 None
             }
         }
@@ -156,107 +213,29 @@ impl<'a> Compiler<'a> {
                         TimeUnit::Pattern(pattern.to_owned())
                     }
                 };
-                OccurredAt { value: self.value(&at.value, names), unit }
+                OccurredAt { value: self.value(&at.value, names), unit, zone: at.zone.as_ref().map(|zone| self.value(zone, names)) }
             }),
         }
     }
 
     fn gender(&mut self, spec: &GenderSpec, names: &Shape) -> GenderMap {
+        if let Some(at) = &spec.table {
+            if !self.tables.has(at.get_ref()) {
+                let hint = did_you_mean(at.get_ref(), self.tables.names());
+                self.error(at, format!("there is no table `{}` in [tables]{hint}", at.get_ref()));
+            }
+            self.used_tables.insert(at.get_ref().clone());
+        }
         let lower = |words: &[String]| words.iter().map(|word| word.trim().to_lowercase()).collect::<Vec<_>>();
         let own = vec![(Gender::Male, lower(&spec.male)), (Gender::Female, lower(&spec.female)), (Gender::Company, lower(&spec.company))];
         let words = if own.iter().all(|(_, words)| words.is_empty()) { usual_genders() } else { own };
-        GenderMap { value: self.value(&spec.value, names), words }
-    }
-
-    /// A request; its base is `api` or the only one where none is named. `at` is the block, for messages.
-    pub fn request<T>(&mut self, place: &str, at: &At<T>, parts: RequestParts<'_>, names: &Shape) -> Request {
-        let base = match parts.base {
-            Some(at) => {
-                if !self.bases.contains(at.get_ref()) {
-                    let hint = did_you_mean(at.get_ref(), self.bases.iter().map(String::as_str));
-                    self.error(at, format!("there is no base `{}`{hint}", at.get_ref()));
-                }
-                at.get_ref().clone()
-            }
-            None if self.bases.len() == 1 => self.bases.iter().next().cloned().unwrap_or_default(),
-            None => {
-                if !self.bases.contains("api") {
-                    self.error(at, "the request names no base, and there is none called `api`");
-                }
-                "api".to_owned()
-            }
-        };
-        let path = match parts.path {
-            Some(at) => {
-                let source = at.get_ref().trim();
-                if !source.is_empty() && !source.starts_with('/') {
-                    self.error(at, "a path begins with `/`");
-                }
-                self.template(at, Escape::Url, names)
-            }
-            None => nothing(),
-        };
-        let method = self.method(at, &parts);
-        let headers = parts.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), self.template(value, Escape::Text, names))).collect();
-        let file = parts.body.filter(|body| !body.get_ref().is_empty());
-        let (body, json, usual) = match file.map(|at| self.body(at, names)) {
-            Some(Some((template, json, content_type))) => (Some(template), json, Some(content_type.to_owned())),
-            _ => (None, false, None),
-        };
-        let content_type = parts.content_type.map(|at| at.get_ref().clone()).or(usual);
-        Request { place: place.to_owned(), method, base, path, headers, body, json, content_type, sign: None }
-    }
-
-    fn method<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>) -> String {
-        let has_body = parts.body.is_some_and(|b| !b.get_ref().is_empty()) || !parts.form.is_empty() || !parts.json.is_empty() || parts.graphql.is_some();
-        let Some(method) = parts.method else { return if has_body { "POST" } else { "GET" }.to_owned() };
-        if !matches!(method.get_ref().as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-            self.error(at, format!("`{}` is not a method: GET, POST, PUT, PATCH or DELETE", method.get_ref()));
-        }
-        method.get_ref().clone()
-    }
-
-    fn body(&mut self, at: &At<String>, names: &Shape) -> Option<(Template, bool, &'static str)> {
-        let file = format!("templates/{}", at.get_ref());
-        let known = self.files.keys().filter_map(|path| path.strip_prefix("templates/"));
-        let Some(bytes) = self.files.get(&file) else {
-            let hint = did_you_mean(at.get_ref(), known);
-            self.error(at, format!("there is no file `{file}`{hint}"));
-            return None;
-        };
-        self.used_files.insert(file.clone());
-        let (escape, content_type) = kind_of(&file)?;
-        let Ok(source) = std::str::from_utf8(bytes) else {
-            self.problems.push(Problem::error(&file, 0, "the file is not UTF-8"));
-            return None;
-        };
-        let before = self.problems.len();
-        let template = self.compile(&file, 1, source, escape, names);
-        let json = escape == Escape::Json;
-        if json && self.problems.len() == before {
-            self.try_json(&file, &template, names);
-        }
-        Some((template, json, content_type))
-    }
-
-    /// A JSON body must be JSON when every name has a value; when none has, it should be.
-    fn try_json(&mut self, file: &str, template: &Template, names: &Shape) {
-        let parse = |empty: bool| match template.render_data(names.data(empty)) {
-            Err(error) => Err((error.line, error.message)),
-            Ok(text) => {
-                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| (error.line(), format!("it does not become JSON: {error}"))).map(drop)
-            }
-        };
-        if let Err((line, message)) = parse(false) {
-            self.problems.push(Problem::error(file, line, message));
-        } else if let Err((line, message)) = parse(true) {
-            self.problems.push(Problem::warning(file, line, format!("when every name is absent: {message}; write `{{{{json name}}}}` for what may be null")));
-        }
+        let table = spec.table.as_ref().map(|at| (at.get_ref().clone(), Arc::clone(&self.tables)));
+        GenderMap { value: self.value(&spec.value, names), words, table }
     }
 
     pub fn duration(&mut self, at: &At<String>) -> Duration {
         parse_duration(at.get_ref()).unwrap_or_else(|| {
-            self.error(at, format!("`{}` is not a duration such as 500ms, 10s, 5m or 2h", at.get_ref()));
+            self.error(at, format!("`{}` is not a duration such as 500ms, 10s, 5m, 2h or 30d", at.get_ref()));
             Duration::ZERO
         })
     }
@@ -265,8 +244,8 @@ impl<'a> Compiler<'a> {
     pub fn check_files(&mut self) {
         for path in self.files.keys() {
             if path.starts_with("templates/") {
-                if kind_of(path).is_none() {
-                    self.problems.push(Problem::error(path, 0, "a template ends in .json.hbs, .html.hbs, .txt.hbs or .form.hbs"));
+                if kind_of(path).is_none() && !path.ends_with(".graphql") {
+                    self.problems.push(Problem::error(path, 0, "a template ends in .json.hbs, .html.hbs, .xml.hbs, .txt.hbs, .form.hbs or .graphql"));
                 } else if !self.used_files.contains(path) {
                     self.problems.push(Problem::warning(path, 0, "nothing in plugin.toml names this template"));
                 }
@@ -281,21 +260,11 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn kind_of(path: &str) -> Option<(Escape, &'static str)> {
-    match path.strip_suffix(".hbs")?.rsplit_once('.')?.1 {
-        "json" => Some((Escape::Json, "application/json")),
-        "html" => Some((Escape::Html, "text/html; charset=utf-8")),
-        "txt" => Some((Escape::Text, "text/plain; charset=utf-8")),
-        "form" => Some((Escape::Url, "application/x-www-form-urlencoded")),
-        _ => None,
-    }
-}
-
-fn nothing() -> Template {
+pub(super) fn nothing() -> Template {
     Template::nothing()
 }
 
-/// `500ms`, `10s`, `5m`, `2h`.
+/// `500ms`, `10s`, `5m`, `2h`, `30d`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
@@ -306,6 +275,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
         "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        "d" => Some(Duration::from_secs(number.checked_mul(86400)?)),
         _ => None,
     }
 }

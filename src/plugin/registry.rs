@@ -6,63 +6,89 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::compile::MANIFEST;
 use super::load::{self, LoadError};
 use super::plugin::Plugin;
 use super::problem::Problem;
+
+/// Replaced versions that are remembered, of all plugins together. Past it the oldest go: their calls end with the present version.
+const OLDER_KEPT: usize = 256;
 
 /// Plugins by id; reading takes no lock.
 #[derive(Debug)]
 pub struct Registry {
     dir: Option<PathBuf>,
     current: ArcSwap<BTreeMap<String, Arc<Plugin>>>,
-    /// Versions that were replaced, by content hash: a call keeps the one that mapped it.
-    older: Mutex<BTreeMap<String, Arc<Plugin>>>,
+    /// Versions that were replaced, oldest first: a call keeps the one that mapped it.
+    older: Mutex<Vec<Arc<Plugin>>>,
+    problems: ArcSwap<Vec<LoadError>>,
+}
+
+/// What a reload came to.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// Plugins that are new or have a new version.
+    pub changed: Vec<Arc<Plugin>>,
+    /// Folders that could not be taken and were not said to be so before.
+    pub problems: Vec<LoadError>,
 }
 
 impl Registry {
     /// Loads the built-in plugins and those of `dir`; what did not load is told beside.
     pub fn open(dir: Option<&Path>) -> (Registry, Vec<LoadError>) {
-        let registry = Registry { dir: dir.map(Path::to_owned), current: ArcSwap::default(), older: Mutex::default() };
-        let errors = registry.reload();
-        (registry, errors)
+        let registry = Registry { dir: dir.map(Path::to_owned), ..Registry::of([]) };
+        let problems = registry.reload(|_| Vec::new()).problems;
+        (registry, problems)
     }
 
     /// Of plugins that are already loaded.
     pub fn of(plugins: impl IntoIterator<Item = Plugin>) -> Registry {
         let current = plugins.into_iter().map(|plugin| (plugin.id().to_owned(), Arc::new(plugin))).collect::<BTreeMap<_, _>>();
-        Registry { dir: None, current: ArcSwap::from_pointee(current), older: Mutex::default() }
+        Registry { dir: None, current: ArcSwap::from_pointee(current), older: Mutex::default(), problems: ArcSwap::default() }
     }
 
-    /// Loads everything again. A folder with errors leaves the plugin of before in place.
-    pub fn reload(&self) -> Vec<LoadError> {
-        let mut errors = Vec::new();
-        let mut next: BTreeMap<String, Arc<Plugin>> = BTreeMap::new();
-        let before = self.current.load();
-        let loaded = load::built_in().map(|(id, files)| load::load(&id, files)).chain(self.folders(&mut errors));
-        for result in loaded.collect::<Vec<_>>() {
-            match result {
-                Ok(plugin) => {
-                    let id = plugin.id().to_owned();
-                    let same = before.get(&id).filter(|old| old.hash() == plugin.hash() && old.files().eq(plugin.files()));
-                    next.insert(id, same.cloned().unwrap_or_else(|| Arc::new(plugin)));
-                }
-                Err(error) => {
-                    if let Some(good) = before.get(&error.id) {
-                        next.insert(error.id.clone(), good.clone());
-                    }
-                    errors.push(error);
-                }
-            }
+    /// Where the operator's own plugins lie.
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// Loads everything again. A folder with errors, one that `refused` finds a fault with, and one that is gone leave the plugin of
+    /// before in place.
+    pub fn reload(&self, refused: impl Fn(&Plugin) -> Vec<String>) -> Reloaded {
+        let before = self.current.load_full();
+        let (mut problems, mut next) = (Vec::new(), BTreeMap::new());
+        for (id, files) in load::built_in() {
+            take(load::load(&id, files), &before, &mut next, &mut problems);
         }
-        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        for loaded in self.folders(&mut problems) {
+            let fits = loaded.and_then(|plugin| match same(&before, &plugin) {
+                true => Ok(plugin),
+                false => fitting(plugin, &refused),
+            });
+            take(fits, &before, &mut next, &mut problems);
+        }
         for (id, plugin) in before.iter() {
-            if next.get(id).is_none_or(|new| new.hash() != plugin.hash()) {
-                older.insert(plugin.hash().to_owned(), plugin.clone());
+            if !next.contains_key(id) {
+                let problem = Problem::error(MANIFEST, 0, "the folder is gone; the version of before is used until the server is started again");
+                problems.push(LoadError { id: id.clone(), problems: vec![problem] });
+                next.insert(id.clone(), plugin.clone());
             }
         }
-        drop(older);
+        let changed = next.values().filter(|plugin| before.get(plugin.id()).is_none_or(|old| !Arc::ptr_eq(old, plugin))).cloned().collect();
+        self.remember(before.values().filter(|old| next.get(old.id()).is_none_or(|new| new.hash() != old.hash())));
         self.current.store(Arc::new(next));
-        errors
+        let told = self.problems.swap(Arc::new(problems.clone()));
+        Reloaded { changed, problems: problems.into_iter().filter(|problem| !told.contains(problem)).collect() }
+    }
+
+    fn remember<'p>(&self, replaced: impl Iterator<Item = &'p Arc<Plugin>>) {
+        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        for plugin in replaced {
+            older.retain(|old| (old.id(), old.hash()) != (plugin.id(), plugin.hash()));
+            older.push(plugin.clone());
+        }
+        let over = older.len().saturating_sub(OLDER_KEPT);
+        older.drain(..over);
     }
 
     fn folders(&self, errors: &mut Vec<LoadError>) -> Vec<Result<Plugin, LoadError>> {
@@ -95,6 +121,11 @@ impl Registry {
         self.current.load().keys().cloned().collect()
     }
 
+    /// What could not be taken when it was last loaded.
+    pub fn problems(&self) -> Arc<Vec<LoadError>> {
+        self.problems.load_full()
+    }
+
     /// The version of a plugin that has this content hash, also an older one; else the present one.
     pub fn version(&self, id: &str, hash: &str) -> Option<Arc<Plugin>> {
         let current = self.get(id);
@@ -102,11 +133,33 @@ impl Registry {
             return current;
         }
         let older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
-        older.get(hash).filter(|plugin| plugin.id() == id).cloned().or(current)
+        older.iter().find(|plugin| (plugin.id(), plugin.hash()) == (id, hash)).cloned().or(current)
     }
+}
 
-    /// Lets go of older versions that nobody needs any more.
-    pub fn forget(&self, needed: impl Fn(&str) -> bool) {
-        self.older.lock().unwrap_or_else(PoisonError::into_inner).retain(|hash, _| needed(hash));
+type Plugins = BTreeMap<String, Arc<Plugin>>;
+
+fn same(before: &Plugins, plugin: &Plugin) -> bool {
+    before.get(plugin.id()).is_some_and(|old| old.hash() == plugin.hash() && old.files().eq(plugin.files()))
+}
+
+/// One that cannot serve the connections that use it is not taken.
+fn fitting(plugin: Plugin, refused: &impl Fn(&Plugin) -> Vec<String>) -> Result<Plugin, LoadError> {
+    let faults: Vec<Problem> = refused(&plugin).into_iter().map(|fault| Problem::error(MANIFEST, 0, fault)).collect();
+    if faults.is_empty() { Ok(plugin) } else { Err(LoadError { id: plugin.id().to_owned(), problems: faults }) }
+}
+
+fn take(loaded: Result<Plugin, LoadError>, before: &Plugins, next: &mut Plugins, problems: &mut Vec<LoadError>) {
+    match loaded {
+        Ok(plugin) => {
+            let kept = before.get(plugin.id()).filter(|_| same(before, &plugin)).cloned();
+            next.insert(plugin.id().to_owned(), kept.unwrap_or_else(|| Arc::new(plugin)));
+        }
+        Err(error) => {
+            if let Some(good) = before.get(&error.id) {
+                next.insert(error.id.clone(), good.clone());
+            }
+            problems.push(error);
+        }
     }
 }

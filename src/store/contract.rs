@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::domain::call::{Call, Origin, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AttemptId, CallId, EventId, WorkspaceId};
+use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
 use crate::domain::phone;
 use crate::domain::pool::{Pool, PoolId};
@@ -16,6 +16,7 @@ use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
 use crate::domain::schedule::{LinePolicy, Pause};
+use crate::domain::source::{Source, SourceKey, SourceKind};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
@@ -572,4 +573,56 @@ fn a_second_process_gets_a_clear_sentence() {
     let f = Fixture::new();
     let error = SledStore::open(sled::Options::new(&f.dir.path().join("s"))).err().expect("one process per directory").to_string();
     assert!(error.contains("in use by another"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_connection_keeps_is_sealed_and_moves_one_version_at_a_time() {
+    let f = Fixture::new();
+    let connection: ConnectionId = "c".into();
+    let kept = |version, token: &str| Kept { at: T0, version, ends_at: Some(at(60)), values: [("access_token".to_owned(), token.to_owned())].into() };
+    for (version, token, taken) in [(1, "token-of-the-first", true), (1, "token-of-a-slower-one", false), (2, "token-of-the-second", true)] {
+        assert_eq!(f.store.keep(connection.clone(), "login/main".into(), kept(version, token)).await.unwrap(), taken, "{token}");
+    }
+    let f = f.reopened();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), Some(kept(2, "token-of-the-second")));
+    assert_eq!(f.store.all_kept(&connection).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["login/main"]);
+    assert!(f.store.all_kept(&"other".into()).unwrap().is_empty());
+    f.store.forget(connection.clone(), "login/main".into()).await.unwrap();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), None);
+    let Fixture { store, dir } = f;
+    drop(store);
+    let db = std::fs::read(dir.path().join("s/db")).unwrap();
+    assert!(!db.windows(9).any(|w| w == b"token-of-"), "nothing of it lies plain");
+}
+
+#[tokio::test]
+async fn a_fetched_event_and_the_place_it_came_from_are_one_step() {
+    let f = Fixture::new();
+    let key = SourceKey { workspace: WorkspaceId::default(), connection: "shop".into(), kind: SourceKind::Poll, name: "leads".into() };
+    let id = key.id();
+    f.store.want_sources(T0, vec![key.clone()]).await.unwrap();
+    f.store.want_sources(T0, vec![key.clone()]).await.unwrap();
+    let taken = f.store.take_tasks(TaskKind::Poll, T0, 10).unwrap();
+    assert_eq!(taken.iter().map(|task| task.subject).collect::<Vec<_>>(), [Subject::Source(id)]);
+
+    let mut source = f.store.source(id).unwrap().unwrap();
+    source.poll.cursor = Some("7".into());
+    let event = event(1);
+    f.store.finish_source(source.clone(), Some((event.clone(), Bytes::from_static(b"[]"))), Some(at(60))).await.unwrap();
+    assert!(f.store.event(event.id).unwrap().is_some());
+    assert_eq!(f.store.take_tasks(TaskKind::Map, T0, 10).unwrap().len(), 1);
+    assert_eq!((f.store.next_task_at(TaskKind::Poll), f.store.sources().unwrap()), (Some(at(60)), vec![source.clone()]));
+
+    // Taken out of the configuration while it runs: what the run brings is kept, and it rests.
+    f.store.take_tasks(TaskKind::Poll, at(60), 10).unwrap();
+    f.store.want_sources(at(60), Vec::new()).await.unwrap();
+    source.poll.cursor = Some("9".into());
+    f.store.finish_source(source.clone(), None, Some(at(120))).await.unwrap();
+    let rests = Source { wanted: false, ..source };
+    assert_eq!((f.store.backlog(TaskKind::Poll), f.store.source(id).unwrap()), (0, Some(rests)));
+    let f = f.reopened();
+    assert_eq!(f.store.backlog(TaskKind::Poll), 0);
+    f.store.want_sources(at(200), vec![key]).await.unwrap();
+    assert_eq!(f.store.next_task_at(TaskKind::Poll), Some(at(200)));
+    assert_eq!(f.store.source(id).unwrap().unwrap().poll.cursor.as_deref(), Some("9"), "it goes on where it ended");
 }

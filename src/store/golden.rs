@@ -17,6 +17,7 @@ use crate::domain::event::Event;
 use crate::domain::item::Item;
 use crate::domain::ledger::{Arrivals, NumberDay};
 use crate::domain::schedule::{Brakes, LineState};
+use crate::domain::source::Source;
 
 /// The file as a record of version 1; every value in it must survive being read and written by this program.
 fn reads<T: Serialize + DeserializeOwned>(name: &str) {
@@ -51,6 +52,7 @@ fn records_of_every_version_are_read() {
     reads::<Rejected>("rejected");
     reads::<LineState>("line");
     reads::<Brakes>("brakes");
+    reads::<Source>("source");
     reads::<Arrivals>("arrivals");
     reads::<Note>("dnc_note");
 }

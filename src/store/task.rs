@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{AlertId, CallId, ConnectionId, EventId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, SourceId};
 use crate::domain::time::Time;
 
 /// The kinds of work, each with its own queue so that a backlog of one does not stop another.
@@ -20,10 +20,14 @@ pub enum TaskKind {
     Forward = 4,
     /// Tell receivers of an alert.
     Alert = 5,
+    /// Fetch records from a CRM. It is never done.
+    Poll = 6,
 }
 
 impl TaskKind {
-    pub const ALL: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert];
+    pub const ALL: [TaskKind; 6] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert, TaskKind::Poll];
+    /// Those that come to an end.
+    pub const ENDING: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert];
 
     /// Its place in arrays over [`TaskKind::ALL`].
     pub fn index(self) -> usize {
@@ -39,6 +43,7 @@ pub enum Subject {
     Item(EventId, u16),
     Call(CallId),
     Alert(AlertId),
+    Source(SourceId),
 }
 
 /// A stored task.

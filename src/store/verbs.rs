@@ -13,7 +13,7 @@ use super::task::{Subject, Task, TaskKind};
 use crate::domain::alert::{About, Alert};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
@@ -22,6 +22,7 @@ use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::secret::SecretText;
+use crate::domain::source::{Source, SourceKey};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -340,6 +341,23 @@ pub struct Rejected {
     pub excerpt: String,
 }
 
+/// Texts that a connection keeps under a name: a login's tokens (`login/main`), what a handshake captured, where a poll stands.
+/// They lie sealed in the store.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    pub at: Time,
+    /// One more than that of what it replaces; the first is 1.
+    pub version: u64,
+    pub ends_at: Option<Time>,
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("at", &self.at).field("version", &self.version).field("names", &self.values.keys()).finish_non_exhaustive()
+    }
+}
+
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -394,12 +412,24 @@ pub trait Store {
     async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
     /// Ends or moves a forward task.
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
+    /// Keeps which sources the configuration asks for: a new one is due now, one that it no longer asks for rests. INSERT, UPDATE.
+    async fn want_sources(&self, now: Time, wanted: Vec<SourceKey>) -> Result<(), StoreError>;
+    /// Keeps how far a source has come, with the event that it brought and the task to map it, and when it goes on; `None`: it rests.
+    /// One transaction: a cursor never moves past what is not on disk.
+    async fn finish_source(&self, source: Source, event: Option<(Event, Bytes)>, due: Option<Time>) -> Result<(), StoreError>;
+    /// Ends the task of a source that has no record.
+    async fn forget_source(&self, id: SourceId) -> Result<(), StoreError>;
     /// Keeps who was told what of an alert, and when to try again.
     async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError>;
     /// Ends the task of an alert that is not there.
     async fn end_alert_task(&self, now: Time, id: AlertId) -> Result<(), StoreError>;
     /// Raises and clears alerts.
     async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError>;
+    /// Keeps texts of a connection, sealed; `false`, and nothing is written, when another version than the one before `kept` is there.
+    /// INSERT … ON CONFLICT DO UPDATE … WHERE version = the one before.
+    async fn keep(&self, connection: ConnectionId, name: String, kept: Kept) -> Result<bool, StoreError>;
+    /// Forgets what a connection keeps under a name. DELETE.
+    async fn forget(&self, connection: ConnectionId, name: String) -> Result<(), StoreError>;
     /// The one audited verb for everything a person does.
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError>;
     /// Deadlines, expiry, slot timeouts and leases that are over, in slices.
@@ -425,11 +455,18 @@ pub trait Store {
     fn body(&self, id: EventId) -> Result<Bytes, StoreError>;
     fn items(&self, id: EventId) -> Result<Vec<(u16, Item)>, StoreError>;
     fn item(&self, id: EventId, index: u16) -> Result<Option<Item>, StoreError>;
+    fn source(&self, id: SourceId) -> Result<Option<Source>, StoreError>;
+    /// Every source, also those that rest.
+    fn sources(&self) -> Result<Vec<Source>, StoreError>;
     /// What is known of the way of a refused item's sentence into the CRM.
     fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError>;
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
+    /// What a connection keeps under a name.
+    fn kept(&self, connection: &ConnectionId, name: &str) -> Result<Option<Kept>, StoreError>;
+    /// All that a connection keeps, by name.
+    fn all_kept(&self, connection: &ConnectionId) -> Result<Vec<(String, Kept)>, StoreError>;
     fn brakes(&self) -> Brakes;
     /// What handshakes of this connection handed over, by name.
     fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::time::Time;
 use crate::pipeline::turn::Turn;
-use crate::pipeline::{App, alert, forward, lookup, map, place, write_back};
+use crate::pipeline::{App, alert, forward, lookup, map, place, poll, write_back};
 use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind};
 
 /// A task whose run failed or panicked is tried again after this; the store says what is durable.
@@ -56,7 +56,8 @@ fn start(app: &Arc<App>, taken: Vec<Task>, first: OwnedSemaphorePermit, permits:
 
 /// Runs a task when its CRM's turn has come, else gives it back until then.
 async fn run_one(app: &Arc<App>, task: &Task) {
-    let wired = task.connection.as_ref().filter(|_| matches!(task.kind, TaskKind::Lookup | TaskKind::WriteBack)).and_then(|id| app.connection(id));
+    let wired =
+        task.connection.as_ref().filter(|_| matches!(task.kind, TaskKind::Lookup | TaskKind::WriteBack | TaskKind::Poll)).and_then(|id| app.connection(id));
     let _place = match wired.as_ref().map(|wired| wired.turns.ask(task.subject, app.clock.now())) {
         Some(Turn::Now(place)) => Some(place),
         Some(Turn::At(at)) => return app.store.release_task(task.kind, task.subject, at),
@@ -90,6 +91,7 @@ async fn one(app: &App, task: &Task) -> Result<(), StoreError> {
         (TaskKind::Map, Subject::Event(id)) => map::run(app, id).await,
         (TaskKind::Lookup, Subject::Item(event, index)) => lookup::run(app, task, event, index).await,
         (TaskKind::WriteBack, Subject::Call(id)) => write_back::run(app, task, id).await,
+        (TaskKind::Poll, Subject::Source(id)) => poll::run(app, id).await,
         (TaskKind::WriteBack, Subject::Item(event, index)) => write_back::run_item(app, task, event, index).await,
         (TaskKind::Forward, Subject::Call(id)) => forward::run(app, task, id).await,
         (TaskKind::Alert, Subject::Alert(id)) => alert::run(app, task, id).await,

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{pump, sweep};
-use crate::pipeline::App;
+use crate::pipeline::{App, poll};
 use crate::store::TaskKind;
 
 /// How many of each kind run at once.
@@ -17,22 +17,27 @@ pub struct Concurrency {
     pub place: usize,
     pub write_back: usize,
     pub forward: usize,
+    pub poll: usize,
 }
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { map: 64, lookup: 32, place: 256, write_back: 128, forward: 32 }
+        Self { map: 64, lookup: 32, place: 256, write_back: 128, forward: 32, poll: 8 }
     }
 }
 
 /// Runs until `stop` says so, then lets what is under way finish.
 pub async fn run_forever(app: Arc<App>, concurrency: Concurrency, stop: watch::Receiver<bool>) {
+    if let Err(error) = poll::want(&app).await {
+        tracing::error!(error = %error, "what is to be fetched from CRMs could not be kept; it is tried at the next start");
+    }
     let mut loops = JoinSet::new();
     for (kind, at_once) in [
         (TaskKind::Map, concurrency.map),
         (TaskKind::Lookup, concurrency.lookup),
         (TaskKind::WriteBack, concurrency.write_back),
         (TaskKind::Forward, concurrency.forward),
+        (TaskKind::Poll, concurrency.poll),
         (TaskKind::Alert, 4),
     ] {
         loops.spawn(pump::tasks(Arc::clone(&app), kind, at_once, stop.clone()));

@@ -1,6 +1,7 @@
 //! The promises, as figures: what was acknowledged, what the phone dialled, what stands in the CRM, and that it adds up.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use callbridge::domain::call::{Call, Origin, State};
 use callbridge::domain::item::Outcome;
@@ -28,6 +29,7 @@ pub fn judge(evidence: &Evidence<'_>, table: &mut Table) {
     never_seen(evidence, table);
     written(evidence, table);
     forwarded(evidence, table);
+    fetched(evidence, table);
     adds_up(evidence, table);
 }
 
@@ -132,6 +134,24 @@ fn forwarded(evidence: &Evidence<'_>, table: &mut Table) {
     let theirs = ended.filter_map(|c| c.forward.as_ref()).map(|f| f.call_id.clone());
     let missing: Vec<String> = theirs.filter(|id| !forwards.contains_key(id)).collect();
     table.none("reported drop-in calls that were not forwarded", &missing);
+}
+
+/// What we fetched ourselves: the cursor moves only with the event, so none is skipped and none comes twice.
+fn fetched(evidence: &Evidence<'_>, table: &mut Table) {
+    let fetch = &evidence.world.fetch;
+    let (served, taken) = (fetch.served.load(Ordering::SeqCst), fetch.taken.lock().unwrap());
+    let mut calls: HashMap<&str, usize> = HashMap::new();
+    for call in evidence.records.calls.iter().filter(|call| call.customer.info.starts_with("fetched-")) {
+        *calls.entry(call.customer.info.as_str()).or_default() += 1;
+    }
+    table.tell("records fetched", calls.len());
+    let numbers = |wrong: &dyn Fn(u32) -> bool| (1..=served).filter(|n| wrong(*n)).map(|n| format!("fetched-{n}")).collect::<Vec<_>>();
+    let times = |n: u32| calls.get(format!("fetched-{n}").as_str()).copied().unwrap_or(0);
+    // The last one may have been given to a process that did not live to keep it.
+    table.none("fetched records without a call", &numbers(&|n| n < served && times(n) == 0));
+    table.none("fetched records called twice", &numbers(&|n| times(n) > 1));
+    table.none("fetched records that the CRM was not told of", &numbers(&|n| times(n) == 1 && !taken.contains_key(&n)));
+    table.none("records that the CRM was told of too early", &numbers(&|n| times(n) == 0 && taken.contains_key(&n)));
 }
 
 /// Promise 5: the counters among themselves, and against a recount of every record.

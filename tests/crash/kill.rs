@@ -50,6 +50,7 @@ fn kills_at_random_lose_nothing_and_dial_nobody_twice() {
 pub fn finish(world: &World, site: &Site, ledger: &Ledger, kills: &[i64], mut table: Table, title: &str) {
     let mut server = site.start(None);
     server.wait_ready(world).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
+    world.fetch.closed.store(true, std::sync::atomic::Ordering::SeqCst);
     resume(world, site);
     // What is left grows with the length of the series.
     let drained = drain(world, site, Duration::from_secs(180 + kills.len() as u64)).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));

@@ -13,6 +13,7 @@
 mod dice;
 mod disk;
 mod equations;
+mod fetch;
 mod kill;
 mod load;
 mod points;

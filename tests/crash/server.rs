@@ -180,6 +180,9 @@ role = "admin"
              [connections.parameters]\nurl = \"{crm}\"\n",
             hook_key(connection)
         ));
+        if connection == "plain" {
+            text.push_str(&format!("fetch_url = \"{}\"\n", world.fetch.url));
+        }
         if connection == "by-client-id" {
             text.push_str(&format!("secret = \"{SECRET}\"\n"));
         }

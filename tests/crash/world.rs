@@ -12,6 +12,8 @@ use callbridge::simulator::{crm, dialer, script};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::fetch::Fetch;
+
 /// Calls to this number are dialled and never reported.
 pub const NEVER_REPORTED: &str = "0987000001";
 /// Its report comes again later with other notes: an entry has to be updated.
@@ -26,6 +28,7 @@ pub struct World {
     pub crm: crm::Running,
     pub forwards: Forwards,
     pub forward_url: String,
+    pub fetch: Arc<Fetch>,
     pub client: reqwest::Client,
     /// Customers of the CRM, each with a phone number.
     pub customers: Vec<String>,
@@ -45,14 +48,16 @@ impl World {
         let crm = crm::start(options, free_port()).unwrap();
         let forwards = Forwards::default();
         let forward_url = listen_for_forwards(&forwards);
+        let fetch = Fetch::start();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().unwrap();
         drop(inside);
-        let mut world = World { runtime, phone, crm, forwards, forward_url, client, customers: Vec::new() };
+        let mut world = World { runtime, phone, crm, forwards, forward_url, fetch, client, customers: Vec::new() };
         let answer: Value = world.runtime.block_on(async {
             let request = world.client.post(format!("{}api/customers", world.crm.url)).json(&json!({ "count": 200 }));
             request.send().await.unwrap().json().await.unwrap()
         });
         world.customers = answer["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect();
+        world.fetch.customers.set(world.customers.clone()).unwrap();
         world
     }
 

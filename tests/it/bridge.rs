@@ -20,9 +20,10 @@ use callbridge::domain::line::LineSettings;
 use callbridge::domain::rate::{Limit, Rate};
 use callbridge::domain::schedule::LineState;
 use callbridge::domain::secret::SecretText;
+use callbridge::domain::source::Source;
 use callbridge::domain::time::Time;
 use callbridge::domain::write_back::Status;
-use callbridge::pipeline::{App, token};
+use callbridge::pipeline::{App, poll, token};
 use callbridge::simulator::crm::{self, Note};
 use callbridge::simulator::dialer;
 use callbridge::simulator::mood::{Mood, Moods, Whom};
@@ -140,6 +141,9 @@ impl Setup {
         let listener = free_port();
         let address = listener.local_addr().unwrap().to_string();
         let running = one_run(&self.settings, listener, &address, by_hand.then(|| Clock::System.now())).unwrap();
+        if let Running::ByHand { app, .. } = &running {
+            poll::want(app).await.unwrap();
+        }
         Fixture { _dir: dir, settings: self.settings, running: Some(running), address, sim, crm, by_hand, wishes: AtomicU32::new(0), finished: false }
     }
 }
@@ -352,6 +356,10 @@ impl Fixture {
         self.store().events(None, 100).unwrap()
     }
 
+    pub fn sources(&self) -> Vec<Source> {
+        self.store().sources().unwrap()
+    }
+
     pub fn alerts(&self) -> Vec<callbridge::domain::alert::Alert> {
         self.store().alerts().unwrap()
     }
@@ -416,6 +424,9 @@ impl Fixture {
         let clock = self.by_hand.then(|| self.now());
         self.stop().await;
         self.running = Some(run(&self.settings, &self.address, clock).await);
+        if self.by_hand {
+            poll::want(self.app()).await.unwrap();
+        }
     }
 
     async fn stop(&mut self) {
@@ -431,7 +442,7 @@ impl Fixture {
 
     /// Fails if work is left over, the sums do not add up, somebody was dialled twice or an entry is doubled; then stops everything.
     pub async fn finish(mut self) {
-        self.until("no work is left over", |f| TaskKind::ALL.iter().all(|kind| f.backlog(*kind) == 0).then_some(())).await;
+        self.until("no work is left over", |f| TaskKind::ENDING.iter().all(|kind| f.backlog(*kind) == 0).then_some(())).await;
         self.adds_up();
         let totals = self.sim.totals();
         assert_eq!(totals.dialled_twice, 0, "{totals:?}");

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::ask::Transcript;
 use super::compare;
 use super::file::{Case, Exchange, Round};
 use crate::domain::report::{DurationUnit, Report};
-use crate::domain::request::{Answer, Outbound, Verdict};
+use crate::domain::request::Verdict;
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{NoteKind, Notes};
 use crate::plugin::{
-    LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Step, Variant, VerifyError, WriteBackKind, phone,
+    LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Step, Tokens, Variant, VerifyError, WriteBackKind, phone,
 };
 
 /// The id of every call in a case.
@@ -33,21 +34,28 @@ impl Plugin {
     /// Runs a case.
     pub fn run_case(&self, case: &Case) -> CaseResult {
         let pairs = case.lookups.iter().flat_map(|(_, pairs)| pairs.iter().cloned()).collect();
+        let mut params = self.with_defaults(&case.parameters);
+        params.extend(case.stored.clone());
+        let tokens = Tokens { values: case.tokens.clone(), ends_at: None };
+        let logins = case.logins.iter().flat_map(|(_, pairs)| pairs.iter().cloned()).collect();
         let mut run =
-            Run { plugin: self, case, params: self.with_defaults(&case.parameters), result: CaseResult::default(), lookups: pairs, looked_up: Vec::new() };
+            Run { plugin: self, case, params, result: CaseResult::default(), tokens, logins, logged_in: Vec::new(), lookups: pairs, looked_up: Vec::new() };
         run.result.mismatches.extend(self.check_params(&case.parameters));
         run.start();
         run.result
     }
 }
 
-struct Run<'a> {
-    plugin: &'a Plugin,
-    case: &'a Case,
-    params: Params,
-    result: CaseResult,
-    lookups: VecDeque<Exchange>,
-    looked_up: Vec<String>,
+pub(super) struct Run<'a> {
+    pub(super) plugin: &'a Plugin,
+    pub(super) case: &'a Case,
+    pub(super) params: Params,
+    pub(super) result: CaseResult,
+    pub(super) tokens: Tokens,
+    pub(super) logins: VecDeque<Exchange>,
+    pub(super) logged_in: Vec<String>,
+    pub(super) lookups: VecDeque<Exchange>,
+    pub(super) looked_up: Vec<String>,
 }
 
 /// What the write-back of earlier rounds left.
@@ -58,7 +66,7 @@ struct Entry {
 }
 
 impl<'a> Run<'a> {
-    fn miss(&mut self, message: String) {
+    pub(super) fn miss(&mut self, message: String) {
         self.result.mismatches.push(message);
     }
 
@@ -86,6 +94,12 @@ impl<'a> Run<'a> {
             Some(mapped) => self.write_back(mapped),
             None if !self.case.rounds.is_empty() => self.miss("nothing was called, so nothing is written back".to_owned()),
             None => {}
+        }
+        if !self.logins.is_empty() {
+            self.miss(format!("{} request(s) of the login were not made", self.logins.len()));
+        }
+        if let Some((file, _)) = &self.case.logins {
+            self.result.blessed.insert(file.clone(), self.logged_in.join("===\n"));
         }
     }
 
@@ -157,11 +171,12 @@ impl<'a> Run<'a> {
                 }
             };
             done.insert(lookup.name.clone());
-            let request = plugin.compose_lookup(lookup, &mapped, &context, &BTreeMap::new()).map_err(|error| {
-                self.miss(error.to_string());
+            let place = format!("look-up {}", lookup.name);
+            let compose = |with: &Params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params: with, ..context }, &BTreeMap::new());
+            let answer = self.ask(&lookup.request, &compose, Transcript::Lookups, &place).map_err(|error| {
+                self.miss(error);
                 "failed:lookup_failed".to_owned()
             })?;
-            let answer = self.look_up(&lookup.name, &request);
             match plugin.apply_lookup(lookup, &answer, &mut mapped, &params, item, &mut lookups, self.case.clock) {
                 LookupOutcome::Applied => {}
                 LookupOutcome::NotThereYet => return Err("waiting".to_owned()),
@@ -171,21 +186,6 @@ impl<'a> Run<'a> {
         phone::check(&mapped.customer.phone).map_err(|code| format!("refused:{code}"))?;
         mapped.customer.phone = phone::forms(&mapped.customer.phone).1;
         Ok(mapped)
-    }
-
-    fn look_up(&mut self, name: &str, request: &Outbound) -> Answer {
-        let expected = self.lookups.pop_front();
-        self.looked_up.push(compare::blessed(expected.as_ref(), request));
-        match expected {
-            Some(expected) => {
-                compare::request(&format!("look-up {name}"), &expected, request, &mut self.result.mismatches);
-                expected.answer
-            }
-            None => {
-                self.miss(format!("look-up {name}: the case has no answer for it"));
-                Answer { status: 404, ..Answer::default() }
-            }
-        }
     }
 
     fn outcomes(&mut self) {
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
             let mut pairs: VecDeque<Exchange> = round.exchanges.iter().cloned().collect();
             let mut sent = Vec::new();
             let Some(facts) = self.report(round) else { return };
-            for kind in self.plugin.kinds() {
+            for kind in ["call", "note", "field"].into_iter().filter_map(|name| self.plugin.kind(name, &self.params)).collect::<Vec<_>>() {
                 self.kind(kind, mapped, facts.as_ref(), index, &mut entries, &mut pairs, &mut sent);
             }
             // A report without a file of its write-back is not looked at further.
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
             Ok(false) => return,
             Err(error) => return self.miss(error.to_string()),
         }
-        for step in steps {
+        for step in steps.iter().filter(|step| plugin.in_mode(&step.request, &params)) {
             let context = parts.context(&note, entry.id.as_deref(), &entry.steps);
             match plugin.holds(&step.conditions, &context, &params) {
                 Ok(true) => {}
@@ -301,6 +301,12 @@ impl<'a> Run<'a> {
                         entry.id = Some(id.to_owned());
                     }
                     entry.steps.insert(step.name.clone(), Json::Object(kept));
+                    let context = parts.context(&note, entry.id.as_deref(), &entry.steps);
+                    match plugin.holds(&step.done_if, &context, &params) {
+                        Ok(true) if !step.done_if.is_empty() => return,
+                        Ok(_) => {}
+                        Err(error) => return self.miss(error.to_string()),
+                    }
                 }
                 Ok(None) => return,
                 Err(message) => return self.miss(message),
@@ -336,21 +342,10 @@ impl<'a> Run<'a> {
         sent: &mut Vec<String>,
     ) -> Result<Option<Map<String, Json>>, String> {
         let (plugin, clock) = (self.plugin, self.case.clock);
-        let request = plugin.compose(&step.request, context, &self.params, &BTreeMap::new(), clock).map_err(|error| error.to_string())?;
-        let expected = pairs.pop_front();
-        sent.push(compare::blessed(expected.as_ref(), &request));
         let place = format!("write-back {} {}", kind.name, step.name);
-        let answer = match &expected {
-            Some(expected) => {
-                compare::request(&place, expected, &request, &mut self.result.mismatches);
-                expected.answer.clone()
-            }
-            None => {
-                self.miss(format!("{place}: this request is not in the case"));
-                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
-            }
-        };
-        if plugin.verdict(&answer, clock).0 != Verdict::Done {
+        let compose = |with: &Params| plugin.compose(&step.request, context, with, &BTreeMap::new(), clock);
+        let answer = self.ask(&step.request, &compose, Transcript::Pairs { pairs, sent }, &place)?;
+        if plugin.verdict(&step.request, &self.params, &answer, clock).0 != Verdict::Done {
             return Ok(None);
         }
         plugin.stored(step, &answer, context, &self.params).map(Some).map_err(|error| error.to_string())

@@ -57,7 +57,7 @@ fn other_faults_are_told() {
         ("tolerance = \"5m\"", "tolerance = \"soon\"", "is not a duration"),
         ("message = [\"body\", ", "message = [\"bdy\", ", "did you mean `body`?"),
         ("path = \"/leads/{{url", "path = \"leads/{{url", "begins with `/`"),
-        ("identity = \"none\"", "identity = \"searchable\"", "need `find`"),
+        ("identity = \"none\"", "identity = \"searchable\"", "needs `find`"),
         ("spec = 1", "spec = 2", "is not known"),
         ("id = \"sample\"", "id = \"other\"", "is not the folder's name"),
         ("kind = \"bearer\"", "kind = \"barer\"", "did you mean `bearer`?"),
@@ -96,13 +96,22 @@ fn a_broken_folder_never_replaces_a_good_plugin_and_older_versions_stay() {
     let first = registry.get("sample").unwrap();
 
     std::fs::write(folder.join("plugin.toml"), "spec = ").unwrap();
-    assert_eq!(registry.reload().iter().filter(|e| e.id == "sample").count(), 1);
+    let broken = registry.reload(|_| Vec::new());
+    assert!(broken.changed.is_empty() && broken.problems.iter().any(|e| e.id == "sample"), "{broken:?}");
     assert_eq!(registry.get("sample").unwrap().hash(), first.hash());
+    assert!(registry.reload(|_| Vec::new()).problems.is_empty(), "said once");
+    assert_eq!(registry.problems().len(), 1, "and known as long as it is so");
 
     std::fs::write(folder.join("plugin.toml"), MANIFEST.replace("name = \"Sample\"", "name = \"New\"")).unwrap();
-    registry.reload();
+    let refused = registry.reload(|plugin| vec![format!("{} does not fit", plugin.name())]);
+    assert!(refused.problems[0].to_string().contains("New does not fit"), "{refused:?}");
+    assert_eq!(registry.get("sample").unwrap().name(), "Sample");
+    assert_eq!(registry.reload(|_| Vec::new()).changed.len(), 1);
     assert_eq!(registry.get("sample").unwrap().name(), "New");
     assert_eq!(registry.version("sample", first.hash()).unwrap().name(), "Sample");
-    registry.forget(|_| false);
-    assert_eq!(registry.version("sample", first.hash()).unwrap().name(), "New");
+    assert!(registry.problems().is_empty());
+
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(registry.reload(|_| Vec::new()).problems[0].to_string().contains("the folder is gone"));
+    assert_eq!(registry.get("sample").unwrap().name(), "New");
 }

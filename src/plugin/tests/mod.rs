@@ -7,7 +7,9 @@ mod hostile;
 mod inbound;
 mod load;
 mod notes;
+mod outbound;
 mod signatures;
+mod speed;
 
 use std::collections::BTreeMap;
 

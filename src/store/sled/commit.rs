@@ -150,7 +150,7 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
             break;
         }
         fit += 1;
-        let skip = no_space && matches!(job.step(), Step::Accept | Step::CreateCall | Step::Reject | Step::BeginPlacing);
+        let skip = no_space && matches!(job.step(), Step::Accept | Step::FetchEvent | Step::CreateCall | Step::Reject | Step::BeginPlacing);
         skipped.push(skip);
         if skip {
             continue;

@@ -1,6 +1,6 @@
 //! Keys: big-endian, so that time order is key order; ids are UUIDv7.
 
-use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, AttemptId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::record::RecordRef;
 use crate::store::task::{Subject, TaskKind};
 
@@ -74,6 +74,7 @@ pub fn task(kind: TaskKind, subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Event(id) => key.extend(id.0),
         Subject::Call(id) => key.extend(id.0),
+        Subject::Source(id) => key.extend(id.0),
         Subject::Alert(id) => key.extend(id.0),
         Subject::Item(id, index) => {
             key.extend(id.0);
@@ -168,6 +169,16 @@ pub fn alert(id: AlertId) -> Vec<u8> {
 
 pub fn rejected(slot: u64) -> Vec<u8> {
     [b"R".as_slice(), &slot.to_be_bytes()].concat()
+}
+
+/// What a connection keeps under a name.
+pub fn kept(connection: &ConnectionId, name: &str) -> Vec<u8> {
+    [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// What we fetch from a CRM, and how far it has come.
+pub fn source(id: SourceId) -> Vec<u8> {
+    [b"S".as_slice(), &id.0].concat()
 }
 
 /// Audit entries: who changed what, in time order.

@@ -11,11 +11,12 @@ use super::sealed;
 use super::store::SledStore;
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::ledger::Arrivals;
 use crate::domain::rule::Policy;
 use crate::domain::schedule::LineState;
+use crate::domain::source::Source;
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::store::codec;
@@ -178,6 +179,14 @@ pub fn item_write_back(store: &SledStore, event: EventId, index: u16) -> Result<
 
 pub fn line(store: &SledStore, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError> {
     Ok(one(store, Tree::Lines, &keys::line(workspace, id))?.unwrap_or_default())
+}
+
+pub fn source(store: &SledStore, id: SourceId) -> Result<Option<Source>, StoreError> {
+    one(store, Tree::Meta, &keys::source(id))
+}
+
+pub fn sources(store: &SledStore) -> Result<Vec<Source>, StoreError> {
+    Ok(under(store, Tree::Meta, b"S", 17)?.into_iter().map(|(_, source)| source).collect())
 }
 
 pub fn tasks(store: &SledStore, kind: TaskKind, subjects: &[Subject]) -> Result<Vec<Task>, StoreError> {

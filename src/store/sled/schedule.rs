@@ -130,7 +130,7 @@ struct Alive {
 pub struct Index {
     board: Board,
     deadlines: BTreeSet<(Time, Deadline, CallId)>,
-    work: [Work; 5],
+    work: [Work; TaskKind::ALL.len()],
 }
 
 impl Index {

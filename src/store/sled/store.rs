@@ -9,20 +9,22 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
+use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
 use super::tx::Tx;
-use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, sweep};
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, source, sweep};
 use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
-use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, WorkspaceId};
+use crate::domain::id::{AlertId, CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
 use crate::domain::item::Item;
 use crate::domain::phone::Phone;
 use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
+use crate::domain::source::{Source, SourceKey};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -169,6 +171,31 @@ impl Store for SledStore {
         self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
     }
 
+    async fn want_sources(&self, now: Time, wanted: Vec<SourceKey>) -> Result<(), StoreError> {
+        let known: Vec<SourceId> = read::sources(self)?.iter().map(|source| source.key.id()).collect();
+        self.committer.run(Step::WantSources, move |tx| source::want(tx, now, &wanted, &known)).await
+    }
+
+    async fn finish_source(&self, source: Source, event: Option<(Event, Bytes)>, due: Option<Time>) -> Result<(), StoreError> {
+        let trees = self.trees()?;
+        let accept = event.map(|(event, body)| intake::accept(event.received_at, event, body, trees.epoch, &trees.keys)).transpose()?;
+        // With an event it is refused when the disk is nearly full, as any delivery.
+        let step = if accept.is_some() { Step::FetchEvent } else { Step::FinishSource };
+        let finish = move |tx: &mut Tx<'_>| {
+            accept.map_or(Ok(()), |accept| accept(tx))?;
+            source::finish(tx, source, due)
+        };
+        self.committer.run(step, finish).await
+    }
+
+    async fn forget_source(&self, id: SourceId) -> Result<(), StoreError> {
+        let forget = move |tx: &mut Tx<'_>| {
+            tx.end_task(TaskKind::Poll, Subject::Source(id));
+            Ok(())
+        };
+        self.committer.run(Step::FinishSource, forget).await
+    }
+
     async fn finish_alert(&self, now: Time, alert: Alert, next: NextTry) -> Result<(), StoreError> {
         self.committer.run(Step::FinishAlert, move |tx| alerts::finish(tx, now, &alert, &next)).await
     }
@@ -183,6 +210,21 @@ impl Store for SledStore {
 
     async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError> {
         self.committer.run(Step::ChangeAlerts, move |tx| alerts::change(tx, now, &changes)).await
+    }
+
+    async fn keep(&self, connection: ConnectionId, name: String, kept: Kept) -> Result<bool, StoreError> {
+        let keys = Arc::clone(&self.trees()?.keys);
+        // A change like a person's, made by the program itself.
+        self.committer.run(Step::Change, super::kept::keep(connection, name, kept, keys)).await
+    }
+
+    async fn forget(&self, connection: ConnectionId, name: String) -> Result<(), StoreError> {
+        self.committer
+            .run(Step::Change, move |tx| {
+                tx.remove(Tree::Meta, keys::kept(&connection, &name));
+                Ok(())
+            })
+            .await
     }
 
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
@@ -260,6 +302,14 @@ impl Store for SledStore {
         read::item(self, id, index)
     }
 
+    fn source(&self, id: SourceId) -> Result<Option<Source>, StoreError> {
+        read::source(self, id)
+    }
+
+    fn sources(&self) -> Result<Vec<Source>, StoreError> {
+        read::sources(self)
+    }
+
     fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError> {
         read::item_write_back(self, id, index)
     }
@@ -270,6 +320,14 @@ impl Store for SledStore {
 
     fn waiting(&self, line: &LineId) -> usize {
         self.shared.index().waiting(line)
+    }
+
+    fn kept(&self, connection: &ConnectionId, name: &str) -> Result<Option<Kept>, StoreError> {
+        super::kept::read(self, connection, name)
+    }
+
+    fn all_kept(&self, connection: &ConnectionId) -> Result<Vec<(String, Kept)>, StoreError> {
+        super::kept::read_all(self, connection)
     }
 
     fn brakes(&self) -> Brakes {

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::view::{Page, Words};
-use crate::plugin::Plugin;
 use crate::plugin::manifest::Parameter;
+use crate::plugin::{Plugin, Registry};
 use crate::web::State;
 
 /// One plugin in a list.
@@ -26,6 +26,10 @@ pub struct PluginView {
     pub cases: usize,
     /// Of everything that changes its behaviour.
     pub hash: String,
+    /// ok; old_version: the folder was edited and is broken, what was in use before stays in use; not_loaded: it cannot be used.
+    pub state: String,
+    /// What is wrong with the folder: file, line, what to write instead.
+    pub problems: Vec<String>,
 }
 
 /// One plugin with what an admin needs to set it up.
@@ -91,7 +95,32 @@ fn view(plugin: &Plugin) -> PluginView {
         kinds: plugin.kinds().iter().map(|kind| kind.name.to_owned()).collect(),
         cases: plugin.case_names().len(),
         hash: plugin.hash().to_owned(),
+        state: "ok".to_owned(),
+        problems: Vec::new(),
     }
+}
+
+/// The plugins in use and those that cannot be, with what is wrong.
+fn views(registry: &Registry) -> Vec<PluginView> {
+    let mut views: Vec<PluginView> = registry.all().iter().map(|plugin| view(plugin)).collect();
+    for error in registry.problems().iter() {
+        let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+        match views.iter_mut().find(|view| view.id == error.id) {
+            Some(view) => {
+                "old_version".clone_into(&mut view.state);
+                view.problems.extend(problems);
+            }
+            None => views.push(not_loaded(&error.id, problems)),
+        }
+    }
+    views.sort_by(|a, b| a.id.cmp(&b.id));
+    views
+}
+
+fn not_loaded(id: &str, problems: Vec<String>) -> PluginView {
+    let text = String::new;
+    let (state, kinds) = ("not_loaded".to_owned(), Vec::new());
+    PluginView { id: id.to_owned(), name: text(), evidence: text(), checked: text(), kinds, cases: 0, hash: text(), state, problems }
 }
 
 fn parameter(parameter: &Parameter) -> ParameterView {
@@ -129,20 +158,24 @@ pub fn detail(plugin: &Plugin) -> PluginDetail {
     }
 }
 
-/// The plugins that can be used, by id.
-pub fn page<'p>(plugins: impl IntoIterator<Item = &'p Plugin>) -> Page<PluginView> {
-    Page::whole(plugins.into_iter().map(view).collect())
+/// Every plugin, by id.
+pub fn page(registry: &Registry) -> Page<PluginView> {
+    Page::whole(views(registry))
 }
 
-/// The plugins that can be used.
+/// Every plugin: those in use, and those that cannot be with what is wrong.
 #[utoipa::path(get, path = "/plugins", tag = "plugins", responses((status = 200, body = Page<PluginView>)))]
 pub async fn list(_caller: Caller, state: Data<State>) -> Answer {
-    Ok(HttpResponse::Ok().json(page(state.app.plugins.all().iter().map(AsRef::as_ref))))
+    Ok(HttpResponse::Ok().json(page(&state.app.plugins)))
 }
 
 /// One plugin: its parameters, its guide, how sure its facts are.
 #[utoipa::path(get, path = "/plugins/{id}", tag = "plugins", params(("id" = String, Path)), responses((status = 200, body = PluginDetail)))]
 pub async fn show(id: Path<String>, _caller: Caller, state: Data<State>) -> Answer {
     let plugin = state.app.plugins.get(&id).ok_or_else(|| Fault::no_such("plugin", &*id))?;
-    Ok(HttpResponse::Ok().json(detail(&plugin)))
+    let mut detail = detail(&plugin);
+    if let Some(view) = views(&state.app.plugins).into_iter().find(|view| view.id == *id) {
+        detail.plugin = view;
+    }
+    Ok(HttpResponse::Ok().json(detail))
 }

@@ -1,0 +1,227 @@
+//! Fetches records from a CRM. What comes is an event like any delivery; the cursor moves in the step that stores it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::app::{App, Wired};
+use super::ask::{AskError, Asking, ask};
+use crate::domain::connection::Mode;
+use crate::domain::event::Event;
+use crate::domain::id::{EventId, SourceId};
+use crate::domain::request::{Answer, Outbound, Verdict};
+use crate::domain::source::{Source, SourceKey, SourceKind};
+use crate::domain::time::Time;
+use crate::plugin::poll::{Fetched, Place, Poll};
+use crate::plugin::{ComposeError, Params, Plugin, Request};
+use crate::store::{Store, StoreError};
+
+/// After the first failure, doubling to the longest; a CRM's own wish is longer if it is.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Only a person can mend it: asked seldom.
+const MISCONFIGURED: Duration = Duration::from_secs(900);
+/// A further page or acknowledgement comes at once, but other connections have their turn between.
+const ACKNOWLEDGED_AT_ONCE: usize = 50;
+
+/// Tells the store which polls the configuration asks for.
+pub async fn want(app: &App) -> Result<(), StoreError> {
+    let mut wanted = Vec::new();
+    for wired in app.live.load().connections.values().filter(|wired| wired.connection.mode != Mode::Off) {
+        let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { continue };
+        for poll in plugin.polls().iter().filter(|poll| plugin.polls_now(poll, &wired.params)) {
+            let (workspace, connection) = (wired.connection.workspace.clone(), wired.connection.id.clone());
+            wanted.push(SourceKey { workspace, connection, kind: SourceKind::Poll, name: poll.name.clone() });
+        }
+    }
+    wanted.sort();
+    app.store.want_sources(app.clock.now(), wanted).await
+}
+
+/// One fetch, or the acknowledgements of those before.
+pub async fn run(app: &App, id: SourceId) -> Result<(), StoreError> {
+    let Some(source) = app.store.source(id)? else { return app.store.forget_source(id).await };
+    let wired = app.connection(&source.key.connection);
+    let plugin = wired.as_ref().and_then(|wired| app.plugins.get(&wired.connection.plugin));
+    let (Some(wired), Some(plugin)) = (wired, plugin) else { return app.store.finish_source(source, None, None).await };
+    let Some(poll) = plugin.poll(&source.key.name) else { return app.store.finish_source(source, None, None).await };
+    // What is fetched now could not be kept.
+    if let Some(why) = app.store.trouble() {
+        return Err(StoreError::Broken(why));
+    }
+    Run { app, wired: &wired, plugin: &plugin, poll, source }.turn().await
+}
+
+struct Run<'a> {
+    app: &'a App,
+    wired: &'a Wired,
+    plugin: &'a Plugin,
+    poll: &'a Poll,
+    source: Source,
+}
+
+/// A request that did not work.
+struct Failure {
+    sentence: String,
+    after: Option<Duration>,
+    /// Trying again soon is of no use.
+    misconfigured: bool,
+}
+
+impl Run<'_> {
+    fn params(&self) -> &Params {
+        &self.wired.params
+    }
+
+    fn place<'s>(&self, cursor: &'s str, now: Time) -> Place<'s> {
+        Place { cursor, page: self.source.poll.pages + 1, now }
+    }
+
+    async fn turn(mut self) -> Result<(), StoreError> {
+        let progress = &self.source.poll;
+        if progress.pages == 0 && !progress.unacknowledged.is_empty() {
+            return self.acknowledge().await;
+        }
+        let now = self.app.clock.now();
+        let cursor = match &progress.cursor {
+            Some(cursor) => cursor.clone(),
+            None if !self.poll.has_cursor() => String::new(),
+            None => match self.plugin.poll_start(self.poll, self.place("", now), self.params()) {
+                // Kept before the first request: what comes while we try and fail is after it.
+                Ok(start) => {
+                    self.source.poll.cursor = Some(start);
+                    return self.app.store.finish_source(self.source, None, Some(now)).await;
+                }
+                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+            },
+        };
+        let place = self.place(&cursor, now);
+        let fetched = match self.fetch(place).await {
+            Ok(fetched) => fetched,
+            Err(failure) => return self.failed(failure).await,
+        };
+        self.keep(fetched.0, fetched.1).await
+    }
+
+    async fn fetch(&self, place: Place<'_>) -> Result<(Fetched, Answer), Failure> {
+        let misconfigured = |sentence| Failure { sentence, after: None, misconfigured: true };
+        let answer = self.ask(self.poll.request(), true, |params| self.plugin.compose_poll(self.poll, place, params, &self.wired.bases)).await?;
+        if answer.truncated {
+            return Err(misconfigured("the answer is larger than outbound.max_body_bytes: ask for fewer records a page".to_owned()));
+        }
+        let fetched = self.plugin.read_poll(self.poll, &answer, place, self.params()).map_err(|error| misconfigured(error.to_string()))?;
+        Ok((fetched, answer))
+    }
+
+    async fn ask(&self, request: &Request, first: bool, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
+        let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: self.params(), first };
+        let asked = ask(asking, compose).await.map_err(|error| {
+            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_));
+            Failure { sentence: error.to_string(), after: None, misconfigured }
+        })?;
+        let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);
+        match asked.verdict {
+            Verdict::Done => Ok(asked.answer),
+            Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false }),
+            _ => Err(Failure { sentence: sentence(), after: None, misconfigured: true }),
+        }
+    }
+
+    /// The event and the place after it, in one step.
+    async fn keep(mut self, fetched: Fetched, answer: Answer) -> Result<(), StoreError> {
+        let now = self.app.clock.now();
+        let digest = hex::encode(Sha256::digest(serde_json::to_vec(&fetched.items).unwrap_or_default()));
+        let new = !fetched.items.is_empty() && digest != self.source.poll.digest;
+        let event = new.then(|| self.event(&answer, now));
+        let progress = &mut self.source.poll;
+        progress.next_cursor = fetched.cursor.or(progress.next_cursor.take());
+        progress.digest = if fetched.items.is_empty() { String::new() } else { digest };
+        if let Some(event) = event.as_ref().filter(|_| self.poll.acknowledges()) {
+            progress.unacknowledged.push(event.id);
+        }
+        progress.pages += 1;
+        let further = fetched.more && new && progress.pages < self.poll.pages_at_most;
+        if !further {
+            progress.pages = 0;
+            progress.cursor = progress.next_cursor.take().or(progress.cursor.take());
+        }
+        let at_once = further || !progress.unacknowledged.is_empty();
+        (self.source.problem, self.source.failures, self.source.worked_at) = (None, 0, Some(now));
+        let due = if at_once { now } else { now.plus(self.poll.every) };
+        let event = event.map(|event| (event, answer.body));
+        if let Some((event, _)) = &event {
+            tracing::debug!(event.id = %event.id, connection.id = %self.source.key.connection, poll = %self.source.key.name, "records were fetched");
+        }
+        self.app.store.finish_source(self.source, event, Some(due)).await
+    }
+
+    fn event(&self, answer: &Answer, now: Time) -> Event {
+        let kind = answer.header("content-type").unwrap_or("application/json");
+        Event {
+            id: EventId::from_uuid(self.app.clock.uuid()),
+            workspace: self.source.key.workspace.clone(),
+            connection: self.source.key.connection.clone(),
+            variant: self.poll.variant.clone(),
+            hook: String::new(),
+            method: "GET".to_owned(),
+            tail: String::new(),
+            query: String::new(),
+            headers: vec![("content-type".to_owned(), kind.to_owned())],
+            body_bytes: u32::try_from(answer.body.len()).unwrap_or(u32::MAX),
+            received_at: now,
+            sealed: String::new(),
+            replays: 0,
+            items: 0,
+        }
+    }
+
+    /// Tells the CRM of each item of the oldest event. Told twice after a crash, never told too early.
+    async fn acknowledge(mut self) -> Result<(), StoreError> {
+        let Some(event) = self.source.poll.unacknowledged.first().copied() else { return Ok(()) };
+        let body: Bytes = self.app.store.body(event)?;
+        let items = self.plugin.poll_items(self.poll, &body);
+        let done = self.source.poll.acknowledged as usize;
+        for (n, item) in items.iter().skip(done).take(ACKNOWLEDGED_AT_ONCE).enumerate() {
+            let now = self.app.clock.now();
+            let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
+            match self.plugin.wants_ack(self.poll, item, place, self.params()) {
+                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+                Ok(false) => {}
+                Ok(true) => {
+                    let Some(request) = self.poll.ack_request() else { continue };
+                    let compose = |params: &Params| self.plugin.compose_ack(request, item, place, params, &self.wired.bases);
+                    if let Err(failure) = self.ask(request, n == 0, compose).await {
+                        return self.failed(failure).await;
+                    }
+                }
+            }
+            self.source.poll.acknowledged += 1;
+        }
+        let progress = &mut self.source.poll;
+        if progress.acknowledged as usize >= items.len() {
+            progress.unacknowledged.remove(0);
+            progress.acknowledged = 0;
+        }
+        let now = self.app.clock.now();
+        // What is asked for again after this is a new wish, though it look the same.
+        progress.digest.clear();
+        let due = if progress.unacknowledged.is_empty() { now.plus(self.poll.every) } else { now };
+        (self.source.problem, self.source.failures) = (None, 0);
+        self.app.store.finish_source(self.source, None, Some(due)).await
+    }
+
+    /// Never given up: what came meanwhile is fetched when it works again.
+    async fn failed(mut self, failure: Failure) -> Result<(), StoreError> {
+        let sentence = self.app.redact(&failure.sentence);
+        if self.source.problem.as_ref() != Some(&sentence) {
+            tracing::warn!(connection.id = %self.source.key.connection, poll = %self.source.key.name, sentence, "records could not be fetched");
+        }
+        let step = AFTER_FAILURE.saturating_mul(2u32.saturating_pow(self.source.failures.min(16))).min(LONGEST);
+        let pause = if failure.misconfigured { step.max(MISCONFIGURED) } else { step }.max(failure.after.unwrap_or_default());
+        self.source.failures = self.source.failures.saturating_add(1);
+        self.source.problem = Some(sentence);
+        let due = self.app.clock.now().plus(pause);
+        self.app.store.finish_source(self.source, None, Some(due)).await
+    }
+}

@@ -1,0 +1,130 @@
+//! Plugins that are edited while the server runs.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use callbridge::config::{ApiKey, ApiRole};
+use callbridge::domain::call::State;
+use callbridge::domain::secret::SecretText;
+use callbridge::simulator::mood::Mood;
+use serde_json::{Value, json};
+
+use super::bridge::{Fixture, Setup};
+use super::wire;
+
+const PHONE: &str = "0912345678";
+const KEY: &str = "viewer-key-of-the-reload-test";
+/// Long enough for the one that counts.
+const LIVE_WITHIN: Duration = Duration::from_secs(2);
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A bridge whose plugin `generic` lies in `dir`, over the one that ships. Its phone never reports: the test does.
+async fn bridge(dir: &Path) -> Fixture {
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/generic"), &dir.join("generic"));
+    let key = ApiKey { name: "wall".into(), key: SecretText::new(KEY), role: ApiRole::Viewer, workspace: "main".into() };
+    let setup = Setup::new(Mood::ReportLost).connection(|c| c.duplicate_window = Duration::ZERO);
+    setup
+        .with(|settings| {
+            settings.plugins.path = Some(dir.to_owned());
+            settings.api_keys = vec![key];
+        })
+        .start()
+        .await
+}
+
+/// Changes a file of the plugin; the text must be there.
+fn edit(dir: &Path, file: &str, from: &str, to: &str) {
+    let path = dir.join("generic").join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no `{from}`");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+/// The plugin as the API tells it.
+async fn shown(f: &Fixture) -> Value {
+    let request = format!("GET /api/v1/plugins HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n");
+    let page = wire::send(&f.address, request.as_bytes()).await.unwrap().json();
+    page["items"].as_array().unwrap().iter().find(|plugin| plugin["id"] == "generic").unwrap().clone()
+}
+
+/// Waits until the API tells what is looked for; an edit is live soon.
+async fn live(f: &Fixture, what: &str, look: impl Fn(&Value) -> bool) -> Value {
+    let from = Instant::now();
+    loop {
+        let plugin = shown(f).await;
+        if look(&plugin) {
+            assert!(from.elapsed() < LIVE_WITHIN * 5, "{what} took {:?}", from.elapsed());
+            return plugin;
+        }
+        assert!(from.elapsed() < Duration::from_secs(20), "it did not happen: {what}\n{plugin:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The text that a call's result left in the CRM.
+async fn written(f: &Fixture, id: callbridge::domain::id::CallId) -> String {
+    let report = json!({"CallId": id.to_string(), "Phone": PHONE, "CallDetail": {"AnswerDuration": 5, "ResponseStatus": 1}});
+    assert_eq!(f.report(id, &report).await.status, 200);
+    f.logged(id).await;
+    f.note(id).text
+}
+
+#[tokio::test]
+async fn an_edited_template_is_live_soon_and_a_call_keeps_the_version_that_mapped_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = bridge(dir.path()).await;
+    let before = shown(&f).await;
+    assert_eq!(before["state"], "ok");
+    let first = f.wish(PHONE).await;
+    f.reaches(first, State::Placed).await;
+
+    edit(dir.path(), "templates/result.json.hbs", "{{json note.text}}", "\"edited\"");
+    live(&f, "the edit is in use", |plugin| plugin["hash"] != before["hash"]).await;
+    assert_ne!(written(&f, first).await, "edited", "it was mapped by the version of before");
+    let second = f.wish(PHONE).await;
+    f.reaches(second, State::Placed).await;
+    assert_eq!(written(&f, second).await, "edited");
+    f.finish().await;
+}
+
+#[tokio::test]
+async fn a_broken_edit_keeps_the_old_version_and_says_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = bridge(dir.path()).await;
+    let before = shown(&f).await;
+
+    edit(dir.path(), "templates/result.json.hbs", "{{json note.text}}", "{{json note.txt}}");
+    let broken = live(&f, "the fault is told", |plugin| plugin["state"] == "old_version").await;
+    assert_eq!(broken["hash"], before["hash"]);
+    let said = broken["problems"][0].as_str().unwrap();
+    assert!(said.starts_with("templates/result.json.hbs:") && said.contains("did you mean `text`?"), "{said}");
+
+    edit(dir.path(), "templates/result.json.hbs", "{{json note.txt}}", "\"mended\"");
+    live(&f, "the mended plugin is in use", |plugin| plugin["state"] == "ok" && plugin["hash"] != before["hash"]).await;
+
+    // A version that asks for what the connection does not have would lose its webhooks.
+    let hash = shown(&f).await["hash"].clone();
+    let more = "[[parameters]]\nid = \"more\"\ntitle = { vi = \"x\", en = \"x\" }\nrequired = true\n\n[[parameters]]";
+    let manifest = std::fs::read_to_string(dir.path().join("generic/plugin.toml")).unwrap();
+    std::fs::write(dir.path().join("generic/plugin.toml"), manifest.replacen("[[parameters]]", more, 1)).unwrap();
+    let refused = live(&f, "it is refused", |plugin| plugin["state"] == "old_version").await;
+    assert!(refused["problems"][0].as_str().unwrap().contains("the parameter `more` is missing"), "{refused}");
+
+    std::fs::remove_dir_all(dir.path().join("generic")).unwrap();
+    live(&f, "the one that ships is in use again", |plugin| plugin["state"] == "ok" && plugin["hash"] != hash).await;
+    let call = f.wish(PHONE).await;
+    f.reaches(call, State::Placed).await;
+    assert_ne!(written(&f, call).await, "mended");
+    f.finish().await;
+}
