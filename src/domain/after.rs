@@ -30,6 +30,9 @@ pub struct AfterRule {
     pub interest: Vec<Interest>,
     #[serde(default)]
     pub again: Option<Again>,
+    /// The number goes on the workspace's do-not-call list.
+    #[serde(default)]
+    pub do_not_call: bool,
     /// Values that the plugin's templates find under `after.<name>`.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
@@ -82,6 +85,7 @@ impl After {
 pub struct Decision {
     pub set: BTreeMap<String, String>,
     pub again: Option<Again>,
+    pub do_not_call: bool,
 }
 
 /// Every rule that fits applies; where two say different things, the first is right.
@@ -96,6 +100,7 @@ pub fn decide(rules: &[AfterRule], report: &Report) -> Decision {
         for (name, value) in &rule.set {
             decision.set.entry(name.clone()).or_insert_with(|| value.clone());
         }
+        decision.do_not_call |= rule.do_not_call;
         decision.again = decision.again.or_else(|| rule.again.clone());
     }
     decision
@@ -159,6 +164,7 @@ mod tests {
             set = { stage = "retry", who = "robot" }
             [[after]]
             interest = ["not_interested"]
+            do_not_call = true
             set = { stage = "lost" }
             [[after]]
             again = { in = "1d", times = 1, other_hour = false }
@@ -169,6 +175,7 @@ mod tests {
         assert_eq!(missed.again, Some(Again { wait: Duration::from_secs(7200), times: 3, other_hour: true }));
         assert_eq!(missed.set, BTreeMap::from([("stage", "retry"), ("who", "robot"), ("seen", "yes")].map(|(a, b)| (a.to_owned(), b.to_owned()))));
         let refused = decide(&rules, &report(20, 2));
+        assert!(refused.do_not_call && !missed.do_not_call);
         assert_eq!((refused.set["stage"].as_str(), refused.again.unwrap().times), ("lost", 1));
         assert_eq!(decide(&rules[..2], &report(20, 1)), Decision::default());
     }

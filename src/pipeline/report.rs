@@ -1,13 +1,11 @@
 //! Takes the phone's report: found by the URL's token, stored, answered. Repeats are data, not errors.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
 use super::{token, wish};
-use crate::domain::after;
+use crate::domain::after::{self, Again};
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::id::CallId;
 use crate::domain::phone;
@@ -15,7 +13,7 @@ use crate::domain::report::Report;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
-use crate::store::{AfterReport, Reported, Store, StoreError};
+use crate::store::{AfterReport, Decided, Reported, Store, StoreError};
 
 /// How long after the deadline a token still opens its call.
 const TOKEN_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
@@ -44,16 +42,16 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
         tracing::warn!(call.id = %id, "a report names another call or phone than the call it came for; it is stored and flagged");
     }
     let wired = call.connection.as_ref().and_then(|c| app.connection(c));
-    let ruled = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| rules(app, wired, &call, report, now));
-    let (set, again) = ruled.unwrap_or_default();
+    let decision = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| after::decide(&wired.connection.after, report)).unwrap_or_default();
+    let again = wired.as_ref().and_then(|wired| again(app, wired, &call, decision.again, now));
     let after = AfterReport {
         learn_do_not_call: wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call),
         write_back_after: wired.filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
         settle: app.tuning.settle,
         body_digest: hex::encode(&Sha256::digest(&body)[..8]),
         mismatch,
-        set,
-        again,
+        do_not_call: decision.do_not_call,
+        decided: report.is_some().then_some(Decided { set: decision.set, again }),
     };
     let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
@@ -63,12 +61,11 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     Ok(Received::Stored(reported))
 }
 
-/// What the connection's rules make of this report: values, and one call more.
-fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (BTreeMap<String, String>, Option<Box<Call>>) {
+/// The one call more that a rule wants, if there were not enough yet.
+fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time) -> Option<Box<Call>> {
     let connection = &wired.connection;
-    let decision = after::decide(&connection.after, report);
     let (done, hours) = after::tried(&call.origin);
-    let Some(again) = decision.again.filter(|again| done < again.times) else { return (decision.set, None) };
+    let again = again.filter(|again| done < again.times)?;
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(connection, call.placing_at.unwrap_or(now)));
     let at = after::next_time(&again, connection, &hours, now);
@@ -77,6 +74,7 @@ fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (
     next.connection.clone_from(&call.connection);
     next.record.clone_from(&call.record);
     next.owner.clone_from(&call.owner);
+    next.consent = call.consent;
     next.customer.clone_from(&call.customer);
     next.lines.clone_from(&call.lines);
     next.plugin_hash.clone_from(&call.plugin_hash);
@@ -85,7 +83,7 @@ fn rules(app: &App, wired: &Wired, call: &Call, report: &Report, now: Time) -> (
     next.expires_at = live.policy(Some(&connection.id), &call.workspace).map_or(at, |policy| policy.expires(false, at, now));
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
-    (decision.set, Some(Box::new(next)))
+    Some(Box::new(next))
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

@@ -194,9 +194,18 @@ pub struct AfterReport {
     pub mismatch: bool,
     /// A customer who was not interested goes on the do-not-call list.
     pub learn_do_not_call: bool,
-    /// What the connection's rules say about this result.
+    /// A rule puts the number on the do-not-call list, whatever the customer thought.
+    pub do_not_call: bool,
+    /// What the connection's rules make of this report; `None`: nobody can read it, and what was decided stays.
+    pub decided: Option<Decided>,
+}
+
+/// What follows from a report.
+#[derive(Debug, Clone, Default)]
+pub struct Decided {
+    /// Values for the CRM, by name.
     pub set: BTreeMap<String, String>,
-    /// One call more that they want, unless an earlier report made it.
+    /// One call more, unless an earlier report made it.
     pub again: Option<Box<Call>>,
 }
 

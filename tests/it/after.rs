@@ -21,7 +21,7 @@ fn missed(notes: &str) -> Value {
 async fn persistent() -> Fixture {
     let rules = json!([
         {"disposition": ["no_answer"], "again": {"in": "2h", "times": 2, "other_hour": false}, "set": {"stage": "no-answer"}},
-        {"interest": ["not_interested"], "set": {"stage": "lost"}}
+        {"interest": ["not_interested"], "set": {"stage": "lost"}, "do_not_call": true}
     ]);
     Setup::new(Mood::ReportLost).connection(|c| c.after = serde_json::from_value(rules).unwrap()).start_by_hand().await
 }
@@ -148,5 +148,25 @@ async fn a_test_says_that_it_was_one() {
     let text = f.note(id).text;
     assert!(text.contains("chế độ thử: không gọi số nào") && f.dialled(id).asked == 0, "{text}");
     assert_eq!((f.line().month_used, f.call(id).ever_sent), (0, false), "no request left");
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_puts_the_number_on_the_do_not_call_list_and_a_report_nobody_can_read_changes_nothing() {
+    let f = persistent().await;
+    let first = f.wish(PHONE).await;
+    f.reaches(first, State::Placed).await;
+    assert_eq!(f.report(first, &missed("")).await.status, 200);
+    let second = follower(&f, first).unwrap();
+    let _ = f.report(first, &json!({"hello": 1})).await;
+    assert_eq!(f.call(second).state, State::Queued, "what was decided stays");
+    let refused = json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 2}});
+    assert_eq!(f.report(first, &refused).await.status, 200);
+    assert_eq!(f.call(second).state, State::Cancelled);
+    let answer = f.deliver(&json!({"event_id": "later", "phone": PHONE, "record_id": "1002"})).await;
+    assert_eq!(answer.status, 200);
+    let third = f.until("the next wish is refused", |f| f.calls().into_iter().find(|c| c.state == State::Refused)).await;
+    assert_eq!(third.refusal, Some(callbridge::error::Code::DoNotCall));
+    f.advance(Duration::from_secs(1)).await;
     f.finish().await;
 }

@@ -43,7 +43,12 @@ impl<'a> Facts<'a> {
             language: wired.connection.language.as_str(),
             note: Note::default(),
         };
-        this.with_note(wired, kind_of(call))
+        let mut this = this.with_note(wired, kind_of(call))?;
+        if call.is_test() && wired.notes.contains_key(&kind_of(call)) {
+            // The texts that ship say it themselves; nobody may take one's own for a call to the customer either.
+            this.note = this.note.headed(if this.language == "vi" { "[GỌI THỬ]" } else { "[TEST]" });
+        }
+        Ok(this)
     }
 
     /// Of an item that was refused with `code`: its id stands for the call there is not.

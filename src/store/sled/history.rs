@@ -1,13 +1,15 @@
 //! What is remembered about numbers and connections, inside a step: placings, new calls, and what the rules say of it all.
 
+use super::alerts;
 use super::dnc;
 use super::keys::{self, Tree};
 use super::result::over_without_report;
 use super::schedule::Effect;
 use super::tx::Tx;
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, Signal, State, Step, step};
 use crate::domain::connection::Mode;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{ConnectionId, WorkspaceId};
 use crate::domain::ledger::{self, Arrivals, NumberDay};
 use crate::domain::phone::Phone;
 use crate::domain::rule::{Asked, History, Policy, Ruling, ruling};
@@ -108,8 +110,19 @@ fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result
         }
         tracing::warn!(connection.id = %policy.connection, brake = %brake, "more new calls than the brake allows: they wait until a person lets them go or cancels them");
         arrivals.braking_since = Some(now);
+        alerts::raise(tx, now, &About::new(&policy.workspace, AlertKind::Brake, policy.connection.as_str()), Code::HoldBrake, &brake.to_string())?;
     }
     tx.write(Tree::Meta, key, &arrivals)
+}
+
+/// A person dealt with calls that the brake holds: the next one too many is told anew.
+pub fn brake_seen(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connection: &ConnectionId) -> Result<(), StoreError> {
+    let key = keys::arrivals(connection);
+    if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
+        arrivals.braking_since = None;
+        tx.write(Tree::Meta, key, &arrivals)?;
+    }
+    alerts::clear(tx, now, &About::new(workspace, AlertKind::Brake, connection.as_str()))
 }
 
 /// Ends a queued call by a rule.
@@ -134,11 +147,7 @@ pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Res
     tx.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
     if let Some(policy) = &policy {
         call.expires_at = policy.expires(call.interactive, now, call.created_at);
-        let key = keys::arrivals(&policy.connection);
-        if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
-            arrivals.braking_since = None;
-            tx.write(Tree::Meta, key, &arrivals)?;
-        }
+        brake_seen(tx, now, &policy.workspace, &policy.connection)?;
     }
     tx.effects.push(Effect::queued(call, None));
     tx.update_call(call, State::Queued, now)?;

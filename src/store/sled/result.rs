@@ -52,8 +52,10 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
         }
         call.report = Some(report);
     }
-    if after.learn_do_not_call && call.report.as_ref().is_some_and(|report| report.interest() == Interest::NotInterested) && !call.is_test() {
-        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why: format!("not interested, {id}") };
+    let interest = call.report.as_ref().map(Report::interest);
+    if (after.do_not_call || (after.learn_do_not_call && interest == Some(Interest::NotInterested))) && !call.is_test() {
+        let why = format!("{}, {id}", interest.map_or("", Interest::as_str).replace('_', " "));
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why };
         dnc::learn(tx, &call.workspace, &call.phone, &note)?;
     }
     call.reported_at = Some(now);
@@ -79,8 +81,9 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
 
 /// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits.
 fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
-    call.after.set.clone_from(&after.set);
-    match (call.after.again, &after.again) {
+    let Some(decided) = &after.decided else { return Ok(()) };
+    call.after.set.clone_from(&decided.set);
+    match (call.after.again, &decided.again) {
         (None, Some(next)) => {
             (call.after.again, call.after.again_at) = (Some(next.id), next.hold.and_then(|hold| hold.until));
             tx.insert_call(next)
