@@ -20,7 +20,7 @@ use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
-use crate::pipeline::{App, Common, Live, Tuning};
+use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
@@ -77,6 +77,8 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         unsent: Arc::new(Semaphore::new(settings.dialer.max_unsent)),
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(Redactor::new(secrets(settings, &plugins).iter().map(String::as_str))),
+        logins: Logins::default(),
+        connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         own_writes: OwnWrites::default(),
         plugins,

@@ -56,4 +56,6 @@ pub enum Verdict {
     GiveUp,
     /// The record is no longer there.
     Gone,
+    /// The record is not there yet.
+    NotFound,
 }

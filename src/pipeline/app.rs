@@ -32,7 +32,9 @@ use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
+use super::login::Logins;
 use super::own_writes::OwnWrites;
 use super::turn::Turns;
 
@@ -166,6 +168,8 @@ pub struct App {
     pub unsent: Arc<Semaphore>,
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
+    pub logins: Logins,
+    pub connects: Connects,
     pub live: ArcSwap<Live>,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
@@ -259,7 +263,7 @@ impl App {
 
     /// Text with every known secret replaced.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.load().text(text).into_owned()
+        self.logins.redact(&self.redactor.load().text(text))
     }
 
     /// Uniform in all of `u32`, for jitter.
@@ -301,8 +305,10 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>,
             }
         })
         .collect();
-    let limits = plugin.and_then(Plugin::limits);
-    let doubled = plugin.is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None));
+    let params = texts(&connection.parameters);
+    let limits = plugin.and_then(|p| p.limits(&params)).map(|limit| &limit.spec);
+    let doubled = plugin
+        .is_some_and(|p| p.kinds().iter().any(|kind| kind.identity == Identity::None && p.kind(kind.name, &params).is_some_and(|k| std::ptr::eq(k, kind))));
     let rate = limits.and_then(|l| {
         let rate: Rate = l.rate.as_ref()?.parse().ok()?;
         Some(Gcra::new(rate, l.burst.unwrap_or(rate.count)))
@@ -314,7 +320,7 @@ fn wire(connection: Connection, plugin: Option<&Plugin>, before: Option<&Wired>,
     let turns = Turns::new(rate, if doubled { 1 } else { limits.and_then(|l| l.concurrency).map_or(32, |n| n as usize) });
     let kept = before.filter(|before| before.turns.limits_like(&turns)).map(|before| Arc::clone(&before.turns));
     let turns = kept.unwrap_or_else(|| Arc::new(turns));
-    Wired { hooks, params: texts(&connection.parameters), bases, notes: own_notes(&connection).0, turns, connection }
+    Wired { hooks, params, bases, notes: own_notes(&connection).0, turns, connection }
 }
 
 /// With what the plugin's kind of hook sets itself, and the hook's own name and address.

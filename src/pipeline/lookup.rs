@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Map;
 
 use super::app::{App, Wired};
+use super::ask::{AskError, Asked, Asking, ask, class_of};
 use super::map::{self, Opened};
 use crate::domain::id::{AttemptId, EventId};
 use crate::domain::item::Outcome;
@@ -13,11 +14,11 @@ use crate::domain::retry;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::outbound::SendError;
-use crate::plugin::{LookupContext, LookupOutcome, Mapped, Piece, Plugin};
+use crate::plugin::{LoginError, LookupContext, LookupOutcome, Mapped, Piece, Plugin};
 use crate::store::{Attempt, Leg, MappedItem, NextTry, Store, StoreError, Task};
 
-/// The most requests for one item: a plugin's chain is short, a loop is a mistake.
-const CHAIN: usize = 8;
+/// How long until a refused login is tried again for an item.
+const LOGIN_REFUSED: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What a chain of look-ups came to.
 enum Found {
@@ -91,25 +92,21 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, piece
         Ok(mapped) => mapped,
         Err((code, detail)) => return Found::Never { code, detail },
     };
-    for _ in 0..CHAIN {
+    loop {
         let context = LookupContext { params, item, lookups: &answers };
         let lookup = match plugin.next_lookup(&mapped, &context, &asked) {
             Ok(Some(lookup)) => lookup,
             Ok(None) => break,
             Err(error) => return Found::Never { code: Code::MapFailed, detail: error.to_string() },
         };
-        let request = match plugin.compose_lookup(lookup, &mapped, &context, &wired.bases) {
-            Ok(request) => request,
-            Err(error) => return Found::Never { code: Code::MapFailed, detail: app.redact(&error.to_string()) },
-        };
         let started = app.clock.now();
-        let sent = super::write_back::send(app, wired, &request, asked.is_empty()).await;
+        let asking = Asking { app, wired, plugin, request: &lookup.request, params, first: asked.is_empty() };
+        let sent = ask(asking, |params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params, ..context }, &wired.bases)).await;
         let now = app.clock.now();
         *attempt = Some(attempt_of(app, &lookup.name, task, started, now, &sent));
         let answer = match sent {
-            Ok(answer) => answer,
-            Err(SendError::Blocked(detail)) => return Found::Never { code: Code::OutboundBlocked, detail: app.redact(&detail) },
-            Err(error) => return Found::Again { detail: app.redact(&error.to_string()), after: None },
+            Ok(asked) => asked.answer,
+            Err(error) => return not_asked(app, error),
         };
         let outcome = plugin.apply_lookup(lookup, &answer, &mut mapped, params, item, &mut answers, now);
         asked.insert(lookup.name.clone());
@@ -125,12 +122,23 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, piece
     Found::All(Box::new(mapped))
 }
 
-fn attempt_of(app: &App, name: &str, task: &Task, started: Time, now: Time, sent: &Result<crate::domain::request::Answer, SendError>) -> Attempt {
+/// What a look-up without an answer comes to.
+fn not_asked(app: &App, error: AskError) -> Found {
+    let detail = app.redact(&error.to_string());
+    match error {
+        AskError::Compose(_) | AskError::Login(LoginError::Compose(_)) => Found::Never { code: Code::MapFailed, detail },
+        AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Found::Never { code: Code::OutboundBlocked, detail },
+        AskError::Login(LoginError::Refused { verdict: Verdict::Retry { after }, .. }) => Found::Again { detail, after },
+        // A person has to act, and may do so before this is given up.
+        AskError::Login(_) => Found::Again { detail, after: Some(LOGIN_REFUSED) },
+        AskError::Send(_) | AskError::LoginUnsent(_) | AskError::Store(_) => Found::Again { detail, after: None },
+    }
+}
+
+fn attempt_of(app: &App, name: &str, task: &Task, started: Time, now: Time, sent: &Result<Asked, AskError>) -> Attempt {
     let (status, class, detail) = match sent {
-        Ok(answer) => (Some(answer.status), if answer.status < 300 { "ok" } else { "answer" }, String::new()),
-        Err(SendError::NotSent(why)) => (None, "not_sent", why.clone()),
-        Err(SendError::Blocked(why)) => (None, "blocked", why.clone()),
-        Err(SendError::Unclear(why)) => (None, "unclear", why.clone()),
+        Ok(Asked { answer, .. }) => (Some(answer.status), if answer.status < 300 { "ok" } else { "answer" }, String::new()),
+        Err(error) => (None, class_of(error), error.to_string()),
     };
     Attempt {
         id: AttemptId::from_uuid(app.clock.uuid()),

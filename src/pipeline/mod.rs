@@ -1,18 +1,21 @@
 //! The flow, one stage per file: ingest, lookup, map, place, report, write_back; and forward for drop-in callers.
-//! Beside it: `alert` tells the admin, `asked` makes calls that no webhook asked for, `outlook` says what a call waits for,
-//! `many` lets go or cancels many at once, `dnc` fills the do-not-call list.
+//! Beside it: `ask` and `login` make requests to CRMs, `alert` tells the admin, `asked` makes calls that no webhook asked for,
+//! `outlook` says what a call waits for, `many` lets go or cancels many at once, `dnc` fills the do-not-call list.
 //!
 //! A stage decides and calls others; what it decides from is pure (`domain`, `plugin`), what it keeps goes through one verb of
 //! the store. No stage knows HTTP's server side.
 
 pub mod alert;
 pub mod app;
+pub mod ask;
 pub mod asked;
+pub mod connect;
 pub mod dnc;
 pub mod exposed;
 pub mod forward;
 mod greet;
 pub mod ingest;
+pub mod login;
 pub mod lookup;
 pub mod many;
 pub mod map;
@@ -27,3 +30,5 @@ pub mod wish;
 pub mod write_back;
 
 pub use app::{App, Common, Live, Tuning, Wired};
+pub use connect::Connects;
+pub use login::Logins;

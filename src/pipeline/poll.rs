@@ -6,14 +6,16 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
+use super::ask::{AskError, Asked, Asking, ask};
 use crate::domain::connection::Mode;
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, SourceId};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::source::{Source, SourceKey, SourceKind};
 use crate::domain::time::Time;
+use crate::outbound::SendError;
 use crate::plugin::poll::{Fetched, Place, Poll};
-use crate::plugin::{Params, Plugin};
+use crate::plugin::{ComposeError, Params, Plugin, Request};
 use crate::store::{Store, StoreError};
 
 /// After the first failure, doubling to the longest; a CRM's own wish is longer if it is.
@@ -105,8 +107,7 @@ impl Run<'_> {
 
     async fn fetch(&self, place: Place<'_>) -> Result<(Fetched, Answer), Failure> {
         let misconfigured = |sentence| Failure { sentence, after: None, misconfigured: true };
-        let request = self.plugin.compose_poll(self.poll, place, self.params(), &self.wired.bases).map_err(|error| misconfigured(error.to_string()))?;
-        let answer = self.ask(&request, true).await?;
+        let answer = self.ask(self.poll.request(), true, |params| self.plugin.compose_poll(self.poll, place, params, &self.wired.bases)).await?;
         if answer.truncated {
             return Err(misconfigured("the answer is larger than outbound.max_body_bytes: ask for fewer records a page".to_owned()));
         }
@@ -114,11 +115,14 @@ impl Run<'_> {
         Ok((fetched, answer))
     }
 
-    async fn ask(&self, request: &Outbound, first: bool) -> Result<Answer, Failure> {
-        let answer = super::write_back::send(self.app, self.wired, request, first).await;
-        let answer = answer.map_err(|error| Failure { sentence: error.to_string(), after: None, misconfigured: false })?;
-        let (verdict, say) = self.plugin.verdict(&answer, self.app.clock.now());
-        let sentence = || say.map_or_else(|| format!("the CRM answered {}", answer.status), |(_, en)| en);
+    async fn ask(&self, request: &Request, first: bool, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
+        let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: self.params(), first };
+        let asked = ask(asking, compose).await;
+        let Asked { answer, verdict, says } = asked.map_err(|error| {
+            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
+            Failure { sentence: error.to_string(), after: None, misconfigured }
+        })?;
+        let sentence = || says.map_or_else(|| format!("the CRM answered {}", answer.status), |(_, en)| en);
         match verdict {
             Verdict::Done => Ok(answer),
             Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false }),
@@ -183,14 +187,16 @@ impl Run<'_> {
         for (n, item) in items.iter().skip(done).take(ACKNOWLEDGED_AT_ONCE).enumerate() {
             let now = self.app.clock.now();
             let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
-            match self.plugin.compose_ack(self.poll, item, place, self.params(), &self.wired.bases) {
-                Ok(None) => {}
-                Ok(Some(request)) => {
-                    if let Err(failure) = self.ask(&request, n == 0).await {
-                        return self.failed(failure).await;
-                    }
+            let told = match self.plugin.wants_ack(self.poll, item, place, self.params()) {
+                Ok(false) => Ok(None),
+                Ok(true) => {
+                    let compose = |params: &Params| self.plugin.compose_ack(self.poll, item, place, params, &self.wired.bases);
+                    self.ask(self.poll.ack_request(), n == 0, compose).await.map(Some)
                 }
-                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+                Err(error) => Err(Failure { sentence: error.to_string(), after: None, misconfigured: true }),
+            };
+            if let Err(failure) = told {
+                return self.failed(failure).await;
             }
             self.source.poll.acknowledged += 1;
         }

@@ -27,6 +27,8 @@ struct State {
     arrival_ns: i64,
     /// The first moment that is not promised to anybody.
     promised_until_ns: i64,
+    /// The CRM asked for patience until then.
+    held_until: Option<Time>,
     /// Turns that were promised: whose, and when.
     promised: HashMap<Subject, Time>,
 }
@@ -56,6 +58,9 @@ impl Turns {
     /// Asks for a turn; a promised turn is kept until it is used.
     pub fn ask(&self, subject: Subject, now: Time) -> Turn {
         let mut state = self.state();
+        if let Some(until) = state.held_until.filter(|until| *until > now) {
+            return Turn::At(until);
+        }
         let due = match state.promised.get(&subject) {
             Some(at) if *at > now => return Turn::At(*at),
             Some(_) => None,
@@ -93,6 +98,12 @@ impl Turns {
         let at_ns = free.err().unwrap_or(now_ns).max(state.promised_until_ns);
         state.promised_until_ns = at_ns.saturating_add(rate.period_ns);
         Some(Time(at_ns.saturating_add(999_999) / 1_000_000))
+    }
+
+    /// Nobody starts before then: the CRM said so, or its budget is used up.
+    pub fn hold(&self, until: Time) {
+        let mut state = self.state();
+        state.held_until = state.held_until.max(Some(until));
     }
 
     /// A further request of work that has its turn: it counts, but does not wait.
@@ -135,6 +146,15 @@ mod tests {
         assert_eq!(at(turns.ask(subject(3), NOW)), ms(200));
         assert_eq!(at(turns.ask(subject(2), NOW)), ms(100), "asking again costs nothing");
         assert_eq!(at(turns.ask(subject(2), NOW.plus(Duration::from_millis(100)))), None);
+    }
+
+    #[test]
+    fn a_crm_that_asks_for_patience_is_not_asked() {
+        let turns = Turns::new(None, 1);
+        turns.hold(NOW.plus(LOOK_AGAIN * 8));
+        turns.hold(NOW.plus(LOOK_AGAIN));
+        assert_eq!(at(turns.ask(subject(1), NOW)), Some(LOOK_AGAIN * 8));
+        assert_eq!(at(turns.ask(subject(1), NOW.plus(LOOK_AGAIN * 8))), None);
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub fn receive(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<ReceiveSpec>, 
     let fields = fields.collect();
     Variant {
         name: spec.name.get_ref().clone(),
+        modes: c.modes(&spec.mode),
         sender_retries: spec.sender_retries,
         select: Select { format: format_of(spec.body), json_fields: spec.json_fields.clone(), lists: spec.lists.clone(), ..select },
         verify: spec.verify.iter().filter_map(|at| verify_ref(c, manifest, at, params)).collect(),
@@ -61,6 +62,7 @@ pub fn receive(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<ReceiveSpec>, 
                     IgnoreCode::OwnWrite => "own_write",
                     IgnoreCode::Filter => "filter",
                 },
+                modes: c.modes(&rule.mode),
                 conditions: c.conditions(&rule.conditions, &names),
             })
             .collect(),

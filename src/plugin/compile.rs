@@ -1,15 +1,23 @@
 //! From the manifest as written to a plugin that runs: values, conditions, templates and requests, each fault with its line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json_path::JsonPath;
 
 use super::extract::usual_genders;
-use super::manifest::{At, ConditionSpec, Conditions, GenderSpec, MapSpec, Op, RequestParts, ValueSpec};
-use super::names::Shape;
-use super::plugin::{GenderMap, Mapping, OccurredAt, Request, TimeUnit};
+use super::manifest::{
+    At, AuthSpec, ConditionSpec, Conditions, GenderSpec, Manifest, MapSpec, ModeSpec, Op, RequestKind, RequestParts, ResponseSpec, RetryAfterSpec, ValueSpec,
+    WaitUnit,
+};
+use super::modes;
+use super::names::{self, Shape};
+use super::plugin::{GenderMap, Mapping, OccurredAt, TimeUnit};
 use super::problem::{Problem, did_you_mean, line_of};
+use super::request::{AuthChoice, Body, Field, Request};
+use super::respond::{ResponseRule, RetryAfter};
+use super::tables::Tables;
 use super::template::{Escape, Template};
 use super::value::{Condition, Value};
 use crate::domain::record::Gender;
@@ -24,12 +32,34 @@ pub struct Compiler<'a> {
     bases: BTreeSet<String>,
     pub problems: Vec<Problem>,
     pub used_params: BTreeSet<String>,
+    pub used_modes: BTreeSet<String>,
+    pub used_tables: BTreeSet<String>,
+    modes: BTreeSet<String>,
+    auths: BTreeSet<String>,
+    token: Shape,
+    pub tables: Arc<Tables>,
     used_files: BTreeSet<String>,
 }
 
 impl<'a> Compiler<'a> {
-    pub fn new(source: &'a str, files: &'a BTreeMap<String, Vec<u8>>, bases: impl IntoIterator<Item = String>) -> Compiler<'a> {
-        Compiler { source, files, bases: bases.into_iter().collect(), problems: Vec::new(), used_params: BTreeSet::new(), used_files: BTreeSet::new() }
+    pub fn new(source: &'a str, files: &'a BTreeMap<String, Vec<u8>>, manifest: &Manifest) -> Compiler<'a> {
+        Compiler {
+            source,
+            files,
+            bases: manifest.bases.keys().cloned().collect(),
+            problems: Vec::new(),
+            used_params: BTreeSet::new(),
+            used_modes: BTreeSet::new(),
+            used_tables: BTreeSet::new(),
+            modes: manifest.modes.keys().cloned().collect(),
+            auths: AuthSpec::each(manifest.auth.as_ref())
+                .iter()
+                .map(|at| at.get_ref().id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone()))
+                .collect(),
+            token: names::token(manifest),
+            tables: Arc::new(Tables::new(manifest)),
+            used_files: BTreeSet::new(),
+        }
     }
 
     pub fn line<T>(&self, at: &At<T>) -> usize {
@@ -62,8 +92,14 @@ impl<'a> Compiler<'a> {
 
     fn compile(&mut self, file: &str, first_line: usize, source: &str, escape: Escape, names: &Shape) -> Template {
         match Template::compile(source, escape, names) {
-            Ok(template) => {
+            Ok(mut template) => {
                 self.used_params.extend(template.params().map(str::to_owned));
+                for name in template.tables().filter(|name| !self.tables.has(name)).collect::<Vec<_>>() {
+                    let hint = did_you_mean(name, self.tables.names());
+                    self.problems.push(Problem::error(file, first_line, format!("there is no table `{name}` in [tables]{hint}")));
+                }
+                self.used_tables.extend(template.tables().map(str::to_owned));
+                template.set_tables(&self.tables);
                 template
             }
             Err(faults) => {
@@ -98,8 +134,27 @@ impl<'a> Compiler<'a> {
                 }
             }
             ValueSpec::List(list) => Value::List(list.iter().map(|one| self.value(one, names)).collect()),
-            ValueSpec::If(inner) => Value::If(Box::new(self.value(&inner.value, names)), self.conditions(&inner.conditions, names)),
+            ValueSpec::If(inner) => {
+                let mut conditions = self.conditions(&inner.conditions, names);
+                conditions.extend(self.mode_condition(&inner.mode));
+                Value::If(Box::new(self.value(&inner.value, names)), conditions)
+            }
         }
+    }
+
+    /// The keys of the modes a block carries; each must be declared.
+    pub fn modes(&mut self, spec: &ModeSpec) -> Vec<String> {
+        let Some(at) = spec else { return Vec::new() };
+        for name in at.get_ref().0.iter().filter(|name| !self.modes.contains(*name)).collect::<Vec<_>>() {
+            let hint = did_you_mean(name, self.modes.iter().map(String::as_str));
+            self.error(at, format!("there is no mode `{name}` in [modes]{hint}"));
+        }
+        self.used_modes.extend(at.get_ref().0.iter().cloned());
+        at.get_ref().0.iter().map(|name| modes::key(name)).collect()
+    }
+
+    fn mode_condition(&mut self, spec: &ModeSpec) -> Option<Condition> {
+        Some(self.modes(spec)).filter(|modes| !modes.is_empty()).map(Condition::Mode)
     }
 
     pub fn conditions(&mut self, conditions: &Conditions, names: &Shape) -> Vec<Condition> {
@@ -107,6 +162,12 @@ impl<'a> Compiler<'a> {
     }
 
     fn condition(&mut self, spec: &ConditionSpec, names: &Shape) -> Option<Condition> {
+        if let (None, None, Some(_)) = (&spec.value, &spec.any, &spec.mode) {
+            return self.mode_condition(&spec.mode);
+        }
+        if let Some(mode) = &spec.mode {
+            self.error(mode, "a condition with `mode` has nothing else");
+        }
         match (&spec.value, &spec.any) {
             (None, Some(any)) => Some(Condition::Any(any.iter().filter_map(|one| self.condition(one, names)).collect())),
             (Some(at), None) => {
@@ -124,7 +185,7 @@ impl<'a> Compiler<'a> {
                 None
             }
             (None, None) => {
-                self.problems.push(Problem::error(MANIFEST, 0, "a condition has neither `value` nor `any`"));
+                self.problems.push(Problem::error(MANIFEST, 0, "a condition has neither `value`, `any` nor `mode`"));
                 None
             }
         }
@@ -162,28 +223,31 @@ impl<'a> Compiler<'a> {
     }
 
     fn gender(&mut self, spec: &GenderSpec, names: &Shape) -> GenderMap {
+        if let Some(at) = &spec.table {
+            if !self.tables.has(at.get_ref()) {
+                let hint = did_you_mean(at.get_ref(), self.tables.names());
+                self.error(at, format!("there is no table `{}` in [tables]{hint}", at.get_ref()));
+            }
+            self.used_tables.insert(at.get_ref().clone());
+        }
         let lower = |words: &[String]| words.iter().map(|word| word.trim().to_lowercase()).collect::<Vec<_>>();
         let own = vec![(Gender::Male, lower(&spec.male)), (Gender::Female, lower(&spec.female)), (Gender::Company, lower(&spec.company))];
         let words = if own.iter().all(|(_, words)| words.is_empty()) { usual_genders() } else { own };
-        GenderMap { value: self.value(&spec.value, names), words }
+        let table = spec.table.as_ref().map(|at| (at.get_ref().clone(), Arc::clone(&self.tables)));
+        GenderMap { value: self.value(&spec.value, names), words, table }
     }
 
-    /// A request; its base is `api` or the only one where none is named. `at` is the block, for messages.
-    pub fn request<T>(&mut self, place: &str, at: &At<T>, parts: RequestParts<'_>, names: &Shape) -> Request {
+    /// A request; `at` is the block it stands in, for messages.
+    pub fn request<T>(&mut self, place: &str, kind: RequestKind, at: &At<T>, parts: RequestParts<'_>, names: &Shape) -> Request {
+        let names = &names::and(names, [("token", self.token.clone())]);
         let base = match parts.base {
-            Some(at) => {
-                if !self.bases.contains(at.get_ref()) {
-                    let hint = did_you_mean(at.get_ref(), self.bases.iter().map(String::as_str));
-                    self.error(at, format!("there is no base `{}`{hint}", at.get_ref()));
-                }
-                at.get_ref().clone()
-            }
-            None if self.bases.len() == 1 => self.bases.iter().next().cloned().unwrap_or_default(),
+            Some(at) => self.base_name(at),
             None => {
-                if !self.bases.contains("api") {
+                let usual = self.usual_base();
+                if !self.bases.contains(&usual) {
                     self.error(at, "the request names no base, and there is none called `api`");
                 }
-                "api".to_owned()
+                usual
             }
         };
         let path = match parts.path {
@@ -197,14 +261,131 @@ impl<'a> Compiler<'a> {
             None => nothing(),
         };
         let method = self.method(at, &parts);
-        let headers = parts.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), self.template(value, Escape::Text, names))).collect();
-        let file = parts.body.filter(|body| !body.get_ref().is_empty());
-        let (body, json, usual) = match file.map(|at| self.body(at, names)) {
-            Some(Some((template, json, content_type))) => (Some(template), json, Some(content_type.to_owned())),
-            _ => (None, false, None),
+        let text = |c: &mut Self, map: &BTreeMap<String, At<String>>| {
+            map.iter().map(|(name, value)| (name.clone(), c.template(value, Escape::Text, names))).collect::<Vec<_>>()
         };
-        let content_type = parts.content_type.map(|at| at.get_ref().clone()).or(usual);
-        Request { place: place.to_owned(), method, base, path, headers, body, json, content_type, sign: None }
+        let query = text(self, parts.query);
+        let headers = text(self, parts.headers).into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let (body, usual) = self.request_body(at, &parts, names);
+        let content_type = parts.content_type.map(|at| at.get_ref().clone()).or(usual.map(str::to_owned));
+        let auth = match parts.auth {
+            None if kind == RequestKind::Login => AuthChoice::None,
+            None => AuthChoice::OfBase,
+            Some(at) if at.get_ref() == "none" => AuthChoice::None,
+            Some(at) => {
+                if !self.auths.contains(at.get_ref()) {
+                    let hint = did_you_mean(at.get_ref(), self.auths.iter().map(String::as_str));
+                    self.error(at, format!("there is no [[auth]] with the id `{}`{hint}", at.get_ref()));
+                }
+                AuthChoice::Named(at.get_ref().clone())
+            }
+        };
+        let sign = parts.sign.map(|sign| self.template(&sign.secret, Escape::Text, names));
+        let modes = self.modes(parts.mode);
+        let responses = parts.responses.iter().map(|rule| self.response(rule, names)).collect();
+        Request { place: place.to_owned(), kind, modes, method, base, auth, path, query, headers, body, content_type, sign, responses }
+    }
+
+    /// A base's name; it must be there.
+    pub fn base_name(&mut self, at: &At<String>) -> String {
+        if !self.bases.contains(at.get_ref()) {
+            let hint = did_you_mean(at.get_ref(), self.bases.iter().map(String::as_str));
+            self.error(at, format!("there is no base `{}`{hint}", at.get_ref()));
+        }
+        at.get_ref().clone()
+    }
+
+    /// The only base, else `api`.
+    pub fn usual_base(&self) -> String {
+        match (self.bases.len(), self.bases.iter().next()) {
+            (1, Some(only)) => only.clone(),
+            _ => "api".to_owned(),
+        }
+    }
+
+    fn request_body<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>, names: &Shape) -> (Body, Option<&'static str>) {
+        let file = parts.body.filter(|body| !body.get_ref().is_empty());
+        if usize::from(file.is_some()) + usize::from(!parts.form.is_empty()) + usize::from(!parts.json.is_empty()) > 1 {
+            self.error(at, "a request has one of `body`, `form` and `json`");
+        }
+        let (body, usual) = if !parts.form.is_empty() {
+            (Body::Form(self.fields(parts.form, names)), Some("application/x-www-form-urlencoded"))
+        } else if !parts.json.is_empty() {
+            (Body::Flat(self.fields(parts.json, names)), Some("application/json"))
+        } else {
+            match file.and_then(|at| self.body(at, names)) {
+                Some((template, json, content_type)) => (Body::File { template, json }, Some(content_type)),
+                None => (Body::None, None),
+            }
+        };
+        match parts.graphql.and_then(|at| self.plain_file(at, ".graphql")) {
+            Some(query) => (Body::GraphQl { query, variables: Box::new(body) }, Some("application/json")),
+            None => (body, usual),
+        }
+    }
+
+    fn fields(&mut self, map: &BTreeMap<String, At<String>>, names: &Shape) -> Vec<(String, Field)> {
+        let mut fields = Vec::new();
+        for (name, value) in map {
+            let field = match value.get_ref().strip_prefix('@') {
+                Some(file) => match self.body(&At::new(value.span(), file.to_owned()), names) {
+                    Some((template, json, _)) => Field::File(template, json),
+                    None => continue,
+                },
+                None => Field::Text(self.template(value, Escape::Text, names)),
+            };
+            fields.push((name.clone(), field));
+        }
+        fields
+    }
+
+    /// A file that goes out as it is.
+    fn plain_file(&mut self, at: &At<String>, ending: &str) -> Option<String> {
+        let file = format!("templates/{}", at.get_ref());
+        let text = self.files.get(&file).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+        match text {
+            Some(text) if file.ends_with(ending) => {
+                self.used_files.insert(file);
+                Some(text)
+            }
+            _ => {
+                let known = self.files.keys().filter_map(|path| path.strip_prefix("templates/"));
+                let hint = did_you_mean(at.get_ref(), known);
+                self.error(at, format!("there is no file `{file}` that ends in `{ending}`{hint}"));
+                None
+            }
+        }
+    }
+
+    /// A rule about answers; its templates see `status` and `header`.
+    pub fn response(&mut self, at: &At<ResponseSpec>, names: &Shape) -> ResponseRule {
+        let spec = at.get_ref();
+        if spec.status.is_empty() && spec.body.0.is_empty() {
+            self.error(at, "a response rule needs `status` or `body`");
+        }
+        let names = names::and(names, [("status", Shape::Leaf(200.into())), ("header", Shape::Open)]);
+        let retry_after = match &spec.retry_after {
+            None => RetryAfter::Header("retry-after".to_owned(), WaitUnit::Seconds),
+            Some(RetryAfterSpec::Header(unit)) => RetryAfter::Header("retry-after".to_owned(), *unit),
+            Some(RetryAfterSpec::Elsewhere(table)) => match (&table.header, &table.body, &table.wait) {
+                (Some(header), None, None) => RetryAfter::Header(header.to_ascii_lowercase(), table.unit),
+                (None, Some(body), None) => RetryAfter::Body(self.value(body, &names), table.unit),
+                (None, None, Some(wait)) => RetryAfter::Fixed(self.duration(wait)),
+                _ => {
+                    self.error(at, "`retry_after` has one of `header`, `body` and `wait`");
+                    RetryAfter::Header("retry-after".to_owned(), WaitUnit::Seconds)
+                }
+            },
+        };
+        ResponseRule {
+            requests: spec.requests.0.clone(),
+            modes: self.modes(&spec.mode),
+            status: spec.status.clone(),
+            body: self.conditions(&spec.body, &names),
+            class: spec.class,
+            retry_after,
+            say: spec.say.clone(),
+        }
     }
 
     fn method<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>) -> String {
@@ -256,7 +437,7 @@ impl<'a> Compiler<'a> {
 
     pub fn duration(&mut self, at: &At<String>) -> Duration {
         parse_duration(at.get_ref()).unwrap_or_else(|| {
-            self.error(at, format!("`{}` is not a duration such as 500ms, 10s, 5m or 2h", at.get_ref()));
+            self.error(at, format!("`{}` is not a duration such as 500ms, 10s, 5m, 2h or 30d", at.get_ref()));
             Duration::ZERO
         })
     }
@@ -265,8 +446,8 @@ impl<'a> Compiler<'a> {
     pub fn check_files(&mut self) {
         for path in self.files.keys() {
             if path.starts_with("templates/") {
-                if kind_of(path).is_none() {
-                    self.problems.push(Problem::error(path, 0, "a template ends in .json.hbs, .html.hbs, .txt.hbs or .form.hbs"));
+                if kind_of(path).is_none() && !path.ends_with(".graphql") {
+                    self.problems.push(Problem::error(path, 0, "a template ends in .json.hbs, .html.hbs, .xml.hbs, .txt.hbs, .form.hbs or .graphql"));
                 } else if !self.used_files.contains(path) {
                     self.problems.push(Problem::warning(path, 0, "nothing in plugin.toml names this template"));
                 }
@@ -284,6 +465,7 @@ impl<'a> Compiler<'a> {
 fn kind_of(path: &str) -> Option<(Escape, &'static str)> {
     match path.strip_suffix(".hbs")?.rsplit_once('.')?.1 {
         "json" => Some((Escape::Json, "application/json")),
+        "xml" => Some((Escape::Html, "application/xml; charset=utf-8")),
         "html" => Some((Escape::Html, "text/html; charset=utf-8")),
         "txt" => Some((Escape::Text, "text/plain; charset=utf-8")),
         "form" => Some((Escape::Url, "application/x-www-form-urlencoded")),
@@ -295,7 +477,7 @@ fn nothing() -> Template {
     Template::nothing()
 }
 
-/// `500ms`, `10s`, `5m`, `2h`.
+/// `500ms`, `10s`, `5m`, `2h`, `30d`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
@@ -306,6 +488,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
         "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        "d" => Some(Duration::from_secs(number.checked_mul(86400)?)),
         _ => None,
     }
 }

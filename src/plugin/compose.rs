@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 use url::Url;
 
 use super::Params;
 use super::manifest::AuthKind;
-use super::plugin::{Plugin, Request};
+use super::modes::in_mode;
+use super::plugin::Plugin;
+use super::request::{BodyError, Request};
 use super::template::{RenderError, Scope, Template, encode_component};
+use super::value::Source;
 use super::verify::sign_standard;
 use crate::domain::request::Outbound;
 use crate::domain::time::Time;
@@ -52,8 +53,14 @@ impl Plugin {
         let filled =
             |template: &Template, scope: &Scope<'_>| template.render(scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source });
         let own = Scope { params: Some(params), ..Scope::default() };
-        let (base, allow_hosts) = self.base(request, &own, bases)?;
+        let (base, allow_hosts) = self.base(request, params, bases)?;
         let mut url = address(request, &base, filled(&request.path, scope)?.trim())?;
+        for (name, template) in &request.query {
+            let value = filled(template, scope)?.trim().to_owned();
+            if !value.is_empty() {
+                add_query(&mut url, name, &value);
+            }
+        }
         let mut headers: Vec<(String, String)> = Vec::new();
         for (name, template) in &request.headers {
             let value = filled(template, scope)?.trim().to_owned();
@@ -61,18 +68,16 @@ impl Plugin {
                 headers.push((name.clone(), value));
             }
         }
-        if let Some(auth) = self.auth.as_ref().filter(|auth| auth.base == request.base) {
-            let (name, secret) = (filled(&auth.name, &own)?, filled(&auth.secret, &own)?);
+        // A token goes to the bases of its own auth only, whatever a request names.
+        if let Some(auth) = self.auth_of(request, params).filter(|auth| auth.bases.contains(&request.base)) {
+            let (name, secret) = (filled(&auth.shown, &own)?, filled(&auth.secret, &own)?);
             authorise(auth.kind, name.trim(), secret.trim(), &mut headers, &mut url);
         }
-        let body = match &request.body {
-            Some(template) => filled(template, scope)?.trim().to_owned(),
-            None => String::new(),
-        };
-        if request.json && request.body.is_some() {
-            serde_json::from_str::<IgnoredAny>(&body).map_err(|error| ComposeError::BadBody { place: request.place.clone(), why: error.to_string() })?;
-        }
-        let usual = request.content_type.as_deref().filter(|_| request.body.is_some());
+        let body = request.body.write(scope, request.content_type.as_deref()).map_err(|error| match error {
+            BodyError::Template(source) => ComposeError::Template { place: request.place.clone(), source },
+            BodyError::NotJson(why) => ComposeError::BadBody { place: request.place.clone(), why },
+        })?;
+        let usual = body.content_type.as_deref().or(request.content_type.as_deref()).filter(|_| request.body.is_some());
         for (name, value) in [("content-type", usual), ("accept", Some("application/json"))] {
             if let (Some(value), false) = (value, headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))) {
                 headers.push((name.to_owned(), value.to_owned()));
@@ -82,17 +87,21 @@ impl Plugin {
         if let Some((name, _)) = headers.iter().find(|(_, value)| value.chars().any(|c| c.is_control() && c != '\t')) {
             return Err(ComposeError::BadHeader { place: request.place.clone(), name: name.clone() });
         }
-        Ok(Outbound { method: request.method.clone(), url: url.into(), headers, body: Bytes::from(body), allow_hosts })
+        Ok(Outbound { method: request.method.clone(), url: url.into(), headers, body: body.bytes, allow_hosts })
     }
 
-    fn base(&self, request: &Request, own: &Scope<'_>, bases: &BTreeMap<String, String>) -> Result<(Url, Vec<String>), ComposeError> {
+    fn base(&self, request: &Request, params: &Params, bases: &BTreeMap<String, String>) -> Result<(Url, Vec<String>), ComposeError> {
         let place = || request.place.clone();
-        let base = self.bases.get(&request.base).ok_or_else(|| ComposeError::NoBase { place: place(), base: request.base.clone() })?;
+        let there = self.bases.get(&request.base).into_iter().flatten().find(|base| in_mode(&base.modes, params));
+        let base = there.ok_or_else(|| ComposeError::NoBase { place: place(), base: request.base.clone() })?;
         let bad = |why| ComposeError::BadBase { place: place(), base: request.base.clone(), why };
         let overridden = bases.get(&request.base).filter(|url| !url.trim().is_empty());
         let text = match overridden {
             Some(url) => url.clone(),
-            None => base.url.render(own).map_err(|source| ComposeError::Template { place: place(), source })?,
+            None => {
+                let source = Source { document: &Json::Null, scope: Scope { params: Some(params), ..Scope::default() }, empty: &[] };
+                base.url.text(&source).map_err(|source| ComposeError::Template { place: place(), source })?
+            }
         };
         let url = Url::parse(text.trim()).map_err(|_| bad("it is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -168,10 +177,12 @@ fn authorise(kind: AuthKind, name: &str, secret: &str, headers: &mut Vec<(String
         AuthKind::Header if name.is_empty() => {}
         AuthKind::Header => headers.push((name.to_owned(), secret.to_owned())),
         AuthKind::Basic => headers.push(("authorization".to_owned(), format!("Basic {}", STANDARD.encode(format!("{name}:{secret}"))))),
-        AuthKind::Query => {
-            let pair = format!("{}={}", encode_component(name), encode_component(secret));
-            let query = url.query().filter(|query| !query.is_empty()).map_or_else(|| pair.clone(), |query| format!("{query}&{pair}"));
-            url.set_query(Some(&query));
-        }
+        AuthKind::Query => add_query(url, name, secret),
     }
+}
+
+fn add_query(url: &mut Url, name: &str, value: &str) {
+    let pair = format!("{}={}", encode_component(name), encode_component(value));
+    let query = url.query().filter(|query| !query.is_empty()).map_or_else(|| pair.clone(), |query| format!("{query}&{pair}"));
+    url.set_query(Some(&query));
 }

@@ -86,7 +86,7 @@ impl WriteBack<'_> {
                 "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
                 "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason, "advice": call.advice,
                 "time_zone": text(&call.time_zone).unwrap_or(ZONE), "test": call.test, "test_phone": call.test_phone,
-                "round": call.round, "again_at": time(call.again_at)
+                "round": call.round, "again_at": time(call.again_at), "marker": marker(&call.id)
             },
             "after": if call.after.is_empty() { Json::Null } else { Json::Object(call.after.clone()) },
             "report": self.report_json(),
@@ -120,6 +120,12 @@ impl WriteBack<'_> {
             "sms_content": text(&report.sms_content), "notes": text(&report.notes), "version": facts.version
         })
     }
+}
+
+/// A short text that stands in no other call's entry: the random end of the call's id.
+fn marker(id: &str) -> Option<String> {
+    let from = id.char_indices().rev().nth(9).map(|(at, _)| at)?;
+    Some(format!("[cb-{}]", &id[from..]))
 }
 
 fn text(text: &str) -> Option<&str> {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Params;
 use super::body::{self, ParseError};
 use super::manifest::Field;
+use super::modes::in_mode;
 use super::plugin::{Changed, Ignore, Mapping, OccurredAt, Plugin, TimeUnit, Variant};
 use super::select::{Misfit, Peeked, Select, pairs};
 use super::split::{Piece, pieces};
@@ -91,7 +92,7 @@ impl Plugin {
     pub fn select(&self, delivery: &Delivery, params: &Params) -> Result<Selected<'_>, Code> {
         let mut peeked = Peeked::default();
         let mut wrong_method = false;
-        for variant in &self.variants {
+        for variant in self.variants.iter().filter(|variant| in_mode(&variant.modes, params)) {
             match variant.select.fits(delivery, params, &self.manifest.empty, &mut peeked) {
                 Ok(()) => return Ok(Selected { variant, body: peeked.take(&variant.select, delivery) }),
                 // A variant that nothing can be sent to, as polled items, is no other method.
@@ -184,7 +185,7 @@ impl ParseOr for Option<Json> {
 }
 
 fn ignored(rules: &[Ignore], source: &Source<'_>) -> Result<Option<&'static str>, RenderError> {
-    for rule in rules {
+    for rule in rules.iter().filter(|rule| source.scope.params.is_none_or(|params| in_mode(&rule.modes, params))) {
         if all(&rule.conditions, source)? {
             return Ok(Some(rule.code));
         }
@@ -215,6 +216,8 @@ pub(super) fn fill(map: &Mapping, source: &Source<'_>, mapped: &mut Mapped) -> R
     set(&mut mapped.customer.info, info.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · "));
     if let (None, Some(gender)) = (mapped.customer.gender, &map.gender) {
         let word = gender.value.text(source).map_err(|source| MapError { field: "gender", source })?.to_lowercase();
+        let own = gender.table.as_ref().map(|(name, tables)| tables.find(name, &word, source.scope.params));
+        let word = own.as_ref().and_then(Json::as_str).map_or(word, str::to_owned);
         mapped.customer.gender = gender.words.iter().find(|(_, words)| words.contains(&word)).map(|(gender, _)| *gender);
     }
     if let (None, Some(consent)) = (mapped.consent, &map.consent) {

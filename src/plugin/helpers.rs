@@ -7,11 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonTruthy, Output, RenderContext, RenderError, RenderErrorReason, ScopedJson,
 };
+use hmac::{Hmac, Mac};
+use md5::Md5;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::phone;
-use super::template::{Escape, encode_component};
+use super::template::{Escape, TABLES, encode_component};
+use super::{phone, tables};
 use crate::domain::time::Time;
 
 /// Block helpers; everything else in [`NAMES`] is a function.
@@ -31,7 +33,12 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("epoch_s", 1, 1, |a| on_time(a[0], |t| t.0.div_euclid(1000).into())),
     ("ms", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |n| n.saturating_mul(1000).into()))),
     ("duration", 1, 2, duration),
+    ("minutes", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |s| (s.max(0) + 59).div_euclid(60).into()))),
+    ("mmss", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |s| clock(s.max(0), false)))),
+    ("hhmmss", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |s| clock(s.max(0), true)))),
     ("map", 1, usize::MAX, map),
+    // Looked up in the tables of the rendering, see `TableCall`.
+    ("table", 2, 2, |_| Ok(Json::Null)),
     ("pick", 1, usize::MAX, |a| Ok(a.iter().find(|v| !blank(v)).map_or(Json::Null, |v| (*v).clone()))),
     ("upper", 1, 1, |a| Ok(text(a[0]).to_uppercase().into())),
     ("lower", 1, 1, |a| Ok(text(a[0]).to_lowercase().into())),
@@ -40,6 +47,12 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("base64", 1, 1, |a| Ok(STANDARD.encode(text(a[0])).into())),
     ("url", 1, 1, |a| Ok(encode_component(&text(a[0])).into())),
     ("hash", 1, 1, |a| Ok(hex::encode(Sha256::digest(text(a[0]))).into())),
+    ("md5", 1, 1, |a| Ok(hex::encode(Md5::digest(text(a[0]))).into())),
+    ("hmac", 2, 2, hmac_hex),
+    ("uuid", 1, 1, |a| Ok(own_uuid(&text(a[0])).into())),
+    ("number_id", 1, 1, |a| Ok(number_id(&text(a[0])).into())),
+    ("replace", 3, 3, replace),
+    ("join", 2, 2, join),
     ("concat", 1, usize::MAX, |a| Ok(a.iter().map(|v| text(v)).collect::<String>().into())),
     ("eq", 2, 2, |a| Ok((text(a[0]) == text(a[1])).into())),
     ("ne", 2, 2, |a| Ok((text(a[0]) != text(a[1])).into())),
@@ -50,8 +63,41 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
 
 /// Every helper that may be called as `{{name …}}` or `(name …)`.
 pub const NAMES: &[&str] = &[
-    "json", "default", "e164", "national", "date", "iso", "epoch_ms", "epoch_s", "ms", "duration", "map", "pick", "upper", "lower", "trim", "truncate",
-    "base64", "url", "hash", "concat", "eq", "ne", "and", "or", "not",
+    "json",
+    "default",
+    "e164",
+    "national",
+    "date",
+    "iso",
+    "epoch_ms",
+    "epoch_s",
+    "ms",
+    "duration",
+    "minutes",
+    "mmss",
+    "hhmmss",
+    "map",
+    "table",
+    "pick",
+    "upper",
+    "lower",
+    "trim",
+    "truncate",
+    "base64",
+    "url",
+    "hash",
+    "md5",
+    "hmac",
+    "uuid",
+    "number_id",
+    "replace",
+    "join",
+    "concat",
+    "eq",
+    "ne",
+    "and",
+    "or",
+    "not",
 ];
 
 pub fn is_helper(name: &str) -> bool {
@@ -93,6 +139,10 @@ fn build(escape: Escape) -> Handlebars<'static> {
             _ => false,
         };
         let as_json = *name == "json";
+        if *name == "table" {
+            registry.register_helper(name, Box::new(TableCall));
+            continue;
+        }
         registry.register_helper(name, Box::new(Call { name, run: *run, raw, as_json }));
     }
     registry
@@ -114,6 +164,23 @@ impl Call {
             return Err(fail(message));
         }
         (self.run)(&arguments).map_err(|message| fail(format!("`{}`: {message}", self.name)))
+    }
+}
+
+/// `table "name" v`: the word that `v` becomes.
+struct TableCall;
+
+impl HelperDef for TableCall {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let argument = |index: usize| helper.param(index).map(|p| text(p.value())).unwrap_or_default();
+        let words = context.data().get(TABLES).and_then(|tables| tables.get(argument(0))).and_then(Json::as_object);
+        Ok(ScopedJson::Derived(words.map_or(Json::Null, |words| tables::look(words, &argument(1)))))
     }
 }
 
@@ -223,6 +290,50 @@ fn map(arguments: &[&Json]) -> Result<Json, String> {
     Ok(found.map_or(Json::Null, |pair| pair[1].clone()))
 }
 
+fn clock(seconds: i64, hours: bool) -> Json {
+    match hours {
+        true => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        false => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+    }
+    .into()
+}
+
+fn hmac_hex(arguments: &[&Json]) -> Result<Json, String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(text(arguments[1]).as_bytes()).map_err(|error| error.to_string())?;
+    mac.update(text(arguments[0]).as_bytes());
+    Ok(hex::encode(mac.finalize().into_bytes()).into())
+}
+
+/// A UUID of version 8 (RFC 9562: its maker's own way): the same for the same text.
+fn own_uuid(text: &str) -> String {
+    let digest = Sha256::digest(format!("callbridge:{text}"));
+    let mut bytes: [u8; 16] = std::array::from_fn(|i| digest[i]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    uuid::Uuid::from_bytes(bytes).to_string()
+}
+
+/// Between 1 and 2^53, which every reader of JSON keeps exactly.
+fn number_id(text: &str) -> u64 {
+    let digest = Sha256::digest(format!("callbridge:{text}"));
+    let bytes: [u8; 8] = std::array::from_fn(|i| digest[i]);
+    (u64::from_be_bytes(bytes) >> 11).max(1)
+}
+
+fn replace(arguments: &[&Json]) -> Result<Json, String> {
+    let from = text(arguments[1]);
+    let whole = text(arguments[0]);
+    Ok(if from.is_empty() { whole } else { whole.replace(&from, &text(arguments[2])) }.into())
+}
+
+fn join(arguments: &[&Json]) -> Result<Json, String> {
+    let between = text(arguments[1]);
+    Ok(match arguments[0] {
+        Json::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(&between).into(),
+        one => text(one).into(),
+    })
+}
+
 fn truncate(arguments: &[&Json]) -> Result<Json, String> {
     let most = number(arguments[1])?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let whole = text(arguments[0]);
@@ -237,6 +348,23 @@ fn truncate(arguments: &[&Json]) -> Result<Json, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_that_we_choose_are_the_same_for_the_same_text_and_fit_everywhere() {
+        assert_eq!(own_uuid("call_1"), own_uuid("call_1"));
+        assert_ne!(own_uuid("call_1"), own_uuid("call_2"));
+        let id = uuid::Uuid::parse_str(&own_uuid("call_1")).unwrap();
+        assert_eq!((id.get_version_num(), id.get_variant()), (8, uuid::Variant::RFC4122));
+        assert!((1..=1 << 53).contains(&number_id("call_1")));
+    }
+
+    #[test]
+    fn lengths_are_written_as_crms_want_them() {
+        let call = |name: &str, n: i64| FUNCTIONS.iter().find(|f| f.0 == name).unwrap().3(&[&n.into()]).unwrap();
+        assert_eq!((call("minutes", 74), call("minutes", 60), call("minutes", 0)), (Json::from(2), Json::from(1), Json::from(0)));
+        assert_eq!((call("mmss", 74), call("mmss", 3700)), (Json::from("01:14"), Json::from("61:40")));
+        assert_eq!(call("hhmmss", 3700), "01:01:40");
+    }
 
     #[test]
     fn the_list_of_names_is_the_list_of_functions() {

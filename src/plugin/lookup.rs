@@ -9,11 +9,15 @@ use super::body::decode_json;
 use super::compose::ComposeError;
 use super::extract::{Mapped, fill};
 use super::manifest::When;
+use super::modes::in_mode;
 use super::plugin::{Lookup, Plugin};
 use super::template::{RenderError, Scope};
 use super::value::{Source, all};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::time::Time;
+
+/// The most requests for one item where the plugin says nothing: a chain is short, a loop is a mistake.
+const CHAIN: usize = 8;
 
 /// What look-ups of one item work with.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +43,11 @@ pub enum LookupOutcome {
 impl Plugin {
     /// The next look-up that is due; `done` are the names of those that ran.
     pub fn next_lookup(&self, mapped: &Mapped, context: &LookupContext<'_>, done: &BTreeSet<String>) -> Result<Option<&Lookup>, RenderError> {
-        for lookup in self.lookups.iter().filter(|lookup| !done.contains(&lookup.name)) {
+        let at_most = self.limits(context.params).and_then(|limit| limit.spec.requests_at_most).map_or(CHAIN, |n| n as usize);
+        if done.len() >= at_most {
+            return Ok(None);
+        }
+        for lookup in self.lookups.iter().filter(|lookup| !done.contains(&lookup.name) && in_mode(&lookup.request.modes, context.params)) {
             let due = lookup.when == When::Always || lookup.needs.iter().any(|field| mapped.lacks(*field));
             if due && all(&lookup.conditions, &self.lookup_source(mapped, context, context.item))? {
                 return Ok(Some(lookup));
@@ -73,7 +81,11 @@ impl Plugin {
         if lookup.not_found.contains(&answer.status) {
             return LookupOutcome::NotThereYet;
         }
-        let (verdict, _) = self.verdict(answer, now);
+        let (verdict, _) = self.verdict(&lookup.request, params, answer, now);
+        // A CRM that answers well but with nothing at all has no such record.
+        if verdict == Verdict::NotFound || (verdict == Verdict::Done && (answer.status == 204 || answer.body.is_empty())) {
+            return LookupOutcome::NotThereYet;
+        }
         if verdict != Verdict::Done {
             return LookupOutcome::Failed { verdict, detail: format!("status {}", answer.status) };
         }

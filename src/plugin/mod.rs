@@ -3,19 +3,25 @@
 //! `docs/PLUGINS.md` is the format. In the order a call flows: `extract` (select, decode, split, map), `verify`, `lookup`,
 //! `compose`, `respond`; around them `manifest` → `compile`/`check` → [`Plugin`], and `case` that runs whole transcripts.
 
+mod assemble;
 mod check;
 mod check_receive;
 mod check_verify;
 mod compile;
 mod helpers;
+mod jwt;
+mod modes;
 pub mod names;
 mod not_yet;
 mod phone;
+mod tables;
 mod template_names;
 
+pub mod auth;
 pub mod body;
 pub mod case;
 pub mod compose;
+pub mod connect;
 pub mod context;
 pub mod extract;
 pub mod handshake;
@@ -28,6 +34,7 @@ pub mod plugin;
 pub mod poll;
 pub mod problem;
 pub mod registry;
+pub mod request;
 pub mod respond;
 pub mod schema;
 pub mod select;
@@ -42,19 +49,21 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Auth, Login, LoginError, LoginRun, Tokens};
 pub use body::ParseError;
 pub use compose::ComposeError;
 pub use extract::{MapContext, MapError, Mapped, Selected};
 pub use handshake::{Handshake, Shaken};
 pub use load::LoadError;
 pub use lookup::{LookupContext, LookupOutcome};
-pub use plugin::{Lookup, Plugin, Request, Step, Variant, WriteBackKind};
+pub use plugin::{Lookup, Plugin, Step, Variant, WriteBackKind};
 pub use registry::Registry;
+pub use request::Request;
 pub use respond::{Reply, ReplySpec, Told};
 pub use schema::schema_files;
 pub use split::Piece;
 pub use verify::{Held, VerifyError};
 
-/// A connection's parameters with the hook's on top, defaults filled in; beside them what else is known of it under its whole name:
-/// `captured.<name>`, `hook.name`, `hook.url`.
+/// A connection's parameters with the hook's on top, defaults filled in. Beside them stand, under dotted names that no parameter can
+/// have, the other texts that are fixed for a connection: `mode.x`, `captured.x`, `token.x`, `subscription.a.x`, `hook.name`, `hook.url`.
 pub type Params = std::collections::BTreeMap<String, String>;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::manifest::{AuthSpec, Manifest, OneOrMany};
+
 /// What stands under a name.
 #[derive(Debug, Clone)]
 pub enum Shape {
@@ -65,14 +67,46 @@ impl Shape {
     }
 }
 
-/// `param.<id>` and `captured.<name>`: bases, auth, secrets; and what is kept of deliveries, which only write-back sees.
-pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>, captured: impl IntoIterator<Item = &'a str>, kept: impl IntoIterator<Item = &'a str>) -> Shape {
-    let leaf = |name| (name, Shape::Leaf(json!("1")));
-    Shape::object([
-        ("param", Shape::object(ids.into_iter().map(leaf))),
-        ("captured", Shape::object(captured.into_iter().map(leaf))),
-        ("event", Shape::object(kept.into_iter().map(leaf))),
-    ])
+/// `param.<id>`: bases, auth, secrets.
+pub fn params<'a>(ids: impl IntoIterator<Item = &'a str>) -> Shape {
+    Shape::object([("param", texts(ids))])
+}
+
+/// What is the same for every delivery and request of a connection: parameters, modes, what handshakes and subscriptions keep.
+pub fn fixed(manifest: &Manifest) -> Shape {
+    let captured = manifest.handshake.iter().flat_map(|h| h.get_ref().capture.keys());
+    let subscriptions = manifest.subscribe.iter().map(|at| {
+        let spec = at.get_ref();
+        let stored = spec.create.store.keys().chain(spec.renew.iter().flat_map(|renew| renew.store.keys()));
+        (spec.name.get_ref().clone(), texts(stored.map(String::as_str).chain(["secret", "url"])))
+    });
+    let params = params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()));
+    let modes = Shape::object(manifest.modes.keys().map(|name| (name.clone(), Shape::Leaf(true.into()))));
+    with(&params, [("mode", modes), ("captured", texts(captured.map(String::as_str))), ("subscription", Shape::object(subscriptions))])
+}
+
+/// Plain texts under these names.
+pub fn texts<'a>(names: impl IntoIterator<Item = &'a str>) -> Shape {
+    Shape::object(names.into_iter().map(|name| (name, Shape::Leaf(json!("1")))))
+}
+
+/// What the logins of this plugin store.
+pub fn token(manifest: &Manifest) -> Shape {
+    let auths = AuthSpec::each(manifest.auth.as_ref());
+    let logins = auths.iter().flat_map(|at| at.get_ref().start.keys().chain(at.get_ref().login.iter().flat_map(|login| login.store.keys())));
+    let connects = manifest.connect.as_ref().map(OneOrMany::each).unwrap_or_default();
+    let connects = connects.iter().flat_map(|at| at.get_ref().token.store.keys());
+    texts(logins.chain(connects).map(String::as_str))
+}
+
+/// With what the logins of this plugin store.
+pub fn with_token(base: &Shape, manifest: &Manifest) -> Shape {
+    with(base, [("token", token(manifest))])
+}
+
+/// With more names.
+pub fn and(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
+    with(base, more)
 }
 
 fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> Shape {
@@ -88,19 +122,10 @@ fn lookups(names: &[String]) -> Shape {
     Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
 }
 
-/// Without what is known only once there is a call.
-fn before(params: &Shape) -> Shape {
-    let mut shape = params.clone();
-    if let Shape::Object(map) = &mut shape {
-        map.remove("event");
-    }
-    shape
-}
-
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
     let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
-    with(&before(params), open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
+    with(params, open.into_iter().chain([("hook", Shape::leaves(json!({"name": "1", "url": "1"})))]))
 }
 
 /// `answers`: what the sender is told.
@@ -111,7 +136,7 @@ pub fn answer(params: &Shape) -> Shape {
 /// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
 pub fn lookup(params: &Shape, names: &[String]) -> Shape {
     let record = Shape::leaves(json!({"type": "1", "id": "1"}));
-    with(&before(params), [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
 }
 
 /// A poll's request, cursor and conditions.
@@ -125,11 +150,15 @@ pub fn poll_ack(params: &Shape) -> Shape {
     with(&poll(params), [("item", Shape::Open)])
 }
 
-/// Write-back; `steps`: what earlier steps stored.
-pub fn write_back(params: &Shape, steps: &BTreeMap<String, Vec<String>>) -> Shape {
-    let stored = steps.iter().map(|(step, keys)| (step.clone(), Shape::object(keys.iter().map(|key| (key.clone(), Shape::Leaf(json!("1")))))));
-    let steps = Shape::object(stored);
-    let mut shape = with(params, [("steps", steps)]);
+/// `steps.<name>.<key>`: what earlier steps stored.
+pub fn steps(stored: &BTreeMap<String, Vec<String>>) -> Shape {
+    Shape::object(stored.iter().map(|(step, keys)| (step.clone(), texts(keys.iter().map(String::as_str)))))
+}
+
+/// Write-back; `stored`: what earlier steps stored.
+pub fn write_back(params: &Shape, manifest: &Manifest, stored: &BTreeMap<String, Vec<String>>) -> Shape {
+    let kept = manifest.receive.iter().flat_map(|variant| variant.get_ref().keep.keys());
+    let mut shape = with(params, [("steps", steps(stored)), ("event", texts(kept.map(String::as_str)))]);
     if let (Shape::Object(map), Shape::Object(more)) = (&mut shape, Shape::leaves(sample())) {
         map.extend(more);
         map.insert("after".to_owned(), Shape::Open);
@@ -158,7 +187,7 @@ fn sample() -> Json {
             "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "line_name": "1", "connection": "1",
             "created_at": "2026-11-22T03:20:30Z", "placed_at": "2026-11-22T03:20:31Z", "started_at": "2026-11-22T03:20:35Z",
             "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1", "advice": "1",
-            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z"
+            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z", "marker": "1"
         },
         "report": {
             "disposition": "answered", "interest": "interested", "call_status": 1, "sim": "1", "call_seconds": 95, "answer_seconds": 74,

@@ -1,20 +1,23 @@
 //! A plugin ready to run: everything compiled, every name checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
 use super::Params;
+use super::auth::Auth;
+use super::connect::Connect;
 use super::handshake::Handshake;
-use super::manifest::{
-    AuthKind, Field, HookSpec, Identity, Limits, Manifest, OneOrMany, ParameterKind, ParameterScope, ResponseClass, RetryUnit, SenderRetries, StatusSpec, When,
-    Words,
-};
+use super::manifest::{Field, HookSpec, Identity, Limits, Manifest, ParameterKind, ParameterScope, RetryUnit, SenderRetries, WaitUnit, When, Words};
+use super::modes::{self, Modes, in_mode};
 use super::problem::{Problem, did_you_mean};
-use super::respond::Reply;
+use super::request::Request;
+use super::respond::{Reply, ResponseRule};
 use super::select::Select;
+use super::tables::Tables;
 use super::template::{RenderError, Scope, Template};
 use super::value::{Condition, Source, Value, all};
 use super::verify::Scheme;
@@ -25,8 +28,11 @@ use crate::domain::record::Gender;
 pub struct Plugin {
     pub(super) manifest: Manifest,
     pub(super) hash: String,
-    pub(super) bases: BTreeMap<String, Base>,
-    pub(super) auth: Option<Auth>,
+    pub(super) modes: Modes,
+    pub(super) bases: BTreeMap<String, Vec<Base>>,
+    pub(super) auths: Vec<Auth>,
+    pub(super) connects: Vec<Connect>,
+    pub(super) limits: Vec<Limit>,
     pub(super) variants: Vec<Variant>,
     pub(super) polls: Vec<super::poll::Poll>,
     pub(super) handshakes: Vec<Handshake>,
@@ -41,24 +47,37 @@ pub struct Plugin {
 
 #[derive(Debug)]
 pub struct Base {
-    pub url: Template,
+    pub(super) modes: Vec<String>,
+    pub(super) url: Value,
     pub allow_hosts: Vec<String>,
 }
 
+/// `[limits]` in one mode.
 #[derive(Debug)]
-pub struct Auth {
-    pub kind: AuthKind,
-    /// bearer: the token · header, query: the value · basic: the password.
-    pub secret: Template,
-    /// header, query: the name · basic: the user.
-    pub name: Template,
-    pub base: String,
+pub struct Limit {
+    pub(super) modes: Vec<String>,
+    pub spec: Limits,
+    pub remaining: Option<Remaining>,
+}
+
+/// Where the CRM tells what is left of the budget.
+#[derive(Debug, Clone)]
+pub struct Remaining {
+    /// In lower case.
+    pub header: String,
+    /// At so many left we wait.
+    pub keep: u64,
+    /// The header that says when the budget is full again, and how.
+    pub reset: Option<(String, WaitUnit)>,
+    /// How long to wait where it says nothing.
+    pub wait: Duration,
 }
 
 /// One way a CRM delivers.
 #[derive(Debug)]
 pub struct Variant {
     pub name: String,
+    pub(super) modes: Vec<String>,
     pub sender_retries: SenderRetries,
     pub(super) select: Select,
     pub(super) verify: Vec<Scheme>,
@@ -106,6 +125,7 @@ pub struct AnswerRule {
 #[derive(Debug)]
 pub struct Ignore {
     pub code: &'static str,
+    pub modes: Vec<String>,
     pub conditions: Vec<Condition>,
 }
 
@@ -145,23 +165,8 @@ pub struct GenderMap {
     pub value: Value,
     /// In lower case.
     pub words: Vec<(Gender, Vec<String>)>,
-}
-
-/// A request to the CRM, as a recipe.
-#[derive(Debug)]
-pub struct Request {
-    /// Where it stands in the manifest, for messages.
-    pub place: String,
-    pub method: String,
-    pub base: String,
-    pub(super) path: Template,
-    pub(super) headers: Vec<(String, Template)>,
-    pub(super) body: Option<Template>,
-    /// The body's template is a `.json.hbs`.
-    pub(super) json: bool,
-    pub(super) content_type: Option<String>,
-    /// The secret of a Standard Webhooks signature; empty = unsigned.
-    pub(super) sign: Option<Template>,
+    /// The table whose words become `male`, `female` and `company`, tried first.
+    pub table: Option<(String, Arc<Tables>)>,
 }
 
 /// A look-up: a request for fields the delivery did not carry.
@@ -181,6 +186,7 @@ pub struct Lookup {
 pub struct WriteBackKind {
     /// `call`, `note` or `field`.
     pub name: &'static str,
+    pub(super) modes: Vec<String>,
     pub title: Words,
     pub identity: Identity,
     /// Skip the kind unless these hold.
@@ -194,6 +200,7 @@ pub struct WriteBackKind {
 #[derive(Debug)]
 pub struct Find {
     pub request: Request,
+    pub conditions: Vec<Condition>,
     pub(super) id: Value,
     /// How long the CRM's search lags behind its writes.
     pub wait: Duration,
@@ -205,6 +212,10 @@ pub struct Step {
     pub conditions: Vec<Condition>,
     pub request: Request,
     pub(super) store: BTreeMap<String, Value>,
+    /// The kind is done where these hold, after the step: our marker stands there.
+    pub done_if: Vec<Condition>,
+    /// It changes nothing at the CRM: it runs again with the step that follows.
+    pub reads: bool,
 }
 
 impl Step {
@@ -212,15 +223,6 @@ impl Step {
     pub fn gives_entry(&self) -> bool {
         self.store.contains_key("id")
     }
-}
-
-#[derive(Debug)]
-pub struct ResponseRule {
-    pub status: Vec<StatusSpec>,
-    pub body: Vec<Condition>,
-    pub class: ResponseClass,
-    pub retry_after: Option<RetryUnit>,
-    pub say: Option<Words>,
 }
 
 impl Plugin {
@@ -242,11 +244,8 @@ impl Plugin {
     }
 
     /// What the CRM allows us.
-    pub fn limits(&self) -> Option<&Limits> {
-        match self.manifest.limits.as_ref()?.get_ref() {
-            OneOrMany::One(limits) => Some(limits),
-            OneOrMany::Many(list) => list.first().map(toml::Spanned::get_ref),
-        }
+    pub fn limits(&self, params: &Params) -> Option<&Limit> {
+        self.limits.iter().find(|limit| in_mode(&limit.modes, params))
     }
 
     /// What `plugin check` says beside errors.
@@ -288,14 +287,15 @@ impl Plugin {
     }
 
     /// A kind of write-back: `call`, `note` or `field`.
-    pub fn kind(&self, name: &str) -> Option<&WriteBackKind> {
-        self.kinds.iter().find(|kind| kind.name == name)
+    pub fn kind(&self, name: &str, params: &Params) -> Option<&WriteBackKind> {
+        self.kinds.iter().find(|kind| kind.name == name && in_mode(&kind.modes, params))
     }
 
-    /// The parameters with the defaults of those not given.
+    /// The parameters with the defaults of those not given, and which modes hold.
     pub fn with_defaults(&self, given: &Params) -> Params {
         let mut params: Params = self.manifest.parameters.iter().map(|p| (p.get_ref().id.clone(), p.get_ref().default.clone())).collect();
         params.extend(given.iter().filter(|(_, value)| !value.is_empty()).map(|(id, value)| (id.clone(), value.clone())));
+        modes::settle(&self.modes, &mut params, &self.manifest.empty);
         params
     }
 
@@ -307,11 +307,14 @@ impl Plugin {
             format!("the plugin `{}` has no parameter `{id}`{hint}", self.id())
         });
         let mut faults: Vec<String> = unknown.collect();
+        let whole = self.with_defaults(params);
         for parameter in self.manifest.parameters.iter().map(toml::Spanned::get_ref) {
             let id = &parameter.id;
             let value = params.get(id).map_or("", |value| value.trim());
             let value = if value.is_empty() { parameter.default.as_str() } else { value };
             match parameter.kind {
+                // It is not asked for, so nothing is missing.
+                _ if parameter.mode.as_ref().is_some_and(|of| !in_mode(&of.0.iter().map(|name| modes::key(name)).collect::<Vec<_>>(), &whole)) => {}
                 // A hook may bring its own; whether each has it is known only there.
                 _ if value.is_empty() && parameter.required && parameter.scope == ParameterScope::Connection => {
                     faults.push(format!("the parameter `{id}` is missing"))
@@ -325,11 +328,22 @@ impl Plugin {
                     let hint = did_you_mean(value, parameter.choices.iter().map(String::as_str));
                     faults.push(format!("the parameter `{id}` must be one of {}{hint}", parameter.choices.join(", ")));
                 }
+                ParameterKind::Date if value.parse::<jiff::civil::Date>().is_err() => {
+                    faults.push(format!("the parameter `{id}` must be a date such as 2027-02-20"));
+                }
+                ParameterKind::Table if value.split(['\n', ';']).any(|line| !line.trim().is_empty() && !line.contains('=')) => {
+                    faults.push(format!("the parameter `{id}` must have lines `word = word`"));
+                }
                 ParameterKind::Bool if !matches!(value, "true" | "false") => faults.push(format!("the parameter `{id}` must be true or false")),
                 _ => {}
             }
         }
         faults
+    }
+
+    /// Whether a request is there in the modes of these parameters.
+    pub fn in_mode(&self, request: &Request, params: &Params) -> bool {
+        in_mode(&request.modes, params)
     }
 
     /// Whether conditions of a write-back kind or step hold; JSONPaths look at the context itself.

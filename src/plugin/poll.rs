@@ -10,10 +10,11 @@ use super::Params;
 use super::body::decode_json;
 use super::compile::Compiler;
 use super::compose::ComposeError;
-use super::manifest::{At, Manifest, PollSpec};
+use super::manifest::{At, Manifest, PollSpec, RequestKind};
 use super::names::{self, Shape};
-use super::plugin::{Plugin, Request};
+use super::plugin::Plugin;
 use super::problem::did_you_mean;
+use super::request::Request;
 use super::template::{RenderError, Scope};
 use super::value::{Condition, Source, Value, all};
 use crate::domain::request::{Answer, Outbound};
@@ -96,10 +97,10 @@ pub fn compile(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<PollSpec>, par
     if !spec.store.is_empty() || spec.sign.is_some() {
         c.error(&spec.name, "a poll has no `store` and no `sign`");
     }
-    let request = c.request(&format!("poll `{name}`"), &spec.name, spec.request(), &asks);
+    let request = c.request(&format!("poll `{name}`"), RequestKind::Poll, &spec.name, spec.request(), &asks);
     let ack = spec.ack.as_ref().map(|ack| Ack {
         conditions: c.conditions(&ack.conditions, &acks),
-        request: c.request(&format!("poll `{name}` ack"), &spec.name, ack.request(), &acks),
+        request: c.request(&format!("poll `{name}` ack"), RequestKind::Poll, &spec.name, ack.request(), &acks),
     });
     Some(Poll {
         name,
@@ -116,6 +117,15 @@ pub fn compile(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<PollSpec>, par
 }
 
 impl Poll {
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// What tells the CRM of an item.
+    pub fn ack_request(&self) -> &Request {
+        self.ack.as_ref().map_or(&self.request, |ack| &ack.request)
+    }
+
     pub fn has_cursor(&self) -> bool {
         self.cursor.is_some()
     }
@@ -142,7 +152,7 @@ impl Plugin {
     pub fn polls_now(&self, poll: &Poll, params: &Params) -> bool {
         let empty = Json::Null;
         let source = Source { document: &empty, scope: Scope { params: Some(params), ..Scope::default() }, empty: &self.manifest.empty };
-        all(&poll.conditions, &source).unwrap_or(false)
+        self.in_mode(&poll.request, params) && all(&poll.conditions, &source).unwrap_or(false)
     }
 
     /// Where the very first fetch begins.
@@ -178,23 +188,18 @@ impl Plugin {
         decode_json(body).map(|body| poll.items.query(&body).into_iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Tells the CRM that an item was taken; `None` where it need not be told.
-    pub fn compose_ack(
-        &self,
-        poll: &Poll,
-        item: &Json,
-        place: Place<'_>,
-        params: &Params,
-        bases: &BTreeMap<String, String>,
-    ) -> Result<Option<Outbound>, ComposeError> {
-        let Some(ack) = &poll.ack else { return Ok(None) };
+    /// Whether the CRM is to be told of this item.
+    pub fn wants_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params) -> Result<bool, RenderError> {
+        let Some(ack) = &poll.ack else { return Ok(false) };
         let context = context(place);
         let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
-        let source = Source { document: item, scope, empty: &self.manifest.empty };
-        let holds = all(&ack.conditions, &source).map_err(|source| ComposeError::Template { place: ack.request.place.clone(), source })?;
-        if !holds {
-            return Ok(None);
-        }
-        self.request(&ack.request, &scope, params, bases).map(Some)
+        all(&ack.conditions, &Source { document: item, scope, empty: &self.manifest.empty })
+    }
+
+    /// Tells the CRM that an item was taken.
+    pub fn compose_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {
+        let context = context(place);
+        let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
+        self.request(poll.ack_request(), &scope, params, bases)
     }
 }

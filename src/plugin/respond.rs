@@ -1,16 +1,19 @@
 //! What the CRM is told per outcome of a delivery, and what its own answers mean.
 
+use std::cell::OnceCell;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json, json};
 
 use super::Params;
 use super::body::decode_json;
-use super::manifest::{ResponseClass, RetryUnit};
-use super::plugin::{Find, Plugin, ResponseRule, Step, Variant};
+use super::manifest::{RequestKind, ResponseClass, RetryUnit, StatusSpec, WaitUnit, Words};
+use super::modes::in_mode;
+use super::plugin::{Find, Plugin, Step, Variant};
+use super::request::Request;
 use super::select::pairs;
 use super::template::{Scope, Template};
-use super::value::{Source, Value, all};
+use super::value::{Condition, Source, Value, all};
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 
@@ -108,33 +111,58 @@ impl Plugin {
         ReplySpec { status: rule.map_or(outcome.status(), |rule| rule.status), headers, body: rule.map(|rule| text(&rule.body)).unwrap_or_default() }
     }
 
-    /// What an answer of the CRM leads to, and the plugin's sentence (vi, en) for it.
-    pub fn verdict(&self, answer: &Answer, now: Time) -> (Verdict, Option<(String, String)>) {
-        let mut body: Option<Json> = None;
-        for rule in &self.responses {
+    /// What an answer of the CRM leads to, and the plugin's sentence (vi, en) for it: the request's own rules, the plugin's, the defaults.
+    pub fn verdict(&self, request: &Request, params: &Params, answer: &Answer, now: Time) -> (Verdict, Option<(String, String)>) {
+        let parsed = OnceCell::new();
+        let body = || parsed.get_or_init(|| decode_json(&answer.body).unwrap_or(Json::Null));
+        let status = json!({"status": answer.status});
+        let scope = Scope { params: Some(params), headers: Some(&answer.headers), whole: Some(&status), ..Scope::default() };
+        for rule in request.responses.iter().chain(&self.responses) {
+            let for_this = rule.requests.is_empty() || rule.requests.iter().any(|kind| covers(*kind, request.kind));
             let status = rule.status.is_empty() || rule.status.iter().any(|range| (range.0..=range.1).contains(&answer.status));
-            if !status {
+            if !for_this || !status || !in_mode(&rule.modes, params) {
                 continue;
             }
+            let source = |body| Source { document: body, scope, empty: &self.manifest.empty };
             if !rule.body.is_empty() {
-                let body = body.get_or_insert_with(|| decode_json(&answer.body).unwrap_or(Json::Null));
-                let source = Source { document: body, scope: Scope::default(), empty: &self.manifest.empty };
-                if !all(&rule.body, &source).unwrap_or(false) {
+                if !all(&rule.body, &source(body())).unwrap_or(false) {
                     continue;
                 }
             }
-            return (verdict_of(rule, answer, now), rule.say.as_ref().map(|say| (say.vi.clone(), say.en.clone())));
+            let verdict = match rule.class {
+                ResponseClass::Done => Verdict::Done,
+                ResponseClass::Retry => Verdict::Retry { after: rule.retry_after.wait(answer, &source(body()), now) },
+                ResponseClass::RefreshToken => Verdict::RefreshToken,
+                ResponseClass::Misconfigured => Verdict::Misconfigured,
+                ResponseClass::GiveUp => Verdict::GiveUp,
+                ResponseClass::Gone => Verdict::Gone,
+                ResponseClass::NotFound => Verdict::NotFound,
+            };
+            return (verdict, rule.say.as_ref().map(|say| (say.vi.clone(), say.en.clone())));
         }
-        let verdict = match answer.status {
+        (self.usual(request, params, answer, now), None)
+    }
+
+    /// The verdict where no rule says anything.
+    fn usual(&self, request: &Request, params: &Params, answer: &Answer, now: Time) -> Verdict {
+        let login = request.kind == RequestKind::Login;
+        if login
+            && answer.status < 500
+            && decode_json(&answer.body).is_ok_and(|body| body.get("error").is_some_and(|e| !matches!(e, Json::Null | Json::Bool(false))))
+        {
+            return if matches!(answer.status, 408 | 425 | 429) { Verdict::Retry { after: retry_after(answer, now) } } else { Verdict::Misconfigured };
+        }
+        match answer.status {
             200..=299 => Verdict::Done,
+            400 if login => Verdict::Misconfigured,
+            401 if self.auth_of(request, params).is_some_and(|auth| auth.login.is_some()) => Verdict::RefreshToken,
             401 | 403 => Verdict::Misconfigured,
             404 | 410 => Verdict::Gone,
-            408 | 425 | 429 | 500..=599 => Verdict::Retry { after: retry_after(answer, RetryUnit::Seconds, now) },
+            408 | 425 | 429 | 500..=599 => Verdict::Retry { after: retry_after(answer, now) },
             400..=499 => Verdict::GiveUp,
             // A redirect or anything stranger: the address is not the CRM's.
             _ => Verdict::Misconfigured,
-        };
-        (verdict, None)
+        }
     }
 
     /// What a step keeps: JSONPaths look at its answer, templates at the context it was rendered from.
@@ -150,7 +178,7 @@ impl Plugin {
         let mut kept = Map::new();
         for (key, value) in &step.store {
             let text = value.text(&source).unwrap_or_default();
-            if text.is_empty() {
+            if text.is_empty() && !value.may_be_empty() {
                 return Err(StoreError::Absent { step: step.name.clone(), key: key.clone() });
             }
             kept.insert(key.clone(), text.into());
@@ -166,28 +194,61 @@ impl Plugin {
     }
 }
 
-fn verdict_of(rule: &ResponseRule, answer: &Answer, now: Time) -> Verdict {
-    match rule.class {
-        ResponseClass::Done => Verdict::Done,
-        ResponseClass::Retry => Verdict::Retry { after: retry_after(answer, rule.retry_after.unwrap_or(RetryUnit::Seconds), now) },
-        ResponseClass::RefreshToken => Verdict::RefreshToken,
-        ResponseClass::Misconfigured => Verdict::Misconfigured,
-        ResponseClass::GiveUp => Verdict::GiveUp,
-        ResponseClass::Gone | ResponseClass::NotFound => Verdict::Gone,
+/// Whether a rule for `rule` is one for `asked`.
+fn covers(rule: RequestKind, asked: RequestKind) -> bool {
+    rule == asked || (rule == RequestKind::WriteBack && matches!(asked, RequestKind::Call | RequestKind::Note | RequestKind::Field))
+}
+
+/// A rule about the CRM's answers.
+#[derive(Debug)]
+pub struct ResponseRule {
+    pub requests: Vec<RequestKind>,
+    pub modes: Vec<String>,
+    pub status: Vec<StatusSpec>,
+    pub body: Vec<Condition>,
+    pub class: ResponseClass,
+    pub retry_after: RetryAfter,
+    pub say: Option<Words>,
+}
+
+/// Where the CRM tells how long to wait.
+#[derive(Debug)]
+pub enum RetryAfter {
+    Header(String, WaitUnit),
+    Body(Value, WaitUnit),
+    Fixed(Duration),
+}
+
+impl RetryAfter {
+    fn wait(&self, answer: &Answer, body: &Source<'_>, now: Time) -> Option<Duration> {
+        match self {
+            RetryAfter::Header(name, unit) => read_wait(answer.header(name)?, *unit, now),
+            RetryAfter::Body(value, unit) => read_wait(&value.text(body).ok()?, *unit, now),
+            RetryAfter::Fixed(wait) => Some(*wait),
+        }
     }
 }
 
-/// `Retry-After`: a number in the CRM's unit, or an HTTP date.
-fn retry_after(answer: &Answer, unit: RetryUnit, now: Time) -> Option<Duration> {
-    let text = answer.header("retry-after")?.trim();
-    if let Ok(number) = text.parse::<f64>() {
-        let seconds = match unit {
-            RetryUnit::Seconds => number,
-            RetryUnit::Milliseconds => number / 1000.0,
-            RetryUnit::None => return None,
-        };
-        return Duration::try_from_secs_f64(seconds).ok();
+fn retry_after(answer: &Answer, now: Time) -> Option<Duration> {
+    read_wait(answer.header("retry-after")?, WaitUnit::Seconds, now)
+}
+
+/// How long to wait, as a CRM writes it; a date is read in every unit.
+pub fn read_wait(text: &str, unit: WaitUnit, now: Time) -> Option<Duration> {
+    let text = text.trim();
+    if unit == WaitUnit::None {
+        return None;
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(Time(i64::try_from(date.as_millis()).ok()?).since(now))
+    let Ok(number) = text.parse::<f64>() else {
+        let date = httpdate::parse_http_date(text).ok().and_then(|date| i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
+        return Some(date.map(Time).or_else(|| Time::parse_rfc3339(text))?.since(now));
+    };
+    let now_s = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).as_secs_f64();
+    let seconds = match unit {
+        WaitUnit::Milliseconds => number / 1000.0,
+        WaitUnit::Epoch => (number - now_s).max(0.0),
+        WaitUnit::EpochMs => (number / 1000.0 - now_s).max(0.0),
+        _ => number,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
 }

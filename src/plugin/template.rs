@@ -3,6 +3,7 @@
 //! Most templates are text with plain names in it; those are filled in without handlebars, from borrowed data.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use handlebars::template::{Parameter, Template as Parsed, TemplateElement};
 use handlebars::{Context, JsonRender, Path, PathSeg, RenderContext, Renderable, StringOutput};
@@ -12,10 +13,17 @@ use serde_json::{Map, Value as Json};
 use super::Params;
 use super::helpers;
 use super::names::Shape;
+use super::tables::Tables;
 use super::template_names::Walk;
 
 /// Everything but RFC 3986's unreserved characters.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Names whose texts stand among the parameters under their dotted names: `mode.x`, `captured.x`, `token.x`, `subscription.a.x`, `hook.x`.
+const FIXED: &[&str] = &["mode", "captured", "token", "subscription", "hook"];
+
+/// Where the tables stand in the data of a rendering; no template can name it.
+pub const TABLES: &str = "@tables";
 
 /// How what is filled in is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +96,7 @@ impl Scope<'_> {
         let one = rest.first().map(String::as_str).unwrap_or_default();
         match root.as_str() {
             "param" if self.params.is_some() => self.params.and_then(|params| params.get(one)).cloned().unwrap_or_default(),
-            // What is known of a connection beside its parameters lies among them, under its whole name.
-            "captured" | "hook" if self.params.is_some() => self.params.and_then(|params| params.get(&path.join("."))).cloned().unwrap_or_default(),
+            fixed if self.params.is_some() && FIXED.contains(&fixed) => self.params.and_then(|params| params.get(&path.join("."))).cloned().unwrap_or_default(),
             "lookup" if self.lookups.is_some() => {
                 let answer = self.lookups.and_then(|map| map.get(one)).and_then(|json| dig(json, rest.get(1..).unwrap_or_default()));
                 answer.map(JsonRender::render).unwrap_or_default()
@@ -125,10 +132,7 @@ impl Scope<'_> {
                 "param" if self.params.is_some() => {
                     self.params.map(|params| params.iter().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>().into())
                 }
-                "captured" | "hook" if self.params.is_some() => self.params.map(|params| {
-                    let named = params.iter().filter_map(|(n, v)| Some((n.strip_prefix(root)?.strip_prefix('.')?.to_owned(), Json::String(v.clone()))));
-                    named.collect::<Map<_, _>>().into()
-                }),
+                fixed if FIXED.contains(&fixed) => self.params.map(|params| fixed_data(params, fixed)),
                 "query" if self.query.is_some() => self.query.map(|list| map(list).into()),
                 "header" if self.headers.is_some() => self.headers.map(|list| map(list).into()),
                 "record" if self.record.is_some() => self.record.map(|r| serde_json::json!({"type": r.kind, "id": r.id})),
@@ -140,6 +144,26 @@ impl Scope<'_> {
         }
         Json::Object(data)
     }
+}
+
+/// Everything under `root.` among the parameters, as nested data.
+fn fixed_data(params: &Params, root: &str) -> Json {
+    let mut data = Map::new();
+    for (key, value) in params.range(format!("{root}.")..) {
+        let Some(path) = key.strip_prefix(root).and_then(|rest| rest.strip_prefix('.')) else { break };
+        let value = if root == "mode" { Json::Bool(value == "true") } else { value.clone().into() };
+        match path.split_once('.') {
+            None => {
+                data.insert(path.to_owned(), value);
+            }
+            Some((name, inner)) => {
+                if let Json::Object(map) = data.entry(name).or_insert_with(|| Json::Object(Map::new())) {
+                    map.insert(inner.to_owned(), value);
+                }
+            }
+        }
+    }
+    Json::Object(data)
 }
 
 fn dig<'a>(json: &'a Json, path: &[String]) -> Option<&'a Json> {
@@ -159,6 +183,9 @@ pub struct Template {
     roots: BTreeSet<String>,
     /// The parameters it uses.
     params: BTreeSet<String>,
+    /// The names of the tables it uses, and where they are.
+    tables: BTreeSet<String>,
+    words: Option<Arc<Tables>>,
 }
 
 #[derive(Debug, Clone)]
@@ -184,17 +211,25 @@ impl Template {
         if !walk.faults.is_empty() {
             return Err(walk.faults);
         }
-        let (roots, params) = (walk.roots, walk.params);
+        let (roots, params, tables) = (walk.roots, walk.params, walk.tables);
         let program = match plain(&parsed) {
             Some(parts) => Program::Plain(parts),
             None => Program::Full(Box::new(parsed)),
         };
-        Ok(Template { source: source.to_owned(), escape, program, roots, params })
+        Ok(Template { source: source.to_owned(), escape, program, roots, params, tables, words: None })
     }
 
     /// The template of no text at all.
     pub fn nothing() -> Template {
-        Template { source: String::new(), escape: Escape::Text, program: Program::Plain(Vec::new()), roots: BTreeSet::new(), params: BTreeSet::new() }
+        Template {
+            source: String::new(),
+            escape: Escape::Text,
+            program: Program::Plain(Vec::new()),
+            roots: BTreeSet::new(),
+            params: BTreeSet::new(),
+            tables: BTreeSet::new(),
+            words: None,
+        }
     }
 
     pub fn source(&self) -> &str {
@@ -204,6 +239,18 @@ impl Template {
     /// The parameters this template uses.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.params.iter().map(String::as_str)
+    }
+
+    /// The tables this template uses.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(String::as_str)
+    }
+
+    /// Where its tables are.
+    pub fn set_tables(&mut self, words: &Arc<Tables>) {
+        if !self.tables.is_empty() {
+            self.words = Some(Arc::clone(words));
+        }
     }
 
     pub fn uses(&self, root: &str) -> bool {
@@ -240,18 +287,21 @@ impl Template {
             }
             Program::Full(parsed) => parsed,
         };
-        self.render_full(parsed, scope.owned(&self.roots))
+        self.render_full(parsed, scope.owned(&self.roots), scope.params)
     }
 
     /// Renders with an owned context, as samples are.
     pub fn render_data(&self, data: Json) -> Result<String, RenderError> {
         match &self.program {
             Program::Plain(_) => self.render(&Scope { whole: Some(&data), ..Scope::default() }),
-            Program::Full(parsed) => self.render_full(parsed, data),
+            Program::Full(parsed) => self.render_full(parsed, data, None),
         }
     }
 
-    fn render_full(&self, parsed: &Parsed, data: Json) -> Result<String, RenderError> {
+    fn render_full(&self, parsed: &Parsed, mut data: Json, params: Option<&Params>) -> Result<String, RenderError> {
+        if let (Some(words), Json::Object(map)) = (&self.words, &mut data) {
+            map.insert(TABLES.to_owned(), words.data(&self.tables, params));
+        }
         let context = Context::from(data);
         let mut render = RenderContext::new(None);
         let mut out = StringOutput::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use handlebars::template::{BlockParam, HelperTemplate, Parameter, Template as Parsed, TemplateElement};
 use handlebars::{Path, PathSeg};
+use serde_json::Value as Json;
 
 use super::helpers;
 use super::names::Shape;
@@ -15,6 +16,7 @@ pub struct Walk<'a> {
     pub faults: Vec<Fault>,
     pub roots: BTreeSet<String>,
     pub params: BTreeSet<String>,
+    pub tables: BTreeSet<String>,
     /// What `this` is, outermost first.
     scopes: Vec<&'a Shape>,
     /// Names of block parameters in force.
@@ -26,8 +28,16 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Walks a whole template.
     pub fn over(parsed: &Parsed, names: &'a Shape) -> Walk<'a> {
-        let mut walk =
-            Walk { faults: Vec::new(), roots: BTreeSet::new(), params: BTreeSet::new(), scopes: vec![names], blocks: Vec::new(), line: 1, root: names };
+        let mut walk = Walk {
+            faults: Vec::new(),
+            roots: BTreeSet::new(),
+            params: BTreeSet::new(),
+            tables: BTreeSet::new(),
+            scopes: vec![names],
+            blocks: Vec::new(),
+            line: 1,
+            root: names,
+        };
         walk.template(parsed);
         walk
     }
@@ -78,6 +88,13 @@ impl<'a> Walk<'a> {
             self.fault(format!("there is no helper `{name}`{}", did_you_mean(&name, helpers::NAMES.iter().copied())));
         } else if let Some(fault) = helpers::wrong_count(&name, expression.params.len()) {
             self.fault(fault);
+        } else if name == "table" {
+            match expression.params.first() {
+                Some(Parameter::Literal(Json::String(table))) => {
+                    self.tables.insert(table.clone());
+                }
+                _ => self.fault("`table` takes the name of a table in quotes first".to_owned()),
+            }
         }
         self.arguments(expression);
     }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
 use super::manifest::Op;
+use super::modes::in_mode;
 use super::template::{RenderError, Scope, Template};
 
 /// A compiled *value* of `docs/PLUGINS.md`.
@@ -41,6 +42,15 @@ impl Source<'_> {
 }
 
 impl Value {
+    /// Whether it ends in a `""`: then nothing at all is a value, too.
+    pub fn may_be_empty(&self) -> bool {
+        match self {
+            Value::List(list) => list.last().is_some_and(Value::may_be_empty),
+            Value::Template(template) => template.source().is_empty(),
+            _ => false,
+        }
+    }
+
     /// The value as text, trimmed; `""` when it is empty.
     pub fn text(&self, source: &Source<'_>) -> Result<String, RenderError> {
         Ok(self.json(source)?.map(|json| text_of(&json)).unwrap_or_default())
@@ -116,7 +126,13 @@ fn truth_word(word: &str) -> Option<bool> {
 #[derive(Debug, Clone)]
 pub enum Condition {
     Any(Vec<Condition>),
-    Test { value: Value, op: Op, to: Option<Value> },
+    /// One of these modes, as keys among the parameters.
+    Mode(Vec<String>),
+    Test {
+        value: Value,
+        op: Op,
+        to: Option<Value>,
+    },
 }
 
 /// Whether every condition holds.
@@ -140,6 +156,7 @@ impl Condition {
                 }
                 return Ok(false);
             }
+            Condition::Mode(modes) => return Ok(source.scope.params.is_none_or(|params| in_mode(modes, params))),
             Condition::Test { value, op, to } => (value, *op, to.as_ref()),
         };
         match op {

@@ -332,6 +332,23 @@ pub struct Rejected {
     pub excerpt: String,
 }
 
+/// Texts that a connection keeps under a name: a login's tokens (`login/main`), what a handshake captured, where a poll stands.
+/// They lie sealed in the store.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    pub at: Time,
+    /// One more than that of what it replaces; the first is 1.
+    pub version: u64,
+    pub ends_at: Option<Time>,
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("at", &self.at).field("version", &self.version).field("names", &self.values.keys()).finish_non_exhaustive()
+    }
+}
+
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -399,6 +416,11 @@ pub trait Store {
     async fn end_alert_task(&self, now: Time, id: AlertId) -> Result<(), StoreError>;
     /// Raises and clears alerts.
     async fn change_alerts(&self, now: Time, changes: Vec<AlertChange>) -> Result<(), StoreError>;
+    /// Keeps texts of a connection, sealed; `false`, and nothing is written, when another version than the one before `kept` is there.
+    /// INSERT … ON CONFLICT DO UPDATE … WHERE version = the one before.
+    async fn keep(&self, connection: ConnectionId, name: String, kept: Kept) -> Result<bool, StoreError>;
+    /// Forgets what a connection keeps under a name. DELETE.
+    async fn forget(&self, connection: ConnectionId, name: String) -> Result<(), StoreError>;
     /// The one audited verb for everything a person does.
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError>;
     /// Deadlines, expiry, slot timeouts and leases that are over, in slices.
@@ -432,6 +454,10 @@ pub trait Store {
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;
     /// How many calls wait for this line.
     fn waiting(&self, line: &LineId) -> usize;
+    /// What a connection keeps under a name.
+    fn kept(&self, connection: &ConnectionId, name: &str) -> Result<Option<Kept>, StoreError>;
+    /// All that a connection keeps, by name.
+    fn all_kept(&self, connection: &ConnectionId) -> Result<Vec<(String, Kept)>, StoreError>;
     fn brakes(&self) -> Brakes;
     /// What handshakes of this connection handed over, by name.
     fn captured(&self, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError>;

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod api;
 pub mod callbacks;
 pub mod callone;
+mod connect;
 pub mod health;
 pub mod hooks;
 pub mod problem;

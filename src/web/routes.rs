@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{api, callbacks, callone, health, hooks};
+use super::{api, callbacks, callone, connect, health, hooks};
 use crate::config::Settings;
 use crate::pipeline::App;
 
@@ -27,6 +27,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(web::post().to(callone::take))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(callone::preflight)),
         )
+        .route("/oauth/{connection}/callback", web::get().to(connect::callback))
         .service(web::scope("/api/v1").configure(api::configure))
         .route("/healthz", web::get().to(health::live))
         .route("/readyz", web::get().to(health::ready))

@@ -17,6 +17,7 @@ mod fuzz;
 mod greet;
 mod hubspot;
 mod lines;
+mod login;
 mod million;
 mod moods;
 mod plugin_docs;

@@ -5,16 +5,19 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::super::app::{App, Wired};
+use super::super::ask::{self, AskError, Asked, Asking, ask};
 use super::facts::Facts;
-use super::send::send;
 use crate::domain::id::AttemptId;
 use crate::domain::request::Verdict;
 use crate::domain::time::Time;
 use crate::domain::write_back::KindState;
 use crate::outbound::SendError;
 use crate::plugin::manifest::Identity;
-use crate::plugin::{Plugin, Request, Step, WriteBackKind};
+use crate::plugin::{LoginError, Plugin, Request, Step, WriteBackKind};
 use crate::store::{Attempt, Leg};
+
+/// How long until what a person has to mend is tried again.
+const SLOWLY: Duration = Duration::from_secs(300);
 
 /// What one turn on a kind came to.
 #[derive(Debug, PartialEq)]
@@ -112,8 +115,16 @@ impl Work<'_> {
             state.begun = Some(0);
         }
         state.unclear = false;
+        // What was only read is read again with the step that uses it: it may have changed.
+        for step in kind.create.iter().filter(|step| step.reads && !step.gives_entry()) {
+            state.steps.remove(&step.name);
+        }
         for step in &kind.create {
             if state.steps.contains_key(&step.name) {
+                continue;
+            }
+            if step.reads && kind.create.iter().skip_while(|s| s.name != step.name).skip(1).all(|later| state.steps.contains_key(&later.name)) {
+                // Everything it was read for is done.
                 continue;
             }
             match self.step(state, step).await {
@@ -125,6 +136,14 @@ impl Work<'_> {
                         state.entry.get_or_insert_with(|| id.to_owned());
                     }
                     state.steps.insert(step.name.clone(), Value::Object(stored));
+                    match self.is_done(state, step) {
+                        Ok(false) => {}
+                        Ok(true) => break,
+                        Err(turn) => return turn,
+                    }
+                    if step.reads {
+                        continue;
+                    }
                     state.begun.get_or_insert(self.version);
                     let left = kind.create.iter().any(|s| !state.steps.contains_key(&s.name));
                     if left {
@@ -139,6 +158,14 @@ impl Work<'_> {
         state.version = Some(shown);
         // A report that came between two steps, or an entry found in an unknown version: the next turn brings it up to date.
         if shown == self.version { Turn::Done } else { Turn::Keep }
+    }
+
+    /// Whether a step found that its kind is written already.
+    fn is_done(&self, state: &KindState, step: &Step) -> Result<bool, Turn> {
+        if step.done_if.is_empty() {
+            return Ok(false);
+        }
+        self.plugin.holds(&step.done_if, &self.context(state), &self.wired.params).map_err(|error| Turn::GiveUp { sentence: error.to_string() })
     }
 
     /// Takes an entry that an earlier process made for ours: the step that gives the id is done, later ones may be missing.
@@ -162,6 +189,11 @@ impl Work<'_> {
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
         }
+        match self.plugin.holds(&find.conditions, &self.context(state), &self.wired.params) {
+            Ok(true) if self.plugin.in_mode(&find.request, &self.wired.params) => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(Turn::GiveUp { sentence: error.to_string() }),
+        }
         match self.request(state, &find.request, "find", None).await {
             Sent::Ok(mut found) => Ok(found.remove("found").and_then(|v| v.as_str().map(str::to_owned))),
             Sent::Not(turn) => Err(turn),
@@ -173,7 +205,15 @@ impl Work<'_> {
         let kind = self.kind;
         for step in &kind.update {
             match self.step(state, step).await {
-                None | Some(Sent::Ok(_)) => {}
+                None => {}
+                Some(Sent::Ok(stored)) => {
+                    state.steps.insert(step.name.clone(), Value::Object(stored));
+                    match self.is_done(state, step) {
+                        Ok(false) => {}
+                        Ok(true) => break,
+                        Err(turn) => return turn,
+                    }
+                }
                 Some(Sent::Not(turn)) => {
                     // An update made twice is the same update: nothing has to be looked for.
                     state.unclear = false;
@@ -191,7 +231,15 @@ impl Work<'_> {
         let kind = self.kind;
         for step in &kind.correction {
             match self.step(state, step).await {
-                None | Some(Sent::Ok(_)) => {}
+                None => {}
+                Some(Sent::Ok(stored)) => {
+                    state.steps.insert(step.name.clone(), Value::Object(stored));
+                    match self.is_done(state, step) {
+                        Ok(false) => {}
+                        Ok(true) => break,
+                        Err(turn) => return turn,
+                    }
+                }
                 Some(Sent::Not(turn)) => return turn,
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
             }
@@ -203,6 +251,9 @@ impl Work<'_> {
 
     /// `None`: its conditions do not hold.
     async fn step(&mut self, state: &mut KindState, step: &Step) -> Option<Sent> {
+        if !self.plugin.in_mode(&step.request, &self.wired.params) {
+            return None;
+        }
         // The context is a whole document: it is made only where something looks at it.
         if !step.conditions.is_empty() {
             match self.plugin.holds(&step.conditions, &self.context(state), &self.wired.params) {
@@ -212,7 +263,7 @@ impl Work<'_> {
             }
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
-        if matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
+        if !step.reads && matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
             state.unclear = true;
             state.unclear_at = Some(self.app.clock.now());
         }
@@ -221,28 +272,28 @@ impl Work<'_> {
 
     async fn request(&mut self, state: &KindState, request: &Request, name: &str, step: Option<&Step>) -> Sent {
         let context = self.context(state);
-        let composed = match self.plugin.compose(request, &context, &self.wired.params, &self.wired.bases, self.app.clock.now()) {
-            Ok(composed) => composed,
-            Err(error) => return Sent::Not(Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
-        };
         let started = self.app.clock.now();
-        let answer = send(self.app, self.wired, &composed, self.attempts.is_empty()).await;
+        let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: &self.wired.params, first: self.attempts.is_empty() };
+        let asked = ask(asking, |params| self.plugin.compose(request, &context, params, &self.wired.bases, started)).await;
         let now = self.app.clock.now();
         let mut attempt = self.attempt(name, started, now);
-        let sent = match answer {
-            Err(error) => {
-                let (class, turn) = match error {
-                    SendError::NotSent(_) => ("not_sent", Turn::Again { after: None }),
-                    SendError::Blocked(_) => ("blocked", Turn::GiveUp { sentence: self.app.redact(&error.to_string()) }),
-                    SendError::Unclear(_) => ("unclear", Turn::Again { after: None }),
-                };
-                attempt.class = class.into();
-                attempt.detail = self.app.redact(&error.to_string());
-                Sent::Not(turn)
+        let sent = match asked {
+            Err(AskError::Compose(error) | AskError::Login(LoginError::Compose(error))) => {
+                return Sent::Not(Turn::GiveUp { sentence: self.app.redact(&error.to_string()) });
             }
-            Ok(answer) => {
+            Err(error) => {
+                attempt.class = ask::class_of(&error).into();
+                attempt.detail = self.app.redact(&error.to_string());
+                Sent::Not(match error {
+                    AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Turn::GiveUp { sentence: attempt.detail.clone() },
+                    AskError::Login(LoginError::Refused { verdict: Verdict::Retry { after }, .. }) => Turn::Again { after },
+                    // A person has to act: try again, but slowly.
+                    AskError::Login(_) => Turn::Again { after: Some(SLOWLY) },
+                    _ => Turn::Again { after: None },
+                })
+            }
+            Ok(Asked { answer, verdict, says }) => {
                 attempt.status = Some(answer.status);
-                let (verdict, says) = self.plugin.verdict(&answer, now);
                 let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
                 let sentence = says.map_or_else(
                     || format!("status {}: {}", answer.status, self.app.redact(&excerpt)),
@@ -256,9 +307,9 @@ impl Work<'_> {
                     Verdict::Done => self.keep(step, name, &answer, &context),
                     Verdict::Retry { after } => Sent::Not(Turn::Again { after }),
                     // A person has to act: try again, but slowly.
-                    Verdict::RefreshToken | Verdict::Misconfigured => Sent::Not(Turn::Again { after: Some(Duration::from_secs(300)) }),
+                    Verdict::RefreshToken | Verdict::Misconfigured => Sent::Not(Turn::Again { after: Some(SLOWLY) }),
                     Verdict::GiveUp => Sent::Not(Turn::GiveUp { sentence }),
-                    Verdict::Gone => Sent::Gone(sentence),
+                    Verdict::Gone | Verdict::NotFound => Sent::Gone(sentence),
                 }
             }
         };
@@ -306,5 +357,6 @@ fn class_of(verdict: Verdict, status: u16) -> &'static str {
         Verdict::Misconfigured => "misconfigured",
         Verdict::GiveUp => "give_up",
         Verdict::Gone => "gone",
+        Verdict::NotFound => "not_found",
     }
 }

@@ -6,7 +6,5 @@
 mod facts;
 mod kind;
 mod run;
-mod send;
 
 pub use run::{run, run_item};
-pub use send::send;

@@ -80,7 +80,7 @@ impl Job<'_> {
         let mut attempts = Vec::new();
         let mut next = NextTry::Done;
         for name in &wired.connection.write_back {
-            let Some(kind) = plugin.kind(name.as_str()) else { continue };
+            let Some(kind) = plugin.kind(name.as_str(), &wired.params) else { continue };
             let mut state = learnt.kinds.remove(kind.name).unwrap_or_default();
             let mut work = Work {
                 app,
@@ -119,7 +119,7 @@ impl Job<'_> {
                 },
             };
             learnt.kinds.insert(kind.name.to_owned(), state);
-            let left = wired.connection.write_back.iter().rev().take_while(|k| *k != name).any(|k| plugin.kind(k.as_str()).is_some());
+            let left = wired.connection.write_back.iter().rev().take_while(|k| *k != name).any(|k| plugin.kind(k.as_str(), &wired.params).is_some());
             match stop {
                 Some(at) => {
                     next = at;

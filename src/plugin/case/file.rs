@@ -23,6 +23,12 @@ pub struct Case {
     pub parameters: Params,
     pub expect: Expect,
     pub webhook: Delivery,
+    /// The login's requests; its file, too.
+    pub logins: Option<(String, Vec<Exchange>)>,
+    /// What handshakes and subscriptions stored before, under their dotted names.
+    pub stored: Params,
+    /// What a login gave before, by name.
+    pub tokens: Params,
     /// File name and pairs.
     pub lookups: Vec<(String, Vec<Exchange>)>,
     pub call: Option<(String, serde_json::Value)>,
@@ -65,7 +71,22 @@ struct Head {
     language: String,
     #[serde(default)]
     parameters: Params,
+    #[serde(default)]
+    captured: Params,
+    #[serde(default)]
+    subscription: BTreeMap<String, Params>,
+    #[serde(default)]
+    token: Params,
     expect: Expect,
+}
+
+impl Head {
+    /// What was stored before, under its dotted names.
+    fn stored(&self) -> Params {
+        let named = |root: &str, map: &Params| map.iter().map(|(name, value)| (format!("{root}.{name}"), value.clone())).collect::<Vec<_>>();
+        let subscriptions = self.subscription.iter().flat_map(|(name, map)| named(&format!("subscription.{name}"), map));
+        named("captured", &self.captured).into_iter().chain(subscriptions).collect()
+    }
 }
 
 /// The JSON Schema of `case.toml`.
@@ -120,10 +141,11 @@ impl Case {
         numbered.sort_by_key(|(number, ..)| *number);
         let webhook = numbered.iter().find(|(_, kind, ..)| *kind == "webhook.http").ok_or("there is no 1-webhook.http")?;
         let webhook = delivery(webhook.3, &head.hook, clock).ok_or_else(|| format!("{}: this is no HTTP request", webhook.2))?;
-        let (mut lookups, mut call, mut rounds): (Vec<_>, _, Vec<Round>) = (Vec::new(), None, Vec::new());
+        let (mut logins, mut lookups, mut call, mut rounds): (_, Vec<_>, _, Vec<Round>) = (None, Vec::new(), None, Vec::new());
         for (_, kind, file, bytes) in numbered {
             match kind {
                 "webhook.http" => {}
+                "token.http" => logins = Some((file.to_owned(), exchanges(text(file, bytes)?).map_err(|why| format!("{file}: {why}"))?)),
                 "lookup.http" => lookups.push((file.to_owned(), exchanges(text(file, bytes)?).map_err(|why| format!("{file}: {why}"))?)),
                 "call.json" => call = Some((file.to_owned(), serde_json::from_slice(bytes).map_err(|e| format!("{file}: {e}"))?)),
                 "report.json" => rounds.push(Round { report: Some(bytes.to_vec()), ..Round::default() }),
@@ -134,12 +156,13 @@ impl Case {
                         None => rounds.push(Round { report: None, file: Some(file.to_owned()), exchanges: pairs }),
                     }
                 }
-                _ => return Err(format!("{file}: expected webhook.http, lookup.http, call.json, report.json or write-back.http after the number")),
+                _ => return Err(format!("{file}: expected token.http, webhook.http, lookup.http, call.json, report.json or write-back.http after the number")),
             }
         }
+        let stored = head.stored();
         let (name, title, origin) = (name.to_owned(), head.title, head.origin);
-        let (hook, language, parameters, expect) = (head.hook, head.language, head.parameters, head.expect);
-        Ok(Case { name, title, origin, clock, hook, language, parameters, expect, webhook, lookups, call, rounds })
+        let (hook, language, parameters, tokens, expect) = (head.hook, head.language, head.parameters, head.token, head.expect);
+        Ok(Case { name, title, origin, clock, hook, language, parameters, expect, webhook, logins, stored, tokens, lookups, call, rounds })
     }
 }
 

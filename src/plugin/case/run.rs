@@ -12,7 +12,8 @@ use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{NoteKind, Notes};
 use crate::plugin::{
-    LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Step, Variant, VerifyError, WriteBackKind, phone,
+    ComposeError, LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Request, Step, Tokens, Variant, VerifyError,
+    WriteBackKind, phone,
 };
 
 /// The id of every call in a case.
@@ -33,8 +34,12 @@ impl Plugin {
     /// Runs a case.
     pub fn run_case(&self, case: &Case) -> CaseResult {
         let pairs = case.lookups.iter().flat_map(|(_, pairs)| pairs.iter().cloned()).collect();
+        let mut params = self.with_defaults(&case.parameters);
+        params.extend(case.stored.clone());
+        let tokens = Tokens { values: case.tokens.clone(), ends_at: None };
+        let logins = case.logins.iter().flat_map(|(_, pairs)| pairs.iter().cloned()).collect();
         let mut run =
-            Run { plugin: self, case, params: self.with_defaults(&case.parameters), result: CaseResult::default(), lookups: pairs, looked_up: Vec::new() };
+            Run { plugin: self, case, params, result: CaseResult::default(), tokens, logins, logged_in: Vec::new(), lookups: pairs, looked_up: Vec::new() };
         run.result.mismatches.extend(self.check_params(&case.parameters));
         run.start();
         run.result
@@ -46,8 +51,17 @@ struct Run<'a> {
     case: &'a Case,
     params: Params,
     result: CaseResult,
+    tokens: Tokens,
+    logins: VecDeque<Exchange>,
+    logged_in: Vec<String>,
     lookups: VecDeque<Exchange>,
     looked_up: Vec<String>,
+}
+
+/// Where the answers of a request come from.
+enum Transcript<'a> {
+    Lookups,
+    Pairs { pairs: &'a mut VecDeque<Exchange>, sent: &'a mut Vec<String> },
 }
 
 /// What the write-back of earlier rounds left.
@@ -87,6 +101,33 @@ impl<'a> Run<'a> {
             None if !self.case.rounds.is_empty() => self.miss("nothing was called, so nothing is written back".to_owned()),
             None => {}
         }
+        if !self.logins.is_empty() {
+            self.miss(format!("{} request(s) of the login were not made", self.logins.len()));
+        }
+        if let Some((file, _)) = &self.case.logins {
+            self.result.blessed.insert(file.clone(), self.logged_in.join("===\n"));
+        }
+    }
+
+    /// The parameters with the tokens that a request shows; logs in where there are none yet, or the old ones were `refused`.
+    fn proof(&mut self, request: &Request, refused: bool) -> Result<Params, String> {
+        let (plugin, params, clock) = (self.plugin, self.params.clone(), self.case.clock);
+        let Some(login) = plugin.auth_of(request, &params).and_then(|auth| auth.login.as_ref()) else { return Ok(params) };
+        if self.tokens.values.is_empty() || refused {
+            if self.logins.is_empty() {
+                return Err("the plugin logs in first: the case needs 0-token.http, or [token] with what a login gave before".to_owned());
+            }
+            let mut run = plugin.log_in(login, &params, &self.tokens.values, clock).map_err(|error| error.to_string())?;
+            while let Some(request) = run.next(&BTreeMap::new()).map_err(|error| error.to_string())? {
+                let expected = self.logins.pop_front();
+                self.logged_in.push(compare::blessed(expected.as_ref(), &request));
+                let Some(expected) = expected else { return Err("the login makes a request that is not in 0-token.http".to_owned()) };
+                compare::request("login", &expected, &request, &mut self.result.mismatches);
+                run.answer(&expected.answer, clock).map_err(|error| error.to_string())?;
+            }
+            self.tokens = run.done(clock);
+        }
+        Ok(self.tokens.over(&params))
     }
 
     fn status(&mut self, reply: Reply) {
@@ -157,11 +198,12 @@ impl<'a> Run<'a> {
                 }
             };
             done.insert(lookup.name.clone());
-            let request = plugin.compose_lookup(lookup, &mapped, &context, &BTreeMap::new()).map_err(|error| {
-                self.miss(error.to_string());
+            let place = format!("look-up {}", lookup.name);
+            let compose = |with: &Params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params: with, ..context }, &BTreeMap::new());
+            let answer = self.ask(&lookup.request, &compose, Transcript::Lookups, &place).map_err(|error| {
+                self.miss(error);
                 "failed:lookup_failed".to_owned()
             })?;
-            let answer = self.look_up(&lookup.name, &request);
             match plugin.apply_lookup(lookup, &answer, &mut mapped, &params, item, &mut lookups, self.case.clock) {
                 LookupOutcome::Applied => {}
                 LookupOutcome::NotThereYet => return Err("waiting".to_owned()),
@@ -173,17 +215,49 @@ impl<'a> Run<'a> {
         Ok(mapped)
     }
 
-    fn look_up(&mut self, name: &str, request: &Outbound) -> Answer {
-        let expected = self.lookups.pop_front();
-        self.looked_up.push(compare::blessed(expected.as_ref(), request));
+    /// Sends one request to the transcript; once more after a new login where its tokens are refused.
+    fn ask(
+        &mut self,
+        request: &Request,
+        compose: &dyn Fn(&Params) -> Result<Outbound, ComposeError>,
+        to: Transcript<'_>,
+        place: &str,
+    ) -> Result<Answer, String> {
+        let mut to = to;
+        let with = self.proof(request, false)?;
+        let answer = self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place);
+        let login = self.plugin.auth_of(request, &with).is_some_and(|auth| auth.login.is_some());
+        if !login || self.plugin.verdict(request, &with, &answer, self.case.clock).0 != Verdict::RefreshToken {
+            return Ok(answer);
+        }
+        let with = self.proof(request, true)?;
+        Ok(self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place))
+    }
+
+    fn exchange(&mut self, request: &Outbound, to: &mut Transcript<'_>, place: &str) -> Answer {
+        let expected = match to {
+            Transcript::Lookups => self.lookups.pop_front(),
+            Transcript::Pairs { pairs, .. } => pairs.pop_front(),
+        };
+        let blessed = compare::blessed(expected.as_ref(), request);
+        let absent = match to {
+            Transcript::Lookups => {
+                self.looked_up.push(blessed);
+                Answer { status: 404, ..Answer::default() }
+            }
+            Transcript::Pairs { sent, .. } => {
+                sent.push(blessed);
+                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
+            }
+        };
         match expected {
             Some(expected) => {
-                compare::request(&format!("look-up {name}"), &expected, request, &mut self.result.mismatches);
+                compare::request(place, &expected, request, &mut self.result.mismatches);
                 expected.answer
             }
             None => {
-                self.miss(format!("look-up {name}: the case has no answer for it"));
-                Answer { status: 404, ..Answer::default() }
+                self.miss(format!("{place}: this request is not in the case"));
+                absent
             }
         }
     }
@@ -228,7 +302,7 @@ impl<'a> Run<'a> {
             let mut pairs: VecDeque<Exchange> = round.exchanges.iter().cloned().collect();
             let mut sent = Vec::new();
             let Some(facts) = self.report(round) else { return };
-            for kind in self.plugin.kinds() {
+            for kind in ["call", "note", "field"].into_iter().filter_map(|name| self.plugin.kind(name, &self.params)).collect::<Vec<_>>() {
                 self.kind(kind, mapped, facts.as_ref(), index, &mut entries, &mut pairs, &mut sent);
             }
             // A report without a file of its write-back is not looked at further.
@@ -288,7 +362,7 @@ impl<'a> Run<'a> {
             Ok(false) => return,
             Err(error) => return self.miss(error.to_string()),
         }
-        for step in steps {
+        for step in steps.iter().filter(|step| plugin.in_mode(&step.request, &params)) {
             let context = parts.context(&note, entry.id.as_deref(), &entry.steps);
             match plugin.holds(&step.conditions, &context, &params) {
                 Ok(true) => {}
@@ -301,6 +375,12 @@ impl<'a> Run<'a> {
                         entry.id = Some(id.to_owned());
                     }
                     entry.steps.insert(step.name.clone(), Json::Object(kept));
+                    let context = parts.context(&note, entry.id.as_deref(), &entry.steps);
+                    match plugin.holds(&step.done_if, &context, &params) {
+                        Ok(true) if !step.done_if.is_empty() => return,
+                        Ok(_) => {}
+                        Err(error) => return self.miss(error.to_string()),
+                    }
                 }
                 Ok(None) => return,
                 Err(message) => return self.miss(message),
@@ -336,21 +416,10 @@ impl<'a> Run<'a> {
         sent: &mut Vec<String>,
     ) -> Result<Option<Map<String, Json>>, String> {
         let (plugin, clock) = (self.plugin, self.case.clock);
-        let request = plugin.compose(&step.request, context, &self.params, &BTreeMap::new(), clock).map_err(|error| error.to_string())?;
-        let expected = pairs.pop_front();
-        sent.push(compare::blessed(expected.as_ref(), &request));
         let place = format!("write-back {} {}", kind.name, step.name);
-        let answer = match &expected {
-            Some(expected) => {
-                compare::request(&place, expected, &request, &mut self.result.mismatches);
-                expected.answer.clone()
-            }
-            None => {
-                self.miss(format!("{place}: this request is not in the case"));
-                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
-            }
-        };
-        if plugin.verdict(&answer, clock).0 != Verdict::Done {
+        let compose = |with: &Params| plugin.compose(&step.request, context, with, &BTreeMap::new(), clock);
+        let answer = self.ask(&step.request, &compose, Transcript::Pairs { pairs, sent }, &place)?;
+        if plugin.verdict(&step.request, &self.params, &answer, clock).0 != Verdict::Done {
             return Ok(None);
         }
         plugin.stored(step, &answer, context, &self.params).map(Some).map_err(|error| error.to_string())

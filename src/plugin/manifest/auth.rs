@@ -11,6 +11,9 @@ use super::value::{At, ValueSpec};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthSpec {
+    /// What requests and [connect] call it by; `main` where absent.
+    pub id: Option<At<String>>,
+    /// Of the header or query field.
     pub name: Option<At<String>>,
     pub mode: ModeSpec,
     #[serde(default)]

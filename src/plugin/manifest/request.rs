@@ -29,6 +29,32 @@ pub struct RequestParts<'a> {
     pub sign: Option<&'a SignSpec>,
 }
 
+impl RequestParts<'static> {
+    /// A request of which nothing is written.
+    pub fn none() -> Self {
+        static EMPTY: BTreeMap<String, At<String>> = BTreeMap::new();
+        static NOTHING: BTreeMap<String, At<ValueSpec>> = BTreeMap::new();
+        RequestParts {
+            conditions: const { &Conditions(Vec::new()) },
+            mode: const { &None },
+            method: None,
+            base: None,
+            path: None,
+            query: &EMPTY,
+            headers: &EMPTY,
+            body: None,
+            form: &EMPTY,
+            json: &EMPTY,
+            graphql: None,
+            content_type: None,
+            auth: None,
+            store: &NOTHING,
+            responses: &[],
+            sign: None,
+        }
+    }
+}
+
 /// A struct with the request's keys beside its own: serde can flatten or refuse unknown keys, but not both.
 macro_rules! with_request {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $kind:ty,)* }) => {

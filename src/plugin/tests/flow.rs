@@ -80,23 +80,21 @@ fn look_ups_run_for_what_is_missing_and_fill_only_that() {
 
 #[test]
 fn answers_of_the_crm_mean_what_the_plugin_says() {
-    let plugin = sample();
+    let (plugin, own) = (sample(), params(&[]));
+    let request = &plugin.kind("note", &own).unwrap().create[0].request;
+    let verdict = |answer: &Answer| plugin.verdict(request, &own, answer, Time(0));
     let after = |seconds| Verdict::Retry { after: Some(Duration::from_secs(seconds)) };
     let with = |mut a: Answer, value: &str| {
         a.headers.push(("retry-after".to_owned(), value.to_owned()));
         a
     };
-    assert_eq!(
-        plugin.verdict(&with(answer(400, r#"{"code":"LIMIT"}"#), "3000"), Time(0)),
-        (after(3), Some(("Quá giới hạn".to_owned(), "Over the limit".to_owned())))
-    );
-    assert_eq!(plugin.verdict(&answer(400, "{}"), Time(0)).0, Verdict::GiveUp);
-    assert_eq!(plugin.verdict(&with(answer(503, ""), "7"), Time(0)).0, after(7));
-    assert_eq!(plugin.verdict(&with(answer(429, ""), "Thu, 01 Jan 1970 00:01:00 GMT"), Time(0)).0, after(60));
-    assert_eq!(plugin.verdict(&with(answer(429, ""), "-1"), Time(0)).0, Verdict::Retry { after: None });
-    for (status, verdict) in [(201, Verdict::Done), (401, Verdict::Misconfigured), (410, Verdict::Gone), (409, Verdict::GiveUp), (302, Verdict::Misconfigured)]
-    {
-        assert_eq!(plugin.verdict(&answer(status, ""), Time(0)).0, verdict);
+    assert_eq!(verdict(&with(answer(400, r#"{"code":"LIMIT"}"#), "3000")), (after(3), Some(("Quá giới hạn".to_owned(), "Over the limit".to_owned()))));
+    assert_eq!(verdict(&answer(400, "{}")).0, Verdict::GiveUp);
+    assert_eq!(verdict(&with(answer(503, ""), "7")).0, after(7));
+    assert_eq!(verdict(&with(answer(429, ""), "Thu, 01 Jan 1970 00:01:00 GMT")).0, after(60));
+    assert_eq!(verdict(&with(answer(429, ""), "-1")).0, Verdict::Retry { after: None });
+    for (status, right) in [(201, Verdict::Done), (401, Verdict::Misconfigured), (410, Verdict::Gone), (409, Verdict::GiveUp), (302, Verdict::Misconfigured)] {
+        assert_eq!(verdict(&answer(status, "")).0, right);
     }
 }
 
@@ -113,7 +111,7 @@ fn the_crm_is_told_in_its_own_way() {
 #[test]
 fn what_a_step_stores_must_be_in_its_answer() {
     let plugin = sample();
-    let step = &plugin.kind("note").unwrap().create[0];
+    let step = &plugin.kind("note", &params(&[])).unwrap().create[0];
     let stored = |body: &str| plugin.stored(step, &answer(200, body), &Json::Null, &params(&[]));
     assert_eq!(stored(r#"{"id": 12}"#).unwrap()["id"], "12");
     assert!(stored("{}").is_err() && stored("").is_err());
@@ -127,7 +125,7 @@ fn the_real_context_has_exactly_the_declared_names() {
     let (record, customer, call) = (RecordRef::default(), Customer::default(), CallFacts::default());
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
     let real = parts.context(&Note::default(), None, &Map::new());
-    let declared = names::write_back(&names::params([], [], []), &std::collections::BTreeMap::new()).data(true);
+    let declared = names::write_back(&names::params([]), sample().manifest(), &std::collections::BTreeMap::new()).data(true);
     fn keys(json: &Json) -> Json {
         match json {
             Json::Object(map) => map

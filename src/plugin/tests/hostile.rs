@@ -15,13 +15,14 @@ use crate::plugin::{ComposeError, LookupContext, Mapped};
 
 fn context(record: &str, owner: &str, note: &str) -> Json {
     let (record, customer, call) = (RecordRef { kind: "lead".to_owned(), id: record.to_owned() }, Customer::default(), CallFacts::default());
-    let parts = WriteBack { record: &record, owner: Some(owner).filter(|o| !o.is_empty()), customer: &customer, call: &call, report: None, language: "vi" };
+    let owner = Some(owner).filter(|o| !o.is_empty());
+    let parts = WriteBack { record: &record, owner, customer: &customer, call: &call, report: None, language: "vi" };
     parts.context(&Note::from_text(note), Some("7"), &Map::new())
 }
 
 fn create(record: &str, owner: &str, note: &str) -> Result<crate::domain::request::Outbound, ComposeError> {
     let plugin = sample();
-    let step = &plugin.kind("note").unwrap().create[0];
+    let step = &plugin.kind("note", &params(&[])).unwrap().create[0];
     plugin.compose(&step.request, &context(record, owner, note), &params(&[]), &BTreeMap::new(), Time(0))
 }
 
@@ -75,7 +76,7 @@ fn a_plain_name_in_a_path_is_encoded_too() {
 #[test]
 fn a_base_is_an_address_and_nothing_else() {
     let plugin = sample();
-    let step = &plugin.kind("note").unwrap().create[0];
+    let step = &plugin.kind("note", &params(&[])).unwrap().create[0];
     let compose = |site: &str, bases: &[(&str, &str)]| {
         let bases = bases.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         plugin.compose(&step.request, &context("1", "", "n"), &params(&[("site", site)]), &bases, Time(0))

@@ -57,7 +57,7 @@ fn other_faults_are_told() {
         ("tolerance = \"5m\"", "tolerance = \"soon\"", "is not a duration"),
         ("message = [\"body\", ", "message = [\"bdy\", ", "did you mean `body`?"),
         ("path = \"/leads/{{url", "path = \"leads/{{url", "begins with `/`"),
-        ("identity = \"none\"", "identity = \"searchable\"", "need `find`"),
+        ("identity = \"none\"", "identity = \"searchable\"", "needs `find`"),
         ("spec = 1", "spec = 2", "is not known"),
         ("id = \"sample\"", "id = \"other\"", "is not the folder's name"),
         ("kind = \"bearer\"", "kind = \"barer\"", "did you mean `bearer`?"),

@@ -7,6 +7,7 @@ mod hostile;
 mod inbound;
 mod load;
 mod notes;
+mod outbound;
 mod signatures;
 mod speed;
 

@@ -176,6 +176,11 @@ pub fn source(id: SourceId) -> Vec<u8> {
     [b"S".as_slice(), &id.0].concat()
 }
 
+/// What a connection keeps under a name.
+pub fn kept(connection: &ConnectionId, name: &str) -> Vec<u8> {
+    [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
 /// Audit entries: who changed what, in time order.
 pub fn audit(now: crate::domain::time::Time, id: AttemptId) -> Vec<u8> {
     [b"A".as_slice(), &now.0.to_be_bytes(), &id.0].concat()

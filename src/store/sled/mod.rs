@@ -15,6 +15,7 @@ mod dnc;
 mod gates;
 mod history;
 mod intake;
+mod kept;
 mod keys;
 mod open;
 mod pairing;

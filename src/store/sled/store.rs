@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::commit::{Committer, Shared};
+use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
 use super::tx::Tx;
@@ -211,6 +212,21 @@ impl Store for SledStore {
         self.committer.run(Step::ChangeAlerts, move |tx| alerts::change(tx, now, &changes)).await
     }
 
+    async fn keep(&self, connection: ConnectionId, name: String, kept: Kept) -> Result<bool, StoreError> {
+        let keys = Arc::clone(&self.trees()?.keys);
+        // A change like a person's, made by the program itself.
+        self.committer.run(Step::Change, super::kept::keep(connection, name, kept, keys)).await
+    }
+
+    async fn forget(&self, connection: ConnectionId, name: String) -> Result<(), StoreError> {
+        self.committer
+            .run(Step::Change, move |tx| {
+                tx.remove(Tree::Meta, keys::kept(&connection, &name));
+                Ok(())
+            })
+            .await
+    }
+
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
         let items = match &change {
             Change::Replay { event } => self.items(*event)?,
@@ -304,6 +320,14 @@ impl Store for SledStore {
 
     fn waiting(&self, line: &LineId) -> usize {
         self.shared.index().waiting(line)
+    }
+
+    fn kept(&self, connection: &ConnectionId, name: &str) -> Result<Option<Kept>, StoreError> {
+        super::kept::read(self, connection, name)
+    }
+
+    fn all_kept(&self, connection: &ConnectionId) -> Result<Vec<(String, Kept)>, StoreError> {
+        super::kept::read_all(self, connection)
     }
 
     fn brakes(&self) -> Brakes {

@@ -172,3 +172,21 @@ pub async fn capture(id: Path<String>, caller: Caller, state: Data<State>, paylo
     Fault::of_change(state.app.store.change(now, caller.name.clone(), change).await?)?;
     Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
 }
+
+/// Where the admin agrees at the CRM.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectView {
+    /// The CRM's own page; it sends the browser back to `/oauth/{id}/callback` within ten minutes.
+    pub url: String,
+}
+
+/// Begin to connect at the CRM, so that nobody copies a token. 409 when its plugin has no connect step.
+#[utoipa::path(post, path = "/connections/{id}/connect", tag = "connections", params(("id" = String, Path)), responses((status = 200, body = ConnectView)))]
+pub async fn connect(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
+    caller.needs(ApiRole::Admin)?;
+    let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
+    let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
+    let url =
+        crate::pipeline::connect::start(&state.app, &wired.connection.id).map_err(|error| Fault::new(Code::Conflict, state.app.redact(&error.to_string())))?;
+    Ok(HttpResponse::Ok().json(ConnectView { url }))
+}

@@ -46,6 +46,7 @@ use crate::web::problem::Problem;
         connections::list,
         connections::show,
         connections::capture,
+        connections::connect,
         plugins::list,
         plugins::show,
         stats::show,

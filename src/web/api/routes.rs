@@ -50,6 +50,7 @@ routes! {
     get "/connections" => connections::list;
     get "/connections/{id}" => connections::show;
     post "/connections/{id}/capture" => connections::capture;
+    post "/connections/{id}/connect" => connections::connect;
     get "/plugins" => plugins::list;
     get "/plugins/{id}" => plugins::show;
     get "/stats" => stats::show;

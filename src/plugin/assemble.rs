@@ -1,0 +1,266 @@
+//! The outbound half of a plugin out of its manifest: bases, auth, look-ups, write-back, responses.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::auth::{Auth, Login, LoginStep};
+use super::check::{doubles, map_of};
+use super::compile::Compiler;
+use super::connect::Connect;
+use super::jwt::Jwt;
+use super::manifest::{
+    At, AuthKind, AuthSpec, BaseSpec, ConnectSpec, FindSpec, Identity, KindSpec, Limits, LoginSpec, LookupSpec, Manifest, OneOrMany, RequestKind, RequestParts,
+    StepSpec,
+};
+use super::modes;
+use super::names::{self, Shape};
+use super::plugin::{Base, Find, Limit, Lookup, Remaining, Step, WriteBackKind};
+use super::template::Escape;
+
+/// Every base, each in its modes.
+pub fn bases(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> BTreeMap<String, Vec<Base>> {
+    let names = names::with_token(params, manifest);
+    let mut bases = BTreeMap::new();
+    for (name, at) in &manifest.bases {
+        if modes::unreachable(at, |base: &BaseSpec| &base.mode) {
+            c.warning(at, format!("a base `{name}` without mode stands before another: that one is never taken"));
+        }
+        let list = OneOrMany::each(at).into_iter().map(|one| {
+            let spec = *one.get_ref();
+            Base { modes: c.modes(&spec.mode), url: c.value(&spec.url, &names), allow_hosts: spec.allow_hosts.clone() }
+        });
+        bases.insert(name.clone(), list.collect());
+    }
+    bases
+}
+
+/// Every `[[auth]]` that shows something.
+pub fn auths(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<Auth> {
+    let list = AuthSpec::each(manifest.auth.as_ref());
+    if list.len() > 1 {
+        for one in list.iter().filter(|one| one.get_ref().id.is_none() && one.get_ref().mode.is_none()) {
+            c.error(one, "where there are several [[auth]], each has an `id` or a `mode`");
+        }
+    }
+    list.iter().filter_map(|at| auth(c, manifest, at, params)).collect()
+}
+
+fn auth(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&AuthSpec>, params: &Shape) -> Option<Auth> {
+    let spec = *at.get_ref();
+    let names = names::with_token(params, manifest);
+    let (secret, shown) = match spec.kind {
+        AuthKind::None if spec.login.is_empty() => return None,
+        AuthKind::None => (&None, &None),
+        AuthKind::Bearer => (&spec.token, &None),
+        AuthKind::Header | AuthKind::Query => (&spec.value, &spec.name),
+        AuthKind::Basic => (&spec.password, &spec.user),
+    };
+    let fetched = spec.kind == AuthKind::Bearer && !spec.login.is_empty();
+    let needed = match spec.kind {
+        AuthKind::None => "",
+        AuthKind::Bearer if secret.is_none() && !fetched => "token",
+        AuthKind::Basic if secret.is_none() || shown.is_none() => "user and password",
+        AuthKind::Header | AuthKind::Query if secret.is_none() || shown.is_none() => "name and value",
+        _ => "",
+    };
+    if !needed.is_empty() {
+        c.error(at, format!("[auth] needs {needed}"));
+    }
+    let own = At::new(at.span(), "{{token.access_token}}".to_owned());
+    let secret = c.template_or_empty(secret.as_ref().or(Some(&own).filter(|_| fetched)), &names);
+    let shown = c.template_or_empty(shown.as_ref(), &names);
+    let bases: Vec<String> = spec.base.iter().chain(&spec.bases).map(|base| c.base_name(base)).collect();
+    let bases = if bases.is_empty() { vec![c.usual_base()] } else { bases };
+    let login = (!spec.login.is_empty()).then(|| login(c, manifest, spec, params));
+    if login.is_none() && (spec.jwt.is_some() || !spec.start.is_empty() || spec.lifetime.is_some() || spec.keep_alive.is_some()) {
+        c.error(at, "`start`, `lifetime`, `keep_alive` and `jwt` belong to a login: write [[auth.login]]");
+    }
+    let name = spec.id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone());
+    Some(Auth { name, modes: c.modes(&spec.mode), kind: spec.kind, secret, shown, bases, login })
+}
+
+fn login(c: &mut Compiler<'_>, manifest: &Manifest, spec: &AuthSpec, params: &Shape) -> Login {
+    let names = names::with_token(params, manifest);
+    let jwt = spec.jwt.as_ref().map(|jwt| Jwt {
+        algorithm: jwt.algorithm,
+        key: c.template(&jwt.key, Escape::Text, &names),
+        claims: jwt.claims.iter().map(|(name, value)| (name.clone(), c.template(value, Escape::Text, &names))).collect(),
+        lifetime: jwt.lifetime.as_ref().map_or(Duration::from_secs(180), |at| c.duration(at)),
+    });
+    let mut stored: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut steps = Vec::new();
+    for (index, step) in spec.login.iter().enumerate() {
+        let name = step.name.as_ref().map_or_else(|| format!("login{index}"), |name| name.get_ref().clone());
+        let known = names::and(params, [("steps", names::steps(&stored)), ("jwt", Shape::Leaf(json!("1")))]);
+        steps.push(login_step(c, step, name.clone(), &known));
+        stored.insert(name, step.store.keys().cloned().collect());
+    }
+    Login {
+        steps,
+        start: spec.start.iter().map(|(name, value)| (name.clone(), c.value(value, params))).collect(),
+        begins: !spec.start.is_empty() || manifest.connect.is_some(),
+        refresh: spec.refresh,
+        lifetime: spec.lifetime.as_ref().map(|at| c.duration(at)),
+        keep_alive: spec.keep_alive.as_ref().map(|at| c.duration(at)),
+        jwt,
+    }
+}
+
+fn login_step(c: &mut Compiler<'_>, spec: &LoginSpec, name: String, names: &Shape) -> LoginStep {
+    let at = spec.path.clone().unwrap_or_else(|| At::new(0..0, String::new()));
+    let place = format!("auth.login `{name}`");
+    let request = c.request(&place, RequestKind::Login, &at, spec.request(), names);
+    let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, names))).collect();
+    LoginStep { name, conditions: c.conditions(&spec.conditions, names), request, store }
+}
+
+/// Every connect button.
+pub fn connects(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<Connect> {
+    let Some(at) = &manifest.connect else { return Vec::new() };
+    OneOrMany::each(at).iter().map(|one| connect(c, manifest, one, params)).collect()
+}
+
+fn connect(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&ConnectSpec>, params: &Shape) -> Connect {
+    let spec = *at.get_ref();
+    let auth = spec.auth.as_ref().map_or("main", |auth| auth.get_ref()).to_owned();
+    let known = AuthSpec::each(manifest.auth.as_ref());
+    if !known.iter().any(|one| one.get_ref().id.as_ref().map_or("main", |id| id.get_ref()) == auth && !one.get_ref().login.is_empty()) {
+        c.error(at, format!("[connect] fetches tokens for the auth `{auth}`, but there is none of this id that logs in"));
+    }
+    let page = AuthorizeSpec { base: spec.base.as_ref(), path: &spec.path, query: &spec.query };
+    let authorize = c.request("connect", RequestKind::Login, at, page.parts(), params);
+    let names = names::and(params, [("connect", names::texts(["code", "redirect_uri", "verifier"]))]);
+    let token = c.request("connect.token", RequestKind::Login, at, spec.token.request(), &names);
+    let store = spec.token.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
+    Connect { modes: c.modes(&spec.mode), auth, authorize, pkce: spec.pkce, token, store }
+}
+
+/// The CRM's own page as the request it would be.
+struct AuthorizeSpec<'a> {
+    base: Option<&'a At<String>>,
+    path: &'a At<String>,
+    query: &'a BTreeMap<String, At<String>>,
+}
+
+impl AuthorizeSpec<'_> {
+    fn parts(&self) -> RequestParts<'_> {
+        RequestParts { base: self.base, path: Some(self.path), query: self.query, ..RequestParts::none() }
+    }
+}
+
+pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest) -> Vec<Limit> {
+    let Some(at) = &manifest.limits else { return Vec::new() };
+    OneOrMany::each(at)
+        .into_iter()
+        .map(|one| {
+            let spec: &Limits = one.get_ref();
+            let mode = spec.mode.as_ref().map(|mode| At::new(one.span(), mode.clone()));
+            let remaining = spec.remaining.as_ref().map(|r| {
+                let wait = r.wait.as_ref().map(|wait| c.duration(&At::new(one.span(), wait.clone())));
+                Remaining {
+                    header: r.header.to_ascii_lowercase(),
+                    keep: r.keep,
+                    reset: r.reset.as_ref().map(|reset| (reset.to_ascii_lowercase(), r.unit)),
+                    wait: wait.unwrap_or(Duration::from_secs(10)),
+                }
+            });
+            Limit { modes: c.modes(&mode), spec: spec.clone(), remaining }
+        })
+        .collect()
+}
+
+pub fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {
+    let name = spec.name.get_ref().clone();
+    let names = names::lookup(params, known);
+    let place = format!("lookup `{name}`");
+    let request = c.request(&place, RequestKind::Lookup, &spec.name, spec.request(), &names);
+    let conditions = c.conditions(&spec.conditions, &names);
+    known.push(name.clone());
+    let map = map_of(c, manifest, &spec.map);
+    let map = c.mapping(&map, &names::lookup(params, known));
+    Lookup { name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
+}
+
+/// Every kind of write-back, each in its modes.
+pub fn kinds(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<WriteBackKind> {
+    let all = &manifest.write_back;
+    let mut kinds = Vec::new();
+    for (name, request, spec) in [("call", RequestKind::Call, &all.call), ("note", RequestKind::Note, &all.note), ("field", RequestKind::Field, &all.field)] {
+        let Some(at) = spec else { continue };
+        if modes::unreachable(at, |kind: &KindSpec| &kind.mode) {
+            c.warning(at, format!("a [write_back.{name}] without mode stands before another: that one is never taken"));
+        }
+        kinds.extend(OneOrMany::each(at).iter().map(|one| kind(c, manifest, name, request, one, params)).collect::<Vec<_>>());
+    }
+    kinds
+}
+
+fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: RequestKind, at: &At<&KindSpec>, params: &Shape) -> WriteBackKind {
+    let spec = *at.get_ref();
+    let plain = names::write_back(params, manifest, &BTreeMap::new());
+    let marked = spec.create.iter().any(|step| !step.done_if.0.is_empty());
+    match (spec.identity, &spec.find) {
+        (Identity::Marker, None) if marked => {}
+        (Identity::Searchable | Identity::Marker, None) => {
+            c.error(at, format!("write_back.{name}: identity `searchable` needs `find`, and `marker` needs `find` or a step with `done_if`"))
+        }
+        (Identity::None | Identity::ClientId, Some(_)) => c.warning(at, format!("write_back.{name}: `find` is there, but identity does not use it")),
+        _ => {}
+    }
+    if spec.create.is_empty() {
+        c.error(at, format!("write_back.{name} has no create step"));
+    }
+    if !spec.update.is_empty() && !spec.create.iter().any(|step| step.store.contains_key("id")) {
+        c.warning(at, format!("write_back.{name}: no create step stores `id`, so update has no entry.id"));
+    }
+    let find = spec.find.as_ref().map(|find| self::find(c, at, name, find, &plain));
+    let conditions = c.conditions(&spec.conditions, &plain);
+    let mut stored = BTreeMap::new();
+    let mut steps = Steps { manifest, params, kind: name, request, stored: &mut stored };
+    let create = steps.of(c, "create", &spec.create);
+    let mut updated = steps.stored.clone();
+    let update = Steps { stored: &mut updated, ..steps }.of(c, "update", &spec.update);
+    let correction = Steps { manifest, params, kind: name, request, stored: &mut stored }.of(c, "correction", &spec.correction);
+    WriteBackKind { name, modes: c.modes(&spec.mode), title: spec.title.clone(), identity: spec.identity, conditions, find, create, update, correction }
+}
+
+fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, kind: &str, spec: &FindSpec, names: &Shape) -> Find {
+    let place = format!("write_back.{kind}.find");
+    let request = c.request(&place, RequestKind::Find, at, spec.request(), names);
+    let conditions = c.conditions(&spec.conditions, names);
+    Find { request, conditions, id: c.value(&spec.id, names), wait: spec.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)) }
+}
+
+/// The steps of one kind, and what those before store.
+struct Steps<'a> {
+    manifest: &'a Manifest,
+    params: &'a Shape,
+    kind: &'a str,
+    request: RequestKind,
+    stored: &'a mut BTreeMap<String, Vec<String>>,
+}
+
+impl Steps<'_> {
+    fn of(&mut self, c: &mut Compiler<'_>, phase: &str, specs: &[StepSpec]) -> Vec<Step> {
+        doubles(c, specs.iter().map(|step| &step.name), &format!("steps of write_back.{}.{phase}", self.kind));
+        specs.iter().map(|spec| self.step(c, phase, spec)).collect()
+    }
+
+    fn step(&mut self, c: &mut Compiler<'_>, phase: &str, spec: &StepSpec) -> Step {
+        let names = names::write_back(self.params, self.manifest, self.stored);
+        let name = spec.name.get_ref().clone();
+        let place = format!("write_back.{}.{phase} `{name}`", self.kind);
+        let request = c.request(&place, self.request, &spec.name, spec.request(), &names);
+        let conditions = c.conditions(&spec.conditions, &names);
+        let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
+        self.stored.insert(name.clone(), spec.store.keys().cloned().collect());
+        let done_if = c.conditions(&spec.done_if, &names::write_back(self.params, self.manifest, self.stored));
+        let reads = spec.reads || request.only_reads();
+        if !done_if.is_empty() && !reads {
+            c.warning(&spec.name, "`done_if` stands at a step that writes: what it wrote is there already");
+        }
+        Step { name, conditions, request, store, done_if, reads }
+    }
+}

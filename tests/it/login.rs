@@ -1,0 +1,268 @@
+//! Logins against an authorization server of the test's own: tokens that end, rotate and are refused, and many requests at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use callbridge::config::{ApiKey, ApiRole};
+use callbridge::domain::call::State;
+use callbridge::domain::secret::SecretText;
+use callbridge::domain::write_back::Status;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::bridge::{self, Fixture, Setup};
+use super::far_end::{FarEnd, Request};
+use super::wire;
+
+const KEY: &str = "login-hook-key-of-the-tests";
+const ADMIN: &str = "admin-key-0123456789";
+const MANIFEST: &str = r#"
+spec = 1
+id = "own"
+name = "Own"
+
+[[parameters]]
+id = "refresh_token"
+title = { vi = "Mã làm mới", en = "Refresh token" }
+secret = true
+
+[bases.api]
+url = "https://own.example"
+allow_hosts = ["own.example"]
+
+[auth]
+kind = "bearer"
+start = { refresh_token = "{{param.refresh_token}}" }
+
+[[auth.login]]
+path = "/token"
+form = { grant_type = "refresh_token", refresh_token = "{{token.refresh_token}}" }
+store = { access_token = "$.access_token", refresh_token = "$.refresh_token", expires_in = "$.expires_in" }
+
+[connect]
+path = "/authorize"
+query = { client_id = "me", scope = "calls" }
+[connect.token]
+path = "/token"
+form = { grant_type = "authorization_code", code = "{{connect.code}}", redirect_uri = "{{connect.redirect_uri}}", code_verifier = "{{connect.verifier}}" }
+store = { access_token = "$.access_token", refresh_token = "$.refresh_token", expires_in = "$.expires_in" }
+
+[[receive]]
+name = "one"
+[receive.map]
+record_id = "$.id"
+phone = "$.phone"
+
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { record = "{{record.id}}", text = "{{note.text}}" }
+store = { id = "$.id" }
+"#;
+
+/// An authorization server whose refresh tokens are good once, and the CRM behind it.
+#[derive(Default)]
+struct Server {
+    /// How many token pairs were given; the last one's number is in the tokens.
+    pairs: u32,
+    /// Access tokens below this number are refused.
+    refused_below: u32,
+    /// Errors to answer with, inside a 200.
+    broken: bool,
+    notes: u32,
+    /// The challenge that came with the admin.
+    challenge: String,
+}
+
+impl Server {
+    fn answer(&mut self, request: &Request) -> (u16, String) {
+        if request.path() == "/token" {
+            let form: BTreeMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let good = match form.get("code") {
+                Some(code) => {
+                    let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"]));
+                    code == "code-of-the-admin" && challenge == self.challenge && form["redirect_uri"].ends_with("/oauth/own/callback")
+                }
+                None => form.get("refresh_token") == Some(&format!("refresh-token-{}", self.pairs)),
+            };
+            if self.broken || !good {
+                return (200, json!({"error": "invalid_grant"}).to_string());
+            }
+            self.pairs += 1;
+            let n = self.pairs;
+            return (200, json!({"access_token": format!("access-token-{n}"), "refresh_token": format!("refresh-token-{n}"), "expires_in": 3600}).to_string());
+        }
+        let shown = request.header("authorization").and_then(|v| v.strip_prefix("Bearer access-token-")?.parse::<u32>().ok());
+        if shown.is_none_or(|n| n != self.pairs || n < self.refused_below) {
+            return (401, "{}".into());
+        }
+        self.notes += 1;
+        (200, json!({"id": format!("note-{}", self.notes)}).to_string())
+    }
+}
+
+struct World {
+    f: Fixture,
+    crm: FarEnd,
+    server: Arc<Mutex<Server>>,
+    _plugins: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> World {
+        World::start_with(&[("refresh_token", "refresh-token-0")]).await
+    }
+
+    async fn start_with(parameters: &[(&str, &str)]) -> World {
+        let server: Arc<Mutex<Server>> = Arc::default();
+        let answers = Arc::clone(&server);
+        let crm = FarEnd::start(move |request| answers.lock().unwrap().answer(request)).await;
+        let plugins = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(plugins.path().join("own")).unwrap();
+        std::fs::write(plugins.path().join("own/plugin.toml"), MANIFEST).unwrap();
+        let mut connection = bridge::connection("own", "own", KEY, parameters);
+        connection.base_url = Some(crm.url());
+        let path = plugins.path().to_owned();
+        let setup = Setup::new(callbridge::simulator::mood::Mood::ReportLost).with(|settings| {
+            settings.plugins.path = Some(path);
+            settings.lines[0].max_in_flight = 10;
+            settings.connections = vec![connection];
+            let (name, key) = ("boss".to_owned(), SecretText::new(ADMIN));
+            settings.api_keys = vec![ApiKey { name, key, role: ApiRole::Admin, workspace: "main".into() }];
+        });
+        World { f: setup.start_by_hand().await, crm, server, _plugins: plugins }
+    }
+
+    /// Calls a customer of this record and reports the call.
+    async fn call(&self, record: &str) -> callbridge::domain::id::CallId {
+        let body = json!({"id": record, "phone": format!("09123456{:02}", record.len() + record.bytes().map(usize::from).sum::<usize>() % 50)});
+        let answer = wire::post(&self.f.address, &format!("/hooks/own/{KEY}"), &["Content-Type: application/json"], body.to_string().as_bytes()).await;
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+        let call = self.f.until("it is placed", |f| f.calls().into_iter().find(|c| c.record.id == record && c.state == State::Placed)).await;
+        let report = json!({"CallDetail": {"AnswerDuration": 74, "CallDuration": 80, "ResponseStatus": 1}});
+        assert_eq!(self.f.report(call.id, &report).await.status, 200);
+        call.id
+    }
+
+    /// Presses the connect button; gives what the CRM's page is told.
+    async fn connect(&self) -> BTreeMap<String, String> {
+        let answer = wire::post(&self.f.address, "/api/v1/connections/own/connect", &[&format!("Authorization: Bearer {ADMIN}")], b"").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let url = url::Url::parse(body["url"].as_str().unwrap()).unwrap();
+        assert_eq!((url.path(), url.host_str()), ("/authorize", Some("127.0.0.1")));
+        url.query_pairs().into_owned().collect()
+    }
+
+    /// The browser comes back with this query.
+    async fn back(&self, query: &str) -> u16 {
+        let request = format!("GET /oauth/own/callback?{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.f.address);
+        wire::send(&self.f.address, request.as_bytes()).await.unwrap().status
+    }
+
+    fn logins(&self) -> usize {
+        self.crm.lines().iter().filter(|line| line.as_str() == "POST /token").count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_got_once_for_many_and_a_rotated_one_is_kept_over_a_restart() {
+    let mut w = World::start().await;
+    let mut calls = Vec::new();
+    for record in ["a", "b", "c", "d"] {
+        calls.push(w.call(record).await);
+    }
+    for call in &calls {
+        w.f.logged(*call).await;
+    }
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 4), "{:?}", w.crm.lines());
+
+    w.f.restart().await;
+    let call = w.call("e").await;
+    w.f.logged(call).await;
+    assert_eq!(w.logins(), 1, "the token of before is still good");
+
+    // It ends: the rotated refresh token, not the admin's, gives the next one.
+    w.f.advance(Duration::from_secs(3600)).await;
+    let call = w.call("f").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (2, 2));
+    for attempt in w.f.attempts(call) {
+        assert!(!attempt.detail.contains("token-"), "{attempt:?}");
+    }
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_is_renewed_once_and_the_request_made_again() {
+    let w = World::start().await;
+    let first = w.call("a").await;
+    w.f.logged(first).await;
+    w.server.lock().unwrap().refused_below = 2;
+    let second = w.call("b").await;
+    w.f.logged(second).await;
+    assert_eq!(w.crm.lines(), ["POST /token", "POST /notes", "POST /notes", "POST /token", "POST /notes"]);
+    assert_eq!(w.server.lock().unwrap().notes, 2);
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_inside_a_good_answer_waits_for_a_person_and_then_goes_on() {
+    let w = World::start().await;
+    w.server.lock().unwrap().broken = true;
+    let call = w.call("a").await;
+    w.f.until("the login was refused", |f| f.attempts(call).into_iter().find(|a| a.class == "login")).await;
+    assert_eq!(w.f.call(call).write_back.status, Status::Pending);
+    assert!(w.f.attempts(call).iter().any(|a| a.detail.contains("invalid_grant")), "{:?}", w.f.attempts(call));
+    w.server.lock().unwrap().broken = false;
+    w.f.advance(Duration::from_secs(3600)).await;
+    w.f.logged(call).await;
+    assert_eq!(w.server.lock().unwrap().notes, 1);
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_connects_at_the_crm_and_copies_no_token() {
+    let w = World::start_with(&[]).await;
+    let asked = w.connect().await;
+    let told = |name: &str| asked[name].as_str();
+    assert_eq!((told("response_type"), told("client_id"), told("code_challenge_method")), ("code", "me", "S256"));
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    let good = format!("state={}&code=code-of-the-admin", asked["state"]);
+    assert_eq!(w.back("state=made-up&code=code-of-the-admin").await, 403, "a state that nobody asked for");
+    assert_eq!(w.back(&good).await, 200);
+    assert_eq!(w.back(&good).await, 403, "a state is used once");
+
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 1), "the connected tokens are used as they are");
+    w.f.advance(Duration::from_secs(3600)).await;
+    let call = w.call("b").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (2, 2), "and renewed as those of a login");
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_fails_leaves_nothing_behind() {
+    let w = World::start_with(&[]).await;
+    let asked = w.connect().await;
+    assert_eq!(w.back(&format!("state={}&error=access_denied", asked["state"])).await, 409, "the admin said no");
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    assert_eq!(w.back(&format!("state={}&code=an-expired-code", asked["state"])).await, 409);
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = "of-another-verifier".into();
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 409, "the code was stolen");
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    w.f.advance(Duration::from_secs(601)).await;
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 403, "it took too long");
+    assert_eq!(w.server.lock().unwrap().pairs, 0);
+    w.f.finish().await;
+}
