@@ -6,14 +6,13 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
-use super::ask::{AskError, Asked, Asking, ask};
+use super::ask::{AskError, Asking, ask};
 use crate::domain::connection::Mode;
 use crate::domain::event::Event;
 use crate::domain::id::{EventId, SourceId};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::source::{Source, SourceKey, SourceKind};
 use crate::domain::time::Time;
-use crate::outbound::SendError;
 use crate::plugin::poll::{Fetched, Place, Poll};
 use crate::plugin::{ComposeError, Params, Plugin, Request};
 use crate::store::{Store, StoreError};
@@ -117,14 +116,13 @@ impl Run<'_> {
 
     async fn ask(&self, request: &Request, first: bool, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: self.params(), first };
-        let asked = ask(asking, compose).await;
-        let Asked { answer, verdict, says } = asked.map_err(|error| {
-            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
+        let asked = ask(asking, compose).await.map_err(|error| {
+            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_));
             Failure { sentence: error.to_string(), after: None, misconfigured }
         })?;
-        let sentence = || says.map_or_else(|| format!("the CRM answered {}", answer.status), |(_, en)| en);
-        match verdict {
-            Verdict::Done => Ok(answer),
+        let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);
+        match asked.verdict {
+            Verdict::Done => Ok(asked.answer),
             Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false }),
             _ => Err(Failure { sentence: sentence(), after: None, misconfigured: true }),
         }
@@ -187,16 +185,16 @@ impl Run<'_> {
         for (n, item) in items.iter().skip(done).take(ACKNOWLEDGED_AT_ONCE).enumerate() {
             let now = self.app.clock.now();
             let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
-            let told = match self.plugin.wants_ack(self.poll, item, place, self.params()) {
-                Ok(false) => Ok(None),
+            match self.plugin.wants_ack(self.poll, item, place, self.params()) {
+                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+                Ok(false) => {}
                 Ok(true) => {
-                    let compose = |params: &Params| self.plugin.compose_ack(self.poll, item, place, params, &self.wired.bases);
-                    self.ask(self.poll.ack_request(), n == 0, compose).await.map(Some)
+                    let Some(request) = self.poll.ack_request() else { continue };
+                    let compose = |params: &Params| self.plugin.compose_ack(request, item, place, params, &self.wired.bases);
+                    if let Err(failure) = self.ask(request, n == 0, compose).await {
+                        return self.failed(failure).await;
+                    }
                 }
-                Err(error) => Err(Failure { sentence: error.to_string(), after: None, misconfigured: true }),
-            };
-            if let Err(failure) = told {
-                return self.failed(failure).await;
             }
             self.source.poll.acknowledged += 1;
         }

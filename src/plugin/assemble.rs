@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::auth::{Auth, Login, LoginStep};
 use super::check::{doubles, map_of};
+use super::check_receive::fields;
 use super::compile::Compiler;
 use super::connect::Connect;
 use super::jwt::Jwt;
@@ -179,8 +180,10 @@ pub fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, para
     let conditions = c.conditions(&spec.conditions, &names);
     known.push(name.clone());
     let map = map_of(c, manifest, &spec.map);
-    let map = c.mapping(&map, &names::lookup(params, known));
-    Lookup { name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
+    let names = names::lookup(params, known);
+    let map = c.mapping(&map, &names);
+    let fields = fields(c, manifest, &spec.fields, &names);
+    Lookup { fields, name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
 }
 
 /// Every kind of write-back, each in its modes.

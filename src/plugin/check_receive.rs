@@ -6,13 +6,14 @@ use super::body::Format;
 use super::check_verify::verify_ref;
 use super::compile::Compiler;
 use super::handshake::Handshake;
-use super::manifest::{AnswerSpec, Answers, At, BodyKind, HandshakeSpec, IgnoreCode, Manifest, MapSpec, ReceiveSpec, SelectSpec};
+use super::manifest::{AnswerSpec, Answers, At, BodyKind, HandshakeSpec, IgnoreCode, Manifest, MapSpec, ReceiveSpec, SelectSpec, ValueSpec};
 use super::names::{self, Shape};
 use super::plugin::{AnswerRule, AnswerRules, Changed, Ignore, Variant};
 use super::problem::did_you_mean;
 use super::respond::Reply;
 use super::select::Select;
 use super::template::{Escape, Template};
+use super::value::Value;
 
 /// The format a body kind stands for; `None`: by the content.
 fn format_of(kind: BodyKind) -> Option<Format> {
@@ -24,6 +25,19 @@ fn format_of(kind: BodyKind) -> Option<Format> {
         BodyKind::Query => Some(Format::Query),
         BodyKind::Sniff => None,
     }
+}
+
+/// Values by the ids of `[[fields]]`.
+pub fn fields(c: &mut Compiler<'_>, manifest: &Manifest, specs: &BTreeMap<String, At<ValueSpec>>, names: &Shape) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::new();
+    for (id, value) in specs {
+        if !manifest.fields.iter().any(|field| field.get_ref().id == *id) {
+            let hint = did_you_mean(id, manifest.fields.iter().map(|field| field.get_ref().id.as_str()));
+            c.error(value, format!("there is no [[fields]] with id `{id}`{hint}"));
+        }
+        fields.insert(id.clone(), c.value(value, names));
+    }
+    fields
 }
 
 /// `receive` with the map that is already put together.
@@ -38,14 +52,7 @@ pub fn receive(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<ReceiveSpec>, 
         let paths = items.split.get_ref().0.iter().map(|path| At::new(items.split.span(), path.clone())).collect::<Vec<_>>();
         paths.iter().filter_map(|path| c.json_path(path)).collect()
     });
-    let fields = spec.fields.iter().map(|(id, value)| {
-        if !manifest.fields.iter().any(|field| field.get_ref().id == *id) {
-            let hint = did_you_mean(id, manifest.fields.iter().map(|field| field.get_ref().id.as_str()));
-            c.error(value, format!("there is no [[fields]] with id `{id}`{hint}"));
-        }
-        (id.clone(), c.value(value, &names))
-    });
-    let fields = fields.collect();
+    let fields = fields(c, manifest, &spec.fields, &names);
     Variant {
         name: spec.name.get_ref().clone(),
         modes: c.modes(&spec.mode),
@@ -126,6 +133,7 @@ pub fn handshake(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<HandshakeSpe
     status(c, &answer.status);
     Handshake {
         name: spec.name.get_ref().clone(),
+        modes: c.modes(&spec.mode),
         select: Select { format: format_of(spec.body), ..select },
         verify: spec.verify.iter().filter_map(|at| verify_ref(c, manifest, at, params)).collect(),
         capture: spec.capture.iter().map(|(name, value)| (name.clone(), c.value(value, &names))).collect(),

@@ -46,7 +46,7 @@ fn verify(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&VerifySpec>, name:
             return None;
         }
         let of = spec.of.iter().filter_map(|one| named(c, manifest, one, params, false)).collect();
-        return Some(Scheme { of, ..bare(spec, name) });
+        return Some(Scheme { of, modes: c.modes(&spec.mode), ..bare(spec, name) });
     }
     let public = matches!(spec.kind, VerifyKind::Ed25519 | VerifyKind::Rsa);
     let (secret, key) = if public { (&spec.public_key, "public_key") } else { (&spec.secret, "secret") };
@@ -61,6 +61,7 @@ fn verify(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&VerifySpec>, name:
         message: message(c, at, params),
         prefixes: prefixes(c, spec, params),
         timestamp: timestamp(c, at),
+        modes: c.modes(&spec.mode),
         place,
         ..bare(spec, name)
     };
@@ -73,6 +74,7 @@ fn bare(spec: &VerifySpec, name: &str) -> Scheme {
     let or = |list: &[Algorithm]| if list.is_empty() { vec![Algorithm::Sha256] } else { list.to_vec() };
     Scheme {
         name: name.to_owned(),
+        modes: Vec::new(),
         kind: spec.kind,
         algorithms: or(&spec.algorithm.0),
         key_encodings: if spec.key_encoding.0.is_empty() { vec![KeyEncoding::default()] } else { spec.key_encoding.0.clone() },

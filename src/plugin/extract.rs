@@ -154,7 +154,7 @@ impl Plugin {
     }
 }
 
-fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
+pub(super) fn texts(values: &BTreeMap<String, super::value::Value>, source: &Source<'_>, field: &'static str) -> Result<BTreeMap<String, String>, MapError> {
     let text = |value: &super::value::Value| value.text(source).map_err(|source| MapError { field, source });
     values.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
 }
@@ -225,7 +225,8 @@ pub(super) fn fill(map: &Mapping, source: &Source<'_>, mapped: &mut Mapped) -> R
     }
     if let (None, Some(at)) = (mapped.occurred_at, &map.occurred_at) {
         let given = at.value.text(source).map_err(|source| MapError { field: "occurred_at", source })?;
-        mapped.occurred_at = read_moment(at, &given);
+        let zone = at.zone.as_ref().map(|zone| zone.text(source)).transpose().map_err(|source| MapError { field: "occurred_at", source })?;
+        mapped.occurred_at = read_moment(at, &given, zone.as_deref().unwrap_or_default());
     }
     Ok(())
 }
@@ -241,7 +242,7 @@ pub(super) fn usual_genders() -> Vec<(Gender, Vec<String>)> {
 }
 
 /// A moment nobody can read is no moment: the arrival counts then.
-fn read_moment(at: &OccurredAt, text: &str) -> Option<Time> {
+fn read_moment(at: &OccurredAt, text: &str, zone: &str) -> Option<Time> {
     if text.is_empty() {
         return None;
     }
@@ -252,7 +253,8 @@ fn read_moment(at: &OccurredAt, text: &str) -> Option<Time> {
         TimeUnit::Pattern(pattern) => {
             let parsed = jiff::fmt::strtime::parse(pattern, text).ok()?;
             let moment = parsed.to_timestamp().ok().or_else(|| {
-                let zoned = parsed.to_datetime().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+                let zone = if zone.is_empty() { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::get(zone).ok()? };
+                let zoned = parsed.to_datetime().ok()?.to_zoned(zone).ok()?;
                 Some(zoned.timestamp())
             });
             moment.map(|t| Time(t.as_millisecond()))

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::Params;
 use super::extract::ParseOr;
+use super::modes::in_mode;
 use super::plugin::Plugin;
 use super::respond::ReplySpec;
 use super::select::{Peeked, Select, pairs};
@@ -18,6 +19,7 @@ use crate::domain::event::Delivery;
 #[derive(Debug)]
 pub struct Handshake {
     pub name: String,
+    pub(super) modes: Vec<String>,
     pub(super) select: Select,
     pub(super) verify: Vec<Scheme>,
     /// What is kept of it, by name. Not empty: only in the window that the admin opened.
@@ -50,7 +52,8 @@ impl Plugin {
     /// The handshake this delivery is, if it is one.
     pub fn handshake(&self, delivery: &Delivery, params: &Params) -> Option<Shaken<'_>> {
         let mut peeked = Peeked::default();
-        let handshake = self.handshakes.iter().find(|h| h.select.fits(delivery, params, &self.manifest.empty, &mut peeked).is_ok())?;
+        let handshake =
+            self.handshakes.iter().find(|h| in_mode(&h.modes, params) && h.select.fits(delivery, params, &self.manifest.empty, &mut peeked).is_ok())?;
         let body = peeked.take(&handshake.select, delivery).or_parse(&handshake.select, delivery).unwrap_or(Json::Null);
         Some(Shaken { handshake, body })
     }

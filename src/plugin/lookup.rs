@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::Params;
 use super::body::decode_json;
 use super::compose::ComposeError;
-use super::extract::{Mapped, fill};
+use super::extract::{Mapped, fill, texts};
 use super::manifest::When;
 use super::modes::in_mode;
 use super::plugin::{Lookup, Plugin};
@@ -98,8 +98,14 @@ impl Plugin {
         let body = &lookups[&lookup.name];
         let before = mapped.clone();
         let context = LookupContext { params, item, lookups };
-        match fill(&lookup.map, &self.lookup_source(&before, &context, body), mapped) {
-            Ok(()) => LookupOutcome::Applied,
+        let source = self.lookup_source(&before, &context, body);
+        match fill(&lookup.map, &source, mapped).and_then(|()| texts(&lookup.fields, &source, "fields")) {
+            Ok(found) => {
+                for (id, text) in found.into_iter().filter(|(_, text)| !text.is_empty()) {
+                    mapped.fields.insert(id, text);
+                }
+                LookupOutcome::Applied
+            }
             Err(error) => LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail: error.to_string() },
         }
     }

@@ -8,6 +8,7 @@ mod check;
 mod check_receive;
 mod check_verify;
 mod compile;
+mod compile_request;
 mod helpers;
 mod jwt;
 mod modes;

@@ -80,7 +80,10 @@ pub fn fixed(manifest: &Manifest) -> Shape {
         let stored = spec.create.store.keys().chain(spec.renew.iter().flat_map(|renew| renew.store.keys()));
         (spec.name.get_ref().clone(), texts(stored.map(String::as_str).chain(["secret", "url"])))
     });
-    let params = params(manifest.parameters.iter().map(|p| p.get_ref().id.as_str()));
+    // A default is a better sample than any other text: it may have to be a time zone.
+    let sample = |default: &str| Shape::Leaf(json!(if default.is_empty() { "1" } else { default }));
+    let ids = manifest.parameters.iter().map(|p| (p.get_ref().id.clone(), sample(&p.get_ref().default)));
+    let params = Shape::object([("param", Shape::object(ids))]);
     let modes = Shape::object(manifest.modes.keys().map(|name| (name.clone(), Shape::Leaf(true.into()))));
     with(&params, [("mode", modes), ("captured", texts(captured.map(String::as_str))), ("subscription", Shape::object(subscriptions))])
 }

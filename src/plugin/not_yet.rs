@@ -1,7 +1,7 @@
 //! What the format has and the engine does not do yet: refused when a plugin is loaded. Whoever builds a part deletes its lines.
 
 use super::compile::{Compiler, MANIFEST};
-use super::manifest::{At, AuthSpec, KindSpec, LookupSpec, Manifest, OneOrMany, ReceiveSpec, VerifyRef, VerifySpec};
+use super::manifest::{At, AuthSpec, KindSpec, LookupSpec, Manifest, OneOrMany};
 use super::problem::Problem;
 
 /// Refuses every key whose part of the engine is missing.
@@ -9,8 +9,6 @@ pub fn refuse(c: &mut Compiler<'_>, manifest: &Manifest) {
     let mut r = Refuser { c };
     r.whole(manifest);
     r.outbound(manifest);
-    manifest.verify.values().for_each(|scheme| r.scheme(scheme, scheme.get_ref()));
-    manifest.receive.iter().for_each(|at| r.receive(at));
     manifest.lookup.iter().for_each(|at| r.lookup(at));
     let kinds = [&manifest.write_back.call, &manifest.write_back.note, &manifest.write_back.field];
     for kind in kinds.into_iter().flatten() {
@@ -41,12 +39,6 @@ impl Refuser<'_, '_> {
             let p = parameter.get_ref();
             self.when(parameter, p.ends.is_some(), "parameters.ends");
         }
-        for handshake in &m.handshake {
-            self.when(handshake, handshake.get_ref().mode.is_some(), "handshake.mode");
-        }
-        for map in m.maps.values() {
-            self.map(map, map.get_ref());
-        }
     }
 
     fn outbound(&mut self, m: &Manifest) {
@@ -58,29 +50,10 @@ impl Refuser<'_, '_> {
         }
     }
 
-    fn scheme<T>(&mut self, at: &At<T>, spec: &VerifySpec) {
-        self.when(at, spec.mode.is_some(), "verify.mode");
-    }
-
-    fn map<T>(&mut self, at: &At<T>, map: &super::manifest::MapSpec) {
-        self.when(at, map.occurred_at.as_ref().is_some_and(|o| o.zone.is_some()), "occurred_at.zone");
-    }
-
-    fn receive(&mut self, at: &At<ReceiveSpec>) {
-        let spec = at.get_ref();
-        self.map(at, &spec.map);
-        for scheme in &spec.verify {
-            if let VerifyRef::Here(spec) = scheme.get_ref() {
-                self.scheme(scheme, spec);
-            }
-        }
-    }
-
     fn lookup(&mut self, at: &At<LookupSpec>) {
         let spec = at.get_ref();
-        self.when(at, spec.batch.is_some() || !spec.fields.is_empty(), "lookup.batch and lookup.fields");
+        self.when(at, spec.batch.is_some(), "lookup.batch");
         self.when(at, !spec.store.is_empty() || spec.sign.is_some(), "store and sign of a look-up");
-        self.map(at, &spec.map);
     }
 
     fn kind(&mut self, at: &At<&KindSpec>) {

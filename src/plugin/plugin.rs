@@ -149,6 +149,8 @@ pub struct Mapping {
 pub struct OccurredAt {
     pub value: Value,
     pub unit: TimeUnit,
+    /// Of a pattern without offset.
+    pub zone: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -179,6 +181,8 @@ pub struct Lookup {
     pub(super) needs: Vec<Field>,
     pub(super) not_found: Vec<u16>,
     pub(super) map: Mapping,
+    /// What a trigger may test, by the ids of `[[fields]]`.
+    pub(super) fields: BTreeMap<String, Value>,
 }
 
 /// What is written back for one kind.

@@ -83,7 +83,8 @@ pub enum PollError {
 /// Compiles one.
 pub fn compile(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<PollSpec>, params: &Shape) -> Option<Poll> {
     let spec = at.get_ref();
-    let (asks, acks) = (names::poll(params), names::poll_ack(params));
+    let with_token = names::with_token(params, manifest);
+    let (asks, acks) = (names::poll(&with_token), names::poll_ack(&with_token));
     let name = spec.name.get_ref().clone();
     let variants = || manifest.receive.iter().map(|variant| variant.get_ref().name.get_ref().as_str());
     if !variants().any(|variant| variant == spec.variant.get_ref()) {
@@ -121,9 +122,8 @@ impl Poll {
         &self.request
     }
 
-    /// What tells the CRM of an item.
-    pub fn ack_request(&self) -> &Request {
-        self.ack.as_ref().map_or(&self.request, |ack| &ack.request)
+    pub fn ack_request(&self) -> Option<&Request> {
+        self.ack.as_ref().map(|ack| &ack.request)
     }
 
     pub fn has_cursor(&self) -> bool {
@@ -152,7 +152,7 @@ impl Plugin {
     pub fn polls_now(&self, poll: &Poll, params: &Params) -> bool {
         let empty = Json::Null;
         let source = Source { document: &empty, scope: Scope { params: Some(params), ..Scope::default() }, empty: &self.manifest.empty };
-        self.in_mode(&poll.request, params) && all(&poll.conditions, &source).unwrap_or(false)
+        all(&poll.conditions, &source).unwrap_or(false)
     }
 
     /// Where the very first fetch begins.
@@ -188,18 +188,26 @@ impl Plugin {
         decode_json(body).map(|body| poll.items.query(&body).into_iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Whether the CRM is to be told of this item.
-    pub fn wants_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params) -> Result<bool, RenderError> {
+    /// Whether the CRM is told that this item was taken.
+    pub fn wants_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params) -> Result<bool, ComposeError> {
         let Some(ack) = &poll.ack else { return Ok(false) };
         let context = context(place);
         let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
-        all(&ack.conditions, &Source { document: item, scope, empty: &self.manifest.empty })
+        let source = Source { document: item, scope, empty: &self.manifest.empty };
+        all(&ack.conditions, &source).map_err(|source| ComposeError::Template { place: ack.request.place.clone(), source })
     }
 
     /// Tells the CRM that an item was taken.
-    pub fn compose_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {
+    pub fn compose_ack(
+        &self,
+        request: &Request,
+        item: &Json,
+        place: Place<'_>,
+        params: &Params,
+        bases: &BTreeMap<String, String>,
+    ) -> Result<Outbound, ComposeError> {
         let context = context(place);
         let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
-        self.request(poll.ack_request(), &scope, params, bases)
+        self.request(request, &scope, params, bases)
     }
 }

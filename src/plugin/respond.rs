@@ -124,10 +124,8 @@ impl Plugin {
                 continue;
             }
             let source = |body| Source { document: body, scope, empty: &self.manifest.empty };
-            if !rule.body.is_empty() {
-                if !all(&rule.body, &source(body())).unwrap_or(false) {
-                    continue;
-                }
+            if !rule.body.is_empty() && !all(&rule.body, &source(body())).unwrap_or(false) {
+                continue;
             }
             let verdict = match rule.class {
                 ResponseClass::Done => Verdict::Done,

@@ -40,8 +40,11 @@ pub enum Misfit {
 /// A body that was read on the way, with how it was read: the next reader may want it the same way.
 #[derive(Debug, Default)]
 pub struct Peeked {
-    read: Option<(Option<Format>, Vec<String>, Vec<String>, Option<Json>)>,
+    read: Option<Read>,
 }
+
+/// Format, JSON fields, lists, and the body if it could be read so.
+type Read = (Option<Format>, Vec<String>, Vec<String>, Option<Json>);
 
 impl Peeked {
     fn body(&mut self, select: &Select, delivery: &Delivery) -> Option<&Json> {

@@ -123,6 +123,7 @@ fn truth_word(word: &str) -> Option<bool> {
 }
 
 /// A compiled condition.
+#[expect(clippy::large_enum_variant, reason = "few of them, made once when a plugin is loaded")]
 #[derive(Debug, Clone)]
 pub enum Condition {
     Any(Vec<Condition>),

@@ -576,6 +576,26 @@ fn a_second_process_gets_a_clear_sentence() {
 }
 
 #[tokio::test]
+async fn what_a_connection_keeps_is_sealed_and_moves_one_version_at_a_time() {
+    let f = Fixture::new();
+    let connection: ConnectionId = "c".into();
+    let kept = |version, token: &str| Kept { at: T0, version, ends_at: Some(at(60)), values: [("access_token".to_owned(), token.to_owned())].into() };
+    for (version, token, taken) in [(1, "token-of-the-first", true), (1, "token-of-a-slower-one", false), (2, "token-of-the-second", true)] {
+        assert_eq!(f.store.keep(connection.clone(), "login/main".into(), kept(version, token)).await.unwrap(), taken, "{token}");
+    }
+    let f = f.reopened();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), Some(kept(2, "token-of-the-second")));
+    assert_eq!(f.store.all_kept(&connection).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["login/main"]);
+    assert!(f.store.all_kept(&"other".into()).unwrap().is_empty());
+    f.store.forget(connection.clone(), "login/main".into()).await.unwrap();
+    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), None);
+    let Fixture { store, dir } = f;
+    drop(store);
+    let db = std::fs::read(dir.path().join("s/db")).unwrap();
+    assert!(!db.windows(9).any(|w| w == b"token-of-"), "nothing of it lies plain");
+}
+
+#[tokio::test]
 async fn a_fetched_event_and_the_place_it_came_from_are_one_step() {
     let f = Fixture::new();
     let key = SourceKey { workspace: WorkspaceId::default(), connection: "shop".into(), kind: SourceKind::Poll, name: "leads".into() };
@@ -605,24 +625,4 @@ async fn a_fetched_event_and_the_place_it_came_from_are_one_step() {
     f.store.want_sources(at(200), vec![key]).await.unwrap();
     assert_eq!(f.store.next_task_at(TaskKind::Poll), Some(at(200)));
     assert_eq!(f.store.source(id).unwrap().unwrap().poll.cursor.as_deref(), Some("9"), "it goes on where it ended");
-}
-
-#[tokio::test]
-async fn what_a_connection_keeps_is_sealed_and_moves_one_version_at_a_time() {
-    let f = Fixture::new();
-    let connection: ConnectionId = "c".into();
-    let kept = |version, token: &str| Kept { at: T0, version, ends_at: Some(at(60)), values: [("access_token".to_owned(), token.to_owned())].into() };
-    for (version, token, taken) in [(1, "token-of-the-first", true), (1, "token-of-a-slower-one", false), (2, "token-of-the-second", true)] {
-        assert_eq!(f.store.keep(connection.clone(), "login/main".into(), kept(version, token)).await.unwrap(), taken, "{token}");
-    }
-    let f = f.reopened();
-    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), Some(kept(2, "token-of-the-second")));
-    assert_eq!(f.store.all_kept(&connection).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["login/main"]);
-    assert!(f.store.all_kept(&"other".into()).unwrap().is_empty());
-    f.store.forget(connection.clone(), "login/main".into()).await.unwrap();
-    assert_eq!(f.store.kept(&connection, "login/main").unwrap(), None);
-    let Fixture { store, dir } = f;
-    drop(store);
-    let db = std::fs::read(dir.path().join("s/db")).unwrap();
-    assert!(!db.windows(9).any(|w| w == b"token-of-"), "nothing of it lies plain");
 }

@@ -236,6 +236,16 @@ const FORMATS: &[(&str, &str)] = &[
     ("text/xml", "<!DOCTYPE a [<!ENTITY b \"cc\"><!ENTITY d \"&b;&b;\">]><a>&d;</a>"),
 ];
 
+/// Whether a text or a key has a NUL; `\\u0000` written out is six signs like any others.
+fn has_nul(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(list) => list.iter().any(has_nul),
+        serde_json::Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
 #[test]
 fn a_body_in_every_format() {
     let (json_fields, lists) = (["j".to_owned()], ["b".to_owned()]);
@@ -256,7 +266,7 @@ fn a_body_in_every_format() {
         };
         for format in readers {
             match body::decode(Reading { format, json_fields: &json_fields, lists: &lists }, &delivery) {
-                Ok(read) => assert!(!read.to_string().contains("\\u0000"), "a NUL came through: {read}"),
+                Ok(read) => assert!(!has_nul(&read), "a NUL came through: {read}"),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::id::ConnectionId;
 use callbridge::domain::item::Outcome;
 use callbridge::error::Code;
@@ -101,6 +102,9 @@ async fn bridge(dir: &Path, trigger: serde_json::Value, rate: &str) -> Fixture {
     let setup = Setup::new(Mood::Answers).with(|s| {
         s.plugins.path = Some(dir);
         s.lines[0].paused = true;
+        for (name, role) in [("admin", ApiRole::Admin), ("operator", ApiRole::Operator)] {
+            s.api_keys.push(ApiKey { name: name.into(), key: format!("key-of-the-{name}-0001").as_str().into(), role, workspace: Default::default() });
+        }
     });
     let setup = setup.connection(|c| {
         c.plugin = "hello".into();
@@ -164,6 +168,28 @@ async fn secrets_are_taken_once_while_the_admin_holds_the_window_open() {
     assert_eq!(f.events().len(), 2);
     let seen: String = f.rejected().iter().map(|r| format!("{} {}\n", r.excerpt, r.detail)).collect();
     assert!(!seen.contains("token-of-the-installation"), "{seen}");
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_admin_opens_the_window_and_not_for_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = bridge(dir.path(), json!(null), "50/s").await;
+    let open = async |who: &str, body: serde_json::Value| {
+        let key = format!("Authorization: Bearer key-of-the-{who}-0001");
+        let path = format!("/api/v1/connections/{CONNECTION}/capture");
+        wire::post(&f.address, &path, &[&key, "Content-Type: application/json"], body.to_string().as_bytes()).await
+    };
+    assert_eq!(open("operator", json!({})).await.status, 403);
+    assert_eq!(open("admin", json!({"minutes": 61})).await.status, 400);
+    assert_eq!(f.store().capture_window(&ConnectionId::new(CONNECTION)).unwrap(), None);
+    let opened = open("admin", json!({"minutes": 5})).await;
+    assert_eq!(opened.status, 200, "{opened:?}");
+    assert!(opened.json()["capture_until"].is_string());
+    assert_eq!(post(&f, "", FORM, INSTALL).await.body, b"installed"[..]);
+    let shown = open("admin", json!({})).await.json();
+    assert_eq!(shown["captured"], json!(["application_token"]));
+    assert!(!shown.to_string().contains("token-of-the-installation"));
     f.finish().await;
 }
 

@@ -69,11 +69,11 @@ fn the_schemas_that_ship_are_those_of_the_types() {
 fn the_identities_are_those_that_the_plugins_declare() {
     let mut table = String::from("| plugin | `call` | `note` | `field` |\n|---|---|---|---|\n");
     for plugin in plugins() {
-        // A kind that is written differently in several modes may have several.
+        // In several modes a kind may have several identities.
         let cell = |name: &str| {
             let mut words: Vec<&str> = plugin.kinds().iter().filter(|kind| kind.name == name).map(|kind| word(kind.identity)).collect();
             words.dedup();
-            if words.is_empty() { "–".to_owned() } else { words.join(", ") }
+            if words.is_empty() { "–".to_owned() } else { words.join(" or ") }
         };
         writeln!(table, "| `{}` | {} | {} | {} |", plugin.id(), cell("call"), cell("note"), cell("field")).unwrap();
     }
@@ -86,8 +86,7 @@ fn the_list_of_plugins_is_what_ships() {
     for plugin in plugins() {
         let evidence = &plugin.manifest().evidence;
         let takes: Vec<&str> = plugin.variants().iter().map(|variant| variant.name.as_str()).collect();
-        let mut kinds: Vec<String> = plugin.kinds().iter().map(|kind| format!("`{}`", kind.name)).collect();
-        kinds.dedup();
+        let kinds: Vec<String> = plugin.kinds().iter().map(|kind| format!("`{}`", kind.name)).collect();
         let (id, name, cases) = (plugin.id(), plugin.name(), plugin.case_names().len());
         let (takes, kinds, level) = (takes.join(", "), kinds.join(", "), level(evidence.level));
         writeln!(table, "| [`{id}`]({id}/) | {name} | {takes} | {kinds} | {level} | {} | {cases} |", evidence.checked).unwrap();

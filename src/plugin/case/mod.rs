@@ -1,5 +1,6 @@
 //! Transcripts of a plugin (`cases/<name>/`): example, test and *Try it* in one, run without network, clock or store.
 
+mod ask;
 mod compare;
 mod file;
 mod run;

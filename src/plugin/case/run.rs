@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::ask::Transcript;
 use super::compare;
 use super::file::{Case, Exchange, Round};
 use crate::domain::report::{DurationUnit, Report};
-use crate::domain::request::{Answer, Outbound, Verdict};
+use crate::domain::request::Verdict;
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
 use crate::plugin::note::{NoteKind, Notes};
 use crate::plugin::{
-    ComposeError, LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Request, Step, Tokens, Variant, VerifyError,
-    WriteBackKind, phone,
+    LookupContext, LookupOutcome, MapContext, Mapped, Params, ParseError, Piece, Plugin, Reply, Step, Tokens, Variant, VerifyError, WriteBackKind, phone,
 };
 
 /// The id of every call in a case.
@@ -46,22 +46,16 @@ impl Plugin {
     }
 }
 
-struct Run<'a> {
-    plugin: &'a Plugin,
-    case: &'a Case,
-    params: Params,
-    result: CaseResult,
-    tokens: Tokens,
-    logins: VecDeque<Exchange>,
-    logged_in: Vec<String>,
-    lookups: VecDeque<Exchange>,
-    looked_up: Vec<String>,
-}
-
-/// Where the answers of a request come from.
-enum Transcript<'a> {
-    Lookups,
-    Pairs { pairs: &'a mut VecDeque<Exchange>, sent: &'a mut Vec<String> },
+pub(super) struct Run<'a> {
+    pub(super) plugin: &'a Plugin,
+    pub(super) case: &'a Case,
+    pub(super) params: Params,
+    pub(super) result: CaseResult,
+    pub(super) tokens: Tokens,
+    pub(super) logins: VecDeque<Exchange>,
+    pub(super) logged_in: Vec<String>,
+    pub(super) lookups: VecDeque<Exchange>,
+    pub(super) looked_up: Vec<String>,
 }
 
 /// What the write-back of earlier rounds left.
@@ -72,7 +66,7 @@ struct Entry {
 }
 
 impl<'a> Run<'a> {
-    fn miss(&mut self, message: String) {
+    pub(super) fn miss(&mut self, message: String) {
         self.result.mismatches.push(message);
     }
 
@@ -107,27 +101,6 @@ impl<'a> Run<'a> {
         if let Some((file, _)) = &self.case.logins {
             self.result.blessed.insert(file.clone(), self.logged_in.join("===\n"));
         }
-    }
-
-    /// The parameters with the tokens that a request shows; logs in where there are none yet, or the old ones were `refused`.
-    fn proof(&mut self, request: &Request, refused: bool) -> Result<Params, String> {
-        let (plugin, params, clock) = (self.plugin, self.params.clone(), self.case.clock);
-        let Some(login) = plugin.auth_of(request, &params).and_then(|auth| auth.login.as_ref()) else { return Ok(params) };
-        if self.tokens.values.is_empty() || refused {
-            if self.logins.is_empty() {
-                return Err("the plugin logs in first: the case needs 0-token.http, or [token] with what a login gave before".to_owned());
-            }
-            let mut run = plugin.log_in(login, &params, &self.tokens.values, clock).map_err(|error| error.to_string())?;
-            while let Some(request) = run.next(&BTreeMap::new()).map_err(|error| error.to_string())? {
-                let expected = self.logins.pop_front();
-                self.logged_in.push(compare::blessed(expected.as_ref(), &request));
-                let Some(expected) = expected else { return Err("the login makes a request that is not in 0-token.http".to_owned()) };
-                compare::request("login", &expected, &request, &mut self.result.mismatches);
-                run.answer(&expected.answer, clock).map_err(|error| error.to_string())?;
-            }
-            self.tokens = run.done(clock);
-        }
-        Ok(self.tokens.over(&params))
     }
 
     fn status(&mut self, reply: Reply) {
@@ -213,53 +186,6 @@ impl<'a> Run<'a> {
         phone::check(&mapped.customer.phone).map_err(|code| format!("refused:{code}"))?;
         mapped.customer.phone = phone::forms(&mapped.customer.phone).1;
         Ok(mapped)
-    }
-
-    /// Sends one request to the transcript; once more after a new login where its tokens are refused.
-    fn ask(
-        &mut self,
-        request: &Request,
-        compose: &dyn Fn(&Params) -> Result<Outbound, ComposeError>,
-        to: Transcript<'_>,
-        place: &str,
-    ) -> Result<Answer, String> {
-        let mut to = to;
-        let with = self.proof(request, false)?;
-        let answer = self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place);
-        let login = self.plugin.auth_of(request, &with).is_some_and(|auth| auth.login.is_some());
-        if !login || self.plugin.verdict(request, &with, &answer, self.case.clock).0 != Verdict::RefreshToken {
-            return Ok(answer);
-        }
-        let with = self.proof(request, true)?;
-        Ok(self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place))
-    }
-
-    fn exchange(&mut self, request: &Outbound, to: &mut Transcript<'_>, place: &str) -> Answer {
-        let expected = match to {
-            Transcript::Lookups => self.lookups.pop_front(),
-            Transcript::Pairs { pairs, .. } => pairs.pop_front(),
-        };
-        let blessed = compare::blessed(expected.as_ref(), request);
-        let absent = match to {
-            Transcript::Lookups => {
-                self.looked_up.push(blessed);
-                Answer { status: 404, ..Answer::default() }
-            }
-            Transcript::Pairs { sent, .. } => {
-                sent.push(blessed);
-                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
-            }
-        };
-        match expected {
-            Some(expected) => {
-                compare::request(place, &expected, request, &mut self.result.mismatches);
-                expected.answer
-            }
-            None => {
-                self.miss(format!("{place}: this request is not in the case"));
-                absent
-            }
-        }
     }
 
     fn outcomes(&mut self) {

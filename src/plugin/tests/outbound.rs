@@ -16,7 +16,7 @@ use crate::plugin::load::{Files, LoadError, load};
 use crate::plugin::manifest::JwtAlgorithm;
 use crate::plugin::note::Note;
 use crate::plugin::template::{Escape, Template};
-use crate::plugin::{LoginError, LookupContext, LookupOutcome, Mapped, Params, Plugin, names};
+use crate::plugin::{LoginError, LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Plugin, names};
 
 const MANIFEST: &str = include_str!("../testdata/outbound.toml");
 const CALL: &str = r#"{ "result": {{json (table "result" "no_answer")}}, "by": "{{#if mode.oauth}}oauth{{else}}key{{/if}}", "word": {{json event.word}} }"#;
@@ -44,7 +44,8 @@ fn params(plugin: &Plugin, given: &[(&str, &str)]) -> Params {
 
 fn context(old: &str) -> Json {
     let (record, customer) = (RecordRef { kind: "lead".to_owned(), id: "7".to_owned() }, Customer::default());
-    let call = CallFacts { id: "call_0123456789abcdefghjkmnpqrs".to_owned(), ..CallFacts::default() };
+    let kept = [("word".to_owned(), "w".to_owned())].into();
+    let call = CallFacts { id: "call_0123456789abcdefghjkmnpqrs".to_owned(), kept, ..CallFacts::default() };
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
     parts.context(&Note::from_text("Xin chào & hẹn"), None, &json!({"read": {"old": old}}).as_object().unwrap().clone())
 }
@@ -77,6 +78,29 @@ fn blocks_are_there_in_their_modes_only() {
     let given = |way: &str| BTreeMap::from([("site".to_owned(), "https://a.vn".to_owned()), ("way".to_owned(), way.to_owned())]);
     assert_eq!(plugin.check_params(&given("key")), ["the parameter `api_key` is missing"]);
     assert_eq!(plugin.check_params(&given("oauth")), ["the parameter `refresh_token` is missing"]);
+}
+
+#[test]
+fn what_comes_in_has_modes_too() {
+    let plugin = plugin();
+    let (key, oauth) = (params(&plugin, &[]), params(&plugin, &[("way", "oauth"), ("client_secret", "s")]));
+    let plain = super::delivery(&[], r#"{"id": 1}"#);
+    let variant = plugin.variant("one").unwrap();
+    assert!(plugin.verify(variant, &plain, None, &key).is_ok(), "this way of signing in has no such secret");
+    assert!(plugin.verify(variant, &plain, None, &oauth).is_err());
+    assert!(plugin.verify(variant, &super::delivery(&[("x-secret", "s")], ""), None, &oauth).is_ok());
+    let hello = crate::domain::event::Delivery { tail: "hello".to_owned(), ..plain };
+    assert!(plugin.handshake(&hello, &key).is_none() && plugin.handshake(&hello, &oauth).is_some());
+}
+
+#[test]
+fn a_time_without_a_zone_is_read_in_the_one_that_is_written() {
+    let (plugin, lookups) = (plugin(), Map::new());
+    let own = params(&plugin, &[]);
+    let item = json!({"id": 1, "at": "2026-11-22 10:20:30"});
+    let context = MapContext { params: &own, body: &item, query: "", headers: &[], lookups: &lookups };
+    let mapped = plugin.map(plugin.variant("one").unwrap(), &Piece::default(), &context).unwrap();
+    assert_eq!(mapped.occurred_at, Time::parse_rfc3339("2026-11-22T03:20:30Z"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::domain::event::Delivery;
 use crate::plugin::Params;
 use crate::plugin::body::query_value;
 use crate::plugin::manifest::{Algorithm, Encoding, KeyEncoding, VerifyKind};
+use crate::plugin::modes::in_mode;
 use crate::plugin::template::{Scope, Template};
 use crate::plugin::value::text_of;
 
@@ -49,6 +50,7 @@ pub struct Evidence<'a> {
 #[derive(Debug, Clone)]
 pub struct Scheme {
     pub name: String,
+    pub modes: Vec<String>,
     pub kind: VerifyKind,
     /// Where there are several of these four, every combination is tried.
     pub algorithms: Vec<Algorithm>,
@@ -93,7 +95,7 @@ impl Place {
 pub fn verify(schemes: &[Scheme], evidence: &Evidence<'_>) -> Result<Held, VerifyError> {
     let mut worst = None;
     let mut asked = false;
-    for scheme in schemes {
+    for scheme in schemes.iter().filter(|scheme| in_mode(&scheme.modes, evidence.params)) {
         match scheme.check(evidence) {
             // Without its secret a scheme can prove nothing: it is left out if it may be, else it fails.
             None => asked |= !scheme.optional,

@@ -171,14 +171,14 @@ pub fn rejected(slot: u64) -> Vec<u8> {
     [b"R".as_slice(), &slot.to_be_bytes()].concat()
 }
 
-/// What we fetch from a CRM, and how far it has come.
-pub fn source(id: SourceId) -> Vec<u8> {
-    [b"S".as_slice(), &id.0].concat()
-}
-
 /// What a connection keeps under a name.
 pub fn kept(connection: &ConnectionId, name: &str) -> Vec<u8> {
     [b"K".as_slice(), connection.as_str().as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+/// What we fetch from a CRM, and how far it has come.
+pub fn source(id: SourceId) -> Vec<u8> {
+    [b"S".as_slice(), &id.0].concat()
 }
 
 /// Audit entries: who changed what, in time order.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::keys;
+use super::person::Kept;
 use crate::domain::event::Event;
 use crate::domain::id::ConnectionId;
 use crate::domain::secret::SecretText;
@@ -35,7 +36,7 @@ pub fn open(mut event: Event, keys: &Keyring) -> Result<Event, StoreError> {
 }
 
 /// What a handshake handed over, as it will lie in the store.
-pub fn captured(connection: &ConnectionId, values: &BTreeMap<String, SecretText>, keyring: &Keyring) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub fn captured(connection: &ConnectionId, values: &BTreeMap<String, SecretText>, keyring: &Keyring) -> Result<Vec<Kept>, StoreError> {
     let seal = |value: &SecretText| Ok::<_, StoreError>(Sealed::seal(keyring, &value.expose().to_owned())?.to_text().into_bytes());
     values.iter().map(|(name, value)| Ok((keys::captured(connection, name), seal(value)?))).collect()
 }
