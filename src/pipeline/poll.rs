@@ -13,6 +13,7 @@ use crate::domain::id::{EventId, SourceId};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::source::{Source, SourceKey, SourceKind};
 use crate::domain::time::Time;
+use crate::outbound::SendError;
 use crate::plugin::poll::{Fetched, Place, Poll};
 use crate::plugin::{ComposeError, Params, Plugin, Request};
 use crate::store::{Store, StoreError};
@@ -117,7 +118,7 @@ impl Run<'_> {
     async fn ask(&self, request: &Request, first: bool, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: self.params(), first };
         let asked = ask(asking, compose).await.map_err(|error| {
-            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_));
+            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
             Failure { sentence: error.to_string(), after: None, misconfigured }
         })?;
         let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);

@@ -152,7 +152,7 @@ impl Plugin {
     pub fn polls_now(&self, poll: &Poll, params: &Params) -> bool {
         let empty = Json::Null;
         let source = Source { document: &empty, scope: Scope { params: Some(params), ..Scope::default() }, empty: &self.manifest.empty };
-        all(&poll.conditions, &source).unwrap_or(false)
+        self.in_mode(&poll.request, params) && all(&poll.conditions, &source).unwrap_or(false)
     }
 
     /// Where the very first fetch begins.
@@ -190,7 +190,7 @@ impl Plugin {
 
     /// Whether the CRM is told that this item was taken.
     pub fn wants_ack(&self, poll: &Poll, item: &Json, place: Place<'_>, params: &Params) -> Result<bool, ComposeError> {
-        let Some(ack) = &poll.ack else { return Ok(false) };
+        let Some(ack) = poll.ack.as_ref().filter(|ack| self.in_mode(&ack.request, params)) else { return Ok(false) };
         let context = context(place);
         let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
         let source = Source { document: item, scope, empty: &self.manifest.empty };
@@ -209,5 +209,54 @@ impl Plugin {
         let context = context(place);
         let scope = Scope { params: Some(params), whole: Some(&context), item: Some(item), ..Scope::default() };
         self.request(request, &scope, params, bases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::load::load;
+
+    const MANIFEST: &str = r#"
+spec = 1
+id = "fetcher"
+name = "Fetcher"
+[[parameters]]
+id = "how"
+title = { vi = "Cách", en = "How" }
+default = "push"
+[modes]
+pull = { value = "{{param.how}}", to = "pull" }
+acks = { value = "{{param.how}}", to = "never" }
+[bases.api]
+url = "https://crm.example.vn"
+allow_hosts = ["crm.example.vn"]
+[[poll]]
+name = "leads"
+mode = "pull"
+variant = "polled"
+every = "1m"
+path = "/leads"
+items = "$[*]"
+[poll.ack]
+mode = "acks"
+path = "/taken"
+[[receive]]
+name = "polled"
+methods = []
+[receive.map]
+phone = "$.phone"
+"#;
+
+    #[test]
+    fn a_poll_is_made_and_told_of_in_its_modes_only() {
+        let plugin = load("fetcher", [("plugin.toml".to_owned(), MANIFEST.as_bytes().to_vec())].into()).unwrap();
+        let poll = plugin.poll("leads").unwrap();
+        let params = |how: &str| plugin.with_defaults(&[("how".to_owned(), how.to_owned())].into());
+        assert!(!plugin.polls_now(poll, &plugin.with_defaults(&Params::new())));
+        assert!(plugin.polls_now(poll, &params("pull")));
+        let place = Place { cursor: "", page: 1, now: Time(0) };
+        assert!(!plugin.wants_ack(poll, &json!({}), place, &params("pull")).unwrap());
+        assert!(plugin.wants_ack(poll, &json!({}), place, &params("never")).unwrap());
     }
 }
