@@ -109,6 +109,7 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
         duration_unit: dialer.duration_unit,
         retry_2222: dialer.retry_2222,
         retry_503: dialer.retry_503,
+        backlog_every: settings.monitor.look_every,
         backlog_calls: settings.monitor.calls_waiting,
         backlog_write_backs: settings.monitor.write_backs_waiting,
         exposed: Caps {

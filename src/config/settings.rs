@@ -241,6 +241,9 @@ pub struct Retention {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Monitor {
+    /// How often a growing backlog is looked for.
+    #[serde(with = "span::text")]
+    pub look_every: Duration,
     pub calls_waiting: usize,
     pub write_backs_waiting: usize,
 }

@@ -51,6 +51,7 @@ pub struct Tuning {
     pub retry_2222: bool,
     pub retry_503: bool,
     /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    pub backlog_every: Duration,
     pub backlog_calls: usize,
     pub backlog_write_backs: usize,
     pub exposed: Caps,

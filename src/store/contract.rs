@@ -329,6 +329,18 @@ async fn line_trouble_pauses_the_line_and_keeps_its_queue() {
 }
 
 #[tokio::test]
+async fn what_a_person_paused_stays_paused_whatever_the_dialer_answers_meanwhile() {
+    let f = Fixture::new();
+    let id = f.placing(1, T0).await;
+    let pause = |code, until, by: &str| Pause { code, since: T0, until, by: by.into(), detail: String::new(), key: String::new() };
+    let by_hand = Change::PauseLine { workspace: WorkspaceId::default(), line: "a".into(), pause: pause(Code::HoldPaused, None, "lan") };
+    f.store.change(at(1), "lan".into(), by_hand).await.unwrap();
+    f.end(id, Placing::LineTrouble { pause: pause(Code::Dialer2116, Some(at(900)), "") }, at(2)).await;
+    assert_eq!(f.store.line(&WorkspaceId::default(), &"a".into()).unwrap().pause.unwrap().by, "lan");
+    assert!(f.store.next_calls(at(1000), 10).claims.is_empty());
+}
+
+#[tokio::test]
 async fn what_was_surely_not_sent_waits_for_the_dialer_and_costs_nothing() {
     let f = Fixture::new();
     let id = f.placing(1, T0).await;

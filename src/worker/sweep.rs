@@ -9,8 +9,6 @@ use crate::pipeline::{App, alert};
 use crate::store::Store;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How often a growing backlog is looked for.
-const WATCH_EVERY: Duration = Duration::from_secs(60);
 /// A server that never lives ten minutes has to forget too; a moment later so that the start is not slowed.
 const FIRST_PRUNE: Duration = Duration::from_secs(1);
 
@@ -36,7 +34,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             }
         }
         if watch_at <= now {
-            watch_at = now.plus(WATCH_EVERY);
+            watch_at = now.plus(app.tuning.backlog_every);
             if let Err(error) = alert::watch(&app, &mut seen).await {
                 tracing::warn!(error = %error, "what waits could not be looked at");
             }

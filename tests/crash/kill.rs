@@ -51,7 +51,6 @@ pub fn finish(world: &World, site: &Site, ledger: &Ledger, kills: &[i64], mut ta
     let mut server = site.start(None);
     server.wait_ready(world).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
     world.fetch.closed.store(true, std::sync::atomic::Ordering::SeqCst);
-    resume(world, site);
     // What is left grows with the length of the series.
     let drained = drain(world, site, Duration::from_secs(180 + kills.len() as u64)).unwrap_or_else(|why| panic!("{why}\n{}", site.log_tail()));
     server.stop();
@@ -65,12 +64,4 @@ pub fn finish(world: &World, site: &Site, ledger: &Ledger, kills: &[i64], mut ta
     table.tell("panics of sled that were survived", theirs.len());
     let broken = table.print(title);
     assert!(broken.is_empty(), "not as promised: {broken:#?}");
-}
-
-/// The person of the load may have been cut off between pausing the line and letting it go on.
-fn resume(world: &World, site: &Site) {
-    world.runtime.block_on(async {
-        let url = format!("{}/api/v1/lines/line-1/resume", site.url);
-        let _ = world.client.post(url).bearer_auth(super::server::API_KEY).json(&serde_json::json!({})).send().await;
-    });
 }

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use tokio::task::JoinHandle;
 
 use super::dice::Dice;
-use super::server::{API_KEY, CONNECTIONS, GATEWAY_KEY, SECRET, Site, hook_key};
+use super::server::{API_KEY, CONNECTIONS, GATEWAY_KEY, LINES, SECRET, Site, hook_key};
 use super::world::{NEVER_REPORTED, REPORTED_AGAIN, World};
 
 const SENDERS: u64 = 6;
@@ -175,13 +175,29 @@ async fn drop_in(shared: &Shared, number: u64) {
     });
 }
 
-/// Somebody pauses a line and lets it go on, again and again.
+/// Somebody pauses the first line and lets it go on, again and again, and looks after phones that went silent.
 async fn person(shared: Arc<Shared>) {
-    while !shared.stop.load(Ordering::SeqCst) {
-        for what in ["pause", "resume"] {
-            let request = shared.client.post(format!("{}/api/v1/lines/line-1/{what}", shared.url)).bearer_auth(API_KEY).json(&json!({}));
-            let _ = ask(request).await;
-            tokio::time::sleep(Duration::from_millis(40)).await;
+    for turn in 0.. {
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
         }
+        press(&shared.client, &shared.url, 1, "pause").await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        press(&shared.client, &shared.url, 1, "resume").await;
+        press(&shared.client, &shared.url, turn % LINES + 1, "resume").await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// A button of a line.
+async fn press(client: &reqwest::Client, url: &str, line: usize, what: &str) {
+    let request = client.post(format!("{url}/api/v1/lines/line-{line}/{what}")).bearer_auth(API_KEY).json(&json!({}));
+    let _ = ask(request).await;
+}
+
+/// What a call that is never reported leaves behind is a silent line: somebody looks at the phone, and lets every line go on.
+pub async fn resume_all(client: &reqwest::Client, url: &str) {
+    for line in 1..=LINES {
+        press(client, url, line, "resume").await;
     }
 }

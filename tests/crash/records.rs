@@ -9,6 +9,7 @@ use callbridge::domain::item::Item;
 use callbridge::store::sled::Options;
 use callbridge::store::{CallQuery, SledStore, Store};
 
+use super::load::resume_all;
 use super::server::{LINES, Site};
 use super::world::World;
 
@@ -46,7 +47,7 @@ pub fn sums(world: &World, site: &Site) -> Sums {
 
 /// Waits until nothing is left to do; the sums of that moment.
 pub fn drain(world: &World, site: &Site, limit: Duration) -> Result<Sums, String> {
-    let until = Instant::now() + limit;
+    let (until, mut resume_at) = (Instant::now() + limit, Instant::now());
     loop {
         let sums = sums(world, site);
         let open = |name: &str| sums.get(name).copied().unwrap_or_default();
@@ -57,6 +58,10 @@ pub fn drain(world: &World, site: &Site, limit: Duration) -> Result<Sums, String
         }
         if Instant::now() > until {
             return Err(format!("after {limit:?} there is still something to do: {sums:#?}"));
+        }
+        if Instant::now() > resume_at {
+            world.runtime.block_on(resume_all(&world.client, &site.url));
+            resume_at = Instant::now() + Duration::from_secs(1);
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -150,6 +150,9 @@ report_deadline = "{deadline}"
 allow_networks = ["127.0.0.0/8"]
 [plugins]
 path = "{plugins}"
+[monitor]
+look_every = "100ms"
+calls_waiting = 3
 [log]
 format = "text"
 level = "warn"

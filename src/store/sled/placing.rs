@@ -241,7 +241,10 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
                 if let Some(old) = line.pause.as_ref().filter(|old| old.code == pause.code) {
                     pause.since = old.since;
                 }
-                line.pause = Some(pause);
+                // What a person paused while the request was out stays paused until a person says otherwise.
+                if line.pause.as_ref().is_none_or(|old| old.until.is_some()) || pause.until.is_none() {
+                    line.pause = Some(pause);
+                }
             })?;
         }
         Placing::SystemError { not_before: at } => {
