@@ -38,7 +38,7 @@ pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
         let left = |name: &str| metrics.get(name).copied().unwrap_or(0.0);
         // The probes' own calls are always on their way: "drained" means that only those are left.
         let few = 4.0 * SENDERS as f64 * 10.0;
-        if mapped_after.is_none() && left("callbridge_backlog{kind=\"Map\"}") < few {
+        if mapped_after.is_none() && left("callbridge_backlog{kind=\"map\"}") < few {
             mapped_after = Some(begun.elapsed());
         }
         let written = stage.written().await?;

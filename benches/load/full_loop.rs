@@ -186,7 +186,7 @@ fn show(args: &Args, found: &Outcome) {
         vec!["webhooks sent · not answered 2xx".into(), format!("{} · {}", whole(count(found.sent)), found.refused), String::new()],
         vec![
             "left at the end: to map · queued · to write back".into(),
-            format!("{} · {} · {}", backlog("Map"), found.metrics.get("callbridge_queued_calls").copied().unwrap_or(0.0), backlog("WriteBack")),
+            format!("{} · {} · {}", backlog("map"), found.metrics.get("callbridge_queued_calls").copied().unwrap_or(0.0), backlog("write_back")),
             String::new(),
         ],
         vec![

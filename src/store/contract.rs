@@ -550,7 +550,8 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     assert_eq!(usize::try_from(get("calls.state.queued")).unwrap(), restored.queued());
     assert_eq!(restored.brakes().stopped.unwrap().by, "restore");
     assert!(sled::verify(&backup).is_ok());
-    std::fs::write(&backup, &std::fs::read(&backup).unwrap()[..500]).unwrap();
+    let whole = std::fs::read(&backup).unwrap();
+    std::fs::write(&backup, &whole[..whole.len() / 2]).unwrap();
     assert!(sled::verify(&backup).is_err());
 }
 

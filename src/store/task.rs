@@ -29,6 +29,18 @@ impl TaskKind {
     /// Those that come to an end.
     pub const ENDING: [TaskKind; 5] = [TaskKind::Map, TaskKind::Lookup, TaskKind::WriteBack, TaskKind::Forward, TaskKind::Alert];
 
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::Map => "map",
+            TaskKind::Lookup => "lookup",
+            TaskKind::WriteBack => "write_back",
+            TaskKind::Forward => "forward",
+            TaskKind::Alert => "alert",
+            TaskKind::Poll => "poll",
+        }
+    }
+
     /// Its place in arrays over [`TaskKind::ALL`].
     pub fn index(self) -> usize {
         self as usize - 1

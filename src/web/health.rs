@@ -42,7 +42,7 @@ pub async fn metrics(state: Data<State>) -> HttpResponse {
     let _ = writeln!(text, "callbridge_queued_calls {}", store.queued());
     text.push_str("# HELP callbridge_backlog Tasks that wait or run, by kind.\n# TYPE callbridge_backlog gauge\n");
     for kind in TaskKind::ALL {
-        let _ = writeln!(text, "callbridge_backlog{{kind=\"{kind:?}\"}} {}", store.backlog(kind));
+        let _ = writeln!(text, "callbridge_backlog{{kind=\"{}\"}} {}", kind.as_str(), store.backlog(kind));
     }
     let _ = writeln!(
         text,

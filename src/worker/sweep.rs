@@ -21,12 +21,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         tokio::pin!(notified);
         notified.as_mut().enable();
         let now = app.clock.now();
-        if app.store.next_sweep_at().is_some_and(|at| at <= now) {
-            if !once(&app).await {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            continue;
-        }
+        // First, so that a server with a deadline always due does it as well.
         if prune_at <= now {
             prune_at = now.plus(PRUNE_EVERY);
             if let Err(error) = app.store.prune(now).await {
@@ -38,6 +33,12 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             if let Err(error) = alert::watch(&app, &mut seen).await {
                 tracing::warn!(error = %error, "what waits could not be looked at");
             }
+        }
+        if app.store.next_sweep_at().is_some_and(|at| at <= now) {
+            if !once(&app).await {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            continue;
         }
         let until = app.store.next_sweep_at().unwrap_or(prune_at).min(prune_at).min(watch_at);
         tokio::select! {

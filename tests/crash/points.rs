@@ -13,8 +13,8 @@ use super::table::Table;
 use super::world::World;
 
 const SIGABRT: i32 = 6;
-/// The rarest need a deadline to run out.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The rarest need a deadline to run out; on a busy machine a queue in front of them as well.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 #[test]
 fn every_failure_point_is_survived() {
@@ -57,8 +57,8 @@ fn every_failure_point_is_survived() {
 fn die_at(site: &Site, point: &str, dice: &mut Dice) -> Result<Duration, String> {
     let said = |log: &str| log.matches(&format!("failure point {point}: the process ends here")).count();
     let before = said(&std::fs::read_to_string(&site.log).unwrap_or_default());
-    // What happens once per start, or every ten seconds, can only be met once.
-    let rare = ["open.", "prune.", "snapshot.", "want_sources.", "fetch_event.", "finish_source."];
+    // What happens once per start, every ten seconds, or only while a queue grows, is met once.
+    let rare = ["open.", "prune.", "snapshot.", "want_sources.", "fetch_event.", "finish_source.", "change_alerts."];
     let often = !rare.iter().any(|name| point.starts_with(name));
     let passing = if often { 1 + dice.below(3) } else { 1 };
     let started = Instant::now();

@@ -51,7 +51,7 @@ pub fn drain(world: &World, site: &Site, limit: Duration) -> Result<Sums, String
     loop {
         let sums = sums(world, site);
         let open = |name: &str| sums.get(name).copied().unwrap_or_default();
-        let backlog: i64 = sums.iter().filter(|(name, _)| name.starts_with("backlog.") && *name != "backlog.Poll").map(|(_, n)| n).sum();
+        let backlog: i64 = sums.iter().filter(|(name, _)| name.starts_with("backlog.") && *name != "backlog.poll").map(|(_, n)| n).sum();
         let living: i64 = [State::Queued, State::Placing, State::Placed, State::Unconfirmed].iter().map(|s| open(&format!("calls.state.{}", s.as_str()))).sum();
         if backlog + living + open("items.waiting") == 0 {
             return Ok(sums);

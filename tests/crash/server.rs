@@ -152,7 +152,8 @@ allow_networks = ["127.0.0.0/8"]
 path = "{plugins}"
 [monitor]
 look_every = "100ms"
-calls_waiting = 3
+calls_waiting = 0
+write_backs_waiting = 0
 [log]
 format = "text"
 level = "warn"
