@@ -96,12 +96,14 @@ impl WriteBack<'_> {
 
     /// The whole context; `entry` is the id of the entry this kind created, `steps` what its steps stored.
     pub fn context(&self, note: &Note, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
-        let mut context = self.for_note();
+        of_kind(self.with_note(self.for_note(), note), entry, steps)
+    }
+
+    /// What every kind of a call has in common, from what the note was made of.
+    pub fn with_note(&self, mut context: Json, note: &Note) -> Json {
         if let Json::Object(map) = &mut context {
             map.insert("note".to_owned(), json!({"text": note.text, "html": note.html, "markdown": note.markdown, "title": note.title}));
-            map.insert("entry".to_owned(), json!({"id": entry}));
             map.insert("event".to_owned(), json!(self.call.kept));
-            map.insert("steps".to_owned(), Json::Object(steps.clone()));
         }
         context
     }
@@ -120,6 +122,15 @@ impl WriteBack<'_> {
             "sms_content": text(&report.sms_content), "notes": text(&report.notes), "version": facts.version
         })
     }
+}
+
+/// The context of one kind, from what all have in common.
+pub fn of_kind(mut context: Json, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
+    if let Json::Object(map) = &mut context {
+        map.insert("entry".to_owned(), json!({"id": entry}));
+        map.insert("steps".to_owned(), Json::Object(steps.clone()));
+    }
+    context
 }
 
 /// A short text that stands in no other call's entry: the random end of the call's id.

@@ -109,6 +109,28 @@ impl Scope<'_> {
         }
     }
 
+    /// A dotted name as `json` writes it: null where nothing is.
+    fn json_text(&self, path: &[String]) -> String {
+        let Some((root, rest)) = path.split_first() else { return Json::Null.to_string() };
+        match self.json(root) {
+            // Roots that are kept otherwise are made JSON first.
+            _ if self.is_made(root) => dig(&self.owned(&BTreeSet::from([root.clone()])), path).map_or_else(|| Json::Null.to_string(), Json::to_string),
+            json => json.and_then(|json| dig(json, rest)).map_or_else(|| Json::Null.to_string(), Json::to_string),
+        }
+    }
+
+    /// Whether a root is given as something else than JSON.
+    fn is_made(&self, root: &str) -> bool {
+        match root {
+            "query" => self.query.is_some(),
+            "header" => self.headers.is_some(),
+            "record" => self.record.is_some(),
+            "owner" => self.owner.is_some(),
+            "lookup" => self.lookups.is_some(),
+            root => self.params.is_some() && (root == "param" || FIXED.contains(&root)),
+        }
+    }
+
     pub fn text_of_param(&self, id: &str) -> String {
         self.text(&["param".to_owned(), id.to_owned()])
     }
@@ -198,6 +220,8 @@ enum Program {
 enum Part {
     Text(String),
     Name(Vec<String>),
+    /// `{{json a.b}}` in a JSON file.
+    Json(Vec<String>),
 }
 
 impl Template {
@@ -212,7 +236,7 @@ impl Template {
             return Err(walk.faults);
         }
         let (roots, params, tables) = (walk.roots, walk.params, walk.tables);
-        let program = match plain(&parsed) {
+        let program = match plain(&parsed, escape) {
             Some(parts) => Program::Plain(parts),
             None => Program::Full(Box::new(parsed)),
         };
@@ -281,6 +305,7 @@ impl Template {
                         Part::Text(text) => out.push_str(text),
                         Part::Name(path) if self.escape == Escape::Text => out.push_str(&scope.text(path)),
                         Part::Name(path) => out.push_str(&self.escape.apply(&scope.text(path))),
+                        Part::Json(path) => out.push_str(&scope.json_text(path)),
                     }
                 }
                 return Ok(out);
@@ -312,19 +337,54 @@ impl Template {
     }
 }
 
-/// The parts of a template that has only text and plain names.
-fn plain(parsed: &Parsed) -> Option<Vec<Part>> {
+/// The parts of a template that has only text, plain names, and in a JSON file names written as JSON.
+fn plain(parsed: &Parsed, escape: Escape) -> Option<Vec<Part>> {
     let part = |element: &TemplateElement| match element {
         TemplateElement::RawString(text) => Some(Part::Text(text.clone())),
         TemplateElement::Comment(_) => Some(Part::Text(String::new())),
-        TemplateElement::Expression(expression) if expression.params.is_empty() && expression.hash.is_empty() => match &expression.name {
-            Parameter::Path(Path::Relative((segments, _))) => {
-                segments.iter().map(|s| if let PathSeg::Named(name) = s { Some(name.clone()) } else { None }).collect::<Option<_>>().map(Part::Name)
-            }
-            Parameter::Name(name) if !helpers::is_helper(name) => Some(Part::Name(vec![name.clone()])),
+        TemplateElement::Expression(expression) if !expression.hash.is_empty() => None,
+        TemplateElement::Expression(expression) => match (&expression.name, expression.params.as_slice()) {
+            (name, []) => dotted(name).filter(|path| !matches!(path.as_slice(), [one] if helpers::is_helper(one))).map(Part::Name),
+            (name, [of]) if escape == Escape::Json && dotted(name).is_some_and(|path| path == ["json"]) => dotted(of).map(Part::Json),
             _ => None,
         },
         _ => None,
     };
     parsed.elements.iter().map(part).collect()
+}
+
+/// The segments of a plain name.
+fn dotted(name: &Parameter) -> Option<Vec<String>> {
+    match name {
+        Parameter::Path(Path::Relative((segments, _))) => {
+            segments.iter().map(|s| if let PathSeg::Named(name) = s { Some(name.clone()) } else { None }).collect()
+        }
+        Parameter::Name(name) => Some(vec![name.clone()]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The same name once alone, once where handlebars itself has to write it.
+    #[test]
+    fn json_written_without_handlebars_is_what_handlebars_writes() {
+        let params: Params = [("id".to_owned(), "a \"b\"".to_owned()), ("mode.new".to_owned(), "true".to_owned())].into();
+        let whole = json!({
+            "call": {"id": "line\nbreak", "test": false, "round": null, "list": ["x", {"y": 1.5}]}, "entry": {"id": "é < & >"}, "steps": {"one": {"n": 7}}
+        });
+        let query = vec![("q".to_owned(), "1".to_owned()), ("q".to_owned(), "2".to_owned())];
+        let scope = Scope { params: Some(&params), whole: Some(&whole), query: Some(&query), owner: Some("me"), ..Scope::default() };
+        let names =
+            ["call", "call.id", "call.test", "call.round", "call.list", "call.list.1.y", "entry.id", "steps.one.n", "param.id", "mode.new", "query.q", "owner"];
+        for name in names {
+            let compile = |source: &str| Template::compile(source, Escape::Json, &Shape::Open).unwrap();
+            let (plain, full) = (compile(&format!("{{{{json {name}}}}}")), compile(&format!("{{{{#if true}}}}{{{{json {name}}}}}{{{{/if}}}}")));
+            assert!(matches!(plain.program, Program::Plain(_)) && matches!(full.program, Program::Full(_)), "{name}");
+            assert_eq!(plain.render(&scope).unwrap(), full.render(&scope).unwrap(), "{name}");
+        }
+    }
 }

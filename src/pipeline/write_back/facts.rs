@@ -10,7 +10,7 @@ use crate::domain::item::Item;
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
 use crate::error::Code;
-use crate::plugin::context::{CallFacts, ReportFacts, WriteBack};
+use crate::plugin::context::{CallFacts, ReportFacts, WriteBack, of_kind};
 use crate::plugin::note::{Note, NoteKind, Notes};
 use crate::plugin::template::RenderError;
 
@@ -25,7 +25,9 @@ pub struct Facts<'a> {
     facts: CallFacts,
     seconds: (i64, i64),
     language: &'a str,
-    pub note: Note,
+    note: Note,
+    /// What every kind's context has in common.
+    common: Value,
 }
 
 impl<'a> Facts<'a> {
@@ -42,13 +44,11 @@ impl<'a> Facts<'a> {
             seconds,
             language: wired.connection.language.as_str(),
             note: Note::default(),
+            common: Value::Null,
         };
-        let mut this = this.with_note(wired, kind_of(call))?;
-        if call.is_test() && wired.notes.contains_key(&kind_of(call)) {
-            // The texts that ship say it themselves; nobody may take one's own for a call to the customer either.
-            this.note = this.note.headed(if this.language == "vi" { "[GỌI THỬ]" } else { "[TEST]" });
-        }
-        Ok(this)
+        // The texts that ship say it themselves; nobody may take one's own for a call to the customer either.
+        let head = (call.is_test() && wired.notes.contains_key(&kind_of(call))).then_some(if this.language == "vi" { "[GỌI THỬ]" } else { "[TEST]" });
+        this.with_note(wired, kind_of(call), head)
     }
 
     /// Of an item that was refused with `code`: its id stands for the call there is not.
@@ -72,8 +72,19 @@ impl<'a> Facts<'a> {
             ..CallFacts::default()
         };
         let customer = item.customer.clone();
-        let this = Self { record: &item.record, owner: None, report: None, versions: 0, customer, facts, seconds: (0, 0), language, note: Note::default() };
-        this.with_note(wired, NoteKind::Refused)
+        let this = Self {
+            record: &item.record,
+            owner: None,
+            report: None,
+            versions: 0,
+            customer,
+            facts,
+            seconds: (0, 0),
+            language,
+            note: Note::default(),
+            common: Value::Null,
+        };
+        this.with_note(wired, NoteKind::Refused, None)
     }
 
     /// The record that is written to.
@@ -81,8 +92,11 @@ impl<'a> Facts<'a> {
         &self.record.id
     }
 
-    fn with_note(mut self, wired: &Wired, kind: NoteKind) -> Result<Self, RenderError> {
-        self.note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), &self.borrowed().for_note())?;
+    fn with_note(mut self, wired: &Wired, kind: NoteKind, head: Option<&str>) -> Result<Self, RenderError> {
+        let context = self.borrowed().for_note();
+        let note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), context.clone())?;
+        self.note = head.map_or_else(|| note.clone(), |head| note.headed(head));
+        self.common = self.borrowed().with_note(context, &self.note);
         Ok(self)
     }
 
@@ -104,7 +118,7 @@ impl<'a> Facts<'a> {
 
     /// The context for one request.
     pub fn context(&self, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
-        self.borrowed().context(&self.note, entry, steps)
+        of_kind(self.common.clone(), entry, steps)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::domain::time::Time;
 use crate::domain::write_back::KindState;
 use crate::outbound::SendError;
 use crate::plugin::manifest::Identity;
+use crate::plugin::template::RenderError;
+use crate::plugin::value::Condition;
 use crate::plugin::{LoginError, Plugin, Request, Step, WriteBackKind};
 use crate::store::{Attempt, Leg};
 
@@ -68,8 +70,7 @@ impl Work<'_> {
         if state.failed.is_some() || state.version == Some(self.version) {
             return Turn::Done;
         }
-        let context = self.context(state);
-        match self.plugin.holds(&self.kind.conditions, &context, &self.wired.params) {
+        match self.hold(&self.kind.conditions, state) {
             Ok(true) => {}
             Ok(false) => {
                 state.version = Some(self.version);
@@ -92,6 +93,14 @@ impl Work<'_> {
     fn context(&self, state: &KindState) -> Value {
         let steps: Map<String, Value> = state.steps.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         self.facts.context(state.entry.as_deref(), &steps)
+    }
+
+    /// The context is a whole document: it is made only where something looks at it.
+    fn hold(&self, conditions: &[Condition], state: &KindState) -> Result<bool, RenderError> {
+        if conditions.is_empty() {
+            return Ok(true);
+        }
+        self.plugin.holds(conditions, &self.context(state), &self.wired.params)
     }
 
     async fn create(&mut self, state: &mut KindState) -> Turn {
@@ -165,7 +174,7 @@ impl Work<'_> {
         if step.done_if.is_empty() {
             return Ok(false);
         }
-        self.plugin.holds(&step.done_if, &self.context(state), &self.wired.params).map_err(|error| Turn::GiveUp { sentence: error.to_string() })
+        self.hold(&step.done_if, state).map_err(|error| Turn::GiveUp { sentence: error.to_string() })
     }
 
     /// Takes an entry that an earlier process made for ours: the step that gives the id is done, later ones may be missing.
@@ -189,7 +198,7 @@ impl Work<'_> {
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
         }
-        match self.plugin.holds(&find.conditions, &self.context(state), &self.wired.params) {
+        match self.hold(&find.conditions, state) {
             Ok(true) if self.plugin.in_mode(&find.request, &self.wired.params) => {}
             Ok(_) => return Ok(None),
             Err(error) => return Err(Turn::GiveUp { sentence: error.to_string() }),
@@ -254,13 +263,10 @@ impl Work<'_> {
         if !self.plugin.in_mode(&step.request, &self.wired.params) {
             return None;
         }
-        // The context is a whole document: it is made only where something looks at it.
-        if !step.conditions.is_empty() {
-            match self.plugin.holds(&step.conditions, &self.context(state), &self.wired.params) {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
-            }
+        match self.hold(&step.conditions, state) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
         if !step.reads && matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {

@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
         let (owner, language) = (mapped.owner.as_deref(), case.language.as_str());
         let parts = WriteBack { record: &mapped.record, owner, customer: &mapped.customer, call: &call, report: facts, language };
         let note_kind = report.map_or(NoteKind::Lost, |report| report.disposition().into());
-        let note = match Notes::shipped().render(note_kind, language, None, &parts.for_note()) {
+        let note = match Notes::shipped().render(note_kind, language, None, parts.for_note()) {
             Ok(note) => note,
             Err(error) => return self.miss(error.to_string()),
         };
