@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
+use crate::domain::retry;
 use crate::domain::rule::Waits;
 use crate::failpoint;
 use crate::outbound::alert::Receiver;
@@ -109,6 +110,7 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
         duration_unit: dialer.duration_unit,
         retry_2222: dialer.retry_2222,
         retry_503: dialer.retry_503,
+        write_back: retry::WRITE_BACK.bounded(settings.write_back.attempts, settings.write_back.give_up_after),
         backlog_every: settings.monitor.look_every,
         backlog_calls: settings.monitor.calls_waiting,
         backlog_write_backs: settings.monitor.write_backs_waiting,

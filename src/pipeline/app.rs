@@ -18,6 +18,7 @@ use crate::domain::line::LineSettings;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::retry;
 use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
@@ -51,6 +52,8 @@ pub struct Tuning {
     pub retry_2222: bool,
     pub retry_503: bool,
     /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    /// How often a write-back is tried.
+    pub write_back: retry::Policy,
     pub backlog_every: Duration,
     pub backlog_calls: usize,
     pub backlog_write_backs: usize,
