@@ -376,6 +376,14 @@ pub struct SweepPolicy {
     pub write_back_unreported: std::sync::Arc<std::collections::HashSet<ConnectionId>>,
 }
 
+/// Who waits for something new to do: each loop is woken for its own work only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    Task(TaskKind),
+    Placing,
+    Sweep,
+}
+
 /// Each verb is one atomic, durable step: when it answers `Ok`, its effect survives SIGKILL and a power cut.
 ///
 /// In PostgreSQL each would be one statement or one transaction; `take_tasks` and `next_calls` would be
@@ -487,6 +495,6 @@ pub trait Store {
     async fn snapshot(&self, path: &Path) -> Result<u64, StoreError>;
     /// Why the store does not write now, if so.
     fn trouble(&self) -> Option<String>;
-    /// Notified when there may be something new to do.
-    fn wake(&self) -> &tokio::sync::Notify;
+    /// Notified when there may be something new to do of this kind.
+    fn wake(&self, what: Wake) -> &tokio::sync::Notify;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::pipeline::{App, alert};
-use crate::store::Store;
+use crate::store::{Store, Wake};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// A server that never lives ten minutes has to forget too; a moment later so that the start is not slowed.
@@ -17,7 +17,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut prune_at = app.clock.now().plus(FIRST_PRUNE);
     let (mut watch_at, mut seen) = (app.clock.now().plus(FIRST_PRUNE), alert::Seen::default());
     while !*stop.borrow() {
-        let notified = app.store.wake().notified();
+        let notified = app.store.wake(Wake::Sweep).notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
         let now = app.clock.now();

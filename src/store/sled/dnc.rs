@@ -128,12 +128,11 @@ impl SledStore {
     /// Numbers of the list in their order, after a number.
     pub fn dnc_list(&self, workspace: &WorkspaceId, after: Option<u64>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let trees = self.trees()?;
-        let tree = &trees.trees[Tree::Index as usize];
         let prefix = keys::do_not_call_all(workspace);
         let from = after.map_or(0, |n| n + 1);
         let mut notes: HashMap<u32, Note> = HashMap::new();
         let mut entries = Vec::new();
-        for row in tree.range(keys::do_not_call(workspace, from / dnc::RUN)..) {
+        for row in trees.range(Tree::Index, &keys::do_not_call(workspace, from / dnc::RUN), None) {
             let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
             let Some(run) = key.strip_prefix(prefix.as_slice()).and_then(|k| k.try_into().ok()).map(u64::from_be_bytes) else { break };
             for (offset, id) in Run::read(&value).0 {
