@@ -124,7 +124,7 @@ codes! {
     BadPhone "bad_phone" Reject 422: "this is not a phone number that can be dialled", "đây không phải số điện thoại gọi được";
         "Correct the number in the CRM.", "Hãy sửa số trong CRM."
     ForeignPhone "foreign_phone" Reject 422: "the number is not Vietnamese", "không phải số Việt Nam";
-        "Only Vietnamese numbers are dialled.", "Chỉ gọi được số Việt Nam."
+        "Only Vietnamese numbers are dialled, and those of `countries` of the connection, written with + or 00.", "Chỉ gọi số Việt Nam và số của các nước trong `countries` của kết nối, viết với + hoặc 00."
     ServiceNumber "service_number" Reject 422: "service, emergency and short numbers are never dialled", "không gọi số dịch vụ, khẩn cấp và số ngắn";
         "Give a subscriber's number.", "Hãy nhập số thuê bao."
     DuplicateCall "duplicate_call" Reject 409: "the same record and number were asked for a moment ago", "cùng bản ghi và số vừa được yêu cầu gọi";
@@ -164,7 +164,7 @@ codes! {
     HoldDialer "hold_dialer" Retry 409: "waits for the dialer's service", "chờ dịch vụ gọi";
         "Nothing to do; see the alarm if it lasts.", "Không cần làm gì; xem cảnh báo nếu kéo dài."
     HoldBrake "hold_brake" Retry 409: "more new calls than allowed: waiting for a person", "nhiều cuộc gọi mới hơn mức cho phép: chờ người duyệt";
-        "Let them go, let some go, or cancel them.", "Cho gọi, cho gọi một phần, hoặc hủy."
+        "Let them go, let some go, or cancel them: callbridge call release|cancel, see below or OPERATIONS.md.", "Cho gọi, cho gọi một phần, hoặc hủy: callbridge call release|cancel, xem bên dưới hoặc OPERATIONS.md."
     HoldQuota "hold_quota" Retry 409: "the line's month quota is used up", "máy đã dùng hết số lượt của tháng";
         "Wait for next month or raise the quota.", "Chờ sang tháng hoặc tăng hạn mức."
     HoldBackoff "hold_backoff" Retry 409: "waits before it is tried again", "chờ trước khi thử lại";

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
+use crate::domain::foreign::Countries;
 use crate::domain::holiday::Calendar;
 use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
@@ -127,6 +128,12 @@ pub struct Live {
 }
 
 impl Live {
+    /// Countries that some connection of a workspace dials: their numbers may stand on its do-not-call list.
+    pub fn countries(&self, workspace: &WorkspaceId) -> Countries {
+        let all = self.connections.values().filter(|wired| wired.connection.workspace == *workspace);
+        all.fold(Countries::default(), |all, wired| all.and(&wired.connection.countries))
+    }
+
     /// The rules of a connection, or those of calls that have none.
     pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
         match connection {

@@ -327,6 +327,15 @@ pub struct CallQuery {
     pub limit: usize,
 }
 
+/// Who changed what, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditEntry {
+    pub at: Time,
+    /// The name of a key, `local admin`, or `callbridge` with its reason.
+    pub actor: String,
+    pub change: String,
+}
+
 /// A delivery that was not accepted, kept in a bounded list so that the admin sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rejected {
@@ -484,6 +493,8 @@ pub trait Store {
     /// Present and past ones.
     fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError>;
+    /// What was changed by whom, newest first.
+    fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError>;
     /// How many tasks of a kind wait or run.
     fn backlog(&self, kind: TaskKind) -> usize;

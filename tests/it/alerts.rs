@@ -7,12 +7,13 @@ use std::time::Duration;
 use callbridge::config::Settings;
 use callbridge::domain::alert::AlertKind;
 use callbridge::domain::call::State;
-use callbridge::domain::schedule::Stopped;
+use callbridge::domain::schedule::{Pause, Stopped};
+use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
 use callbridge::store::{Change, Changed, TaskKind};
 use serde_json::{Value, json};
 
-use super::bridge::{Fixture, Setup};
+use super::bridge::{Fixture, LINE, Setup};
 use super::far_end::FarEnd;
 use super::wire;
 
@@ -135,6 +136,70 @@ async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
     f.logged(id).await;
     told(&f).await;
     assert_eq!(texts(&far).len(), 2, "{:?}", texts(&far));
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_grows_is_told_once_and_its_end_once() {
+    let (far, _) = telegram().await;
+    let watched = |settings: &mut Settings| {
+        settings.monitor.look_every = Duration::from_millis(20);
+        settings.monitor.calls_waiting = 4;
+    };
+    let f = Setup::new(Mood::Answers).with(tells(&far)).with(watched).start().await;
+    let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
+    assert_eq!(f.change(Change::PauseLine { workspace: "main".into(), line: LINE.into(), pause }).await, Changed::Ok);
+    let backlog = |f: &Fixture| f.alerts().into_iter().find(|alert| alert.kind == AlertKind::Backlog);
+    for n in 0..60 {
+        f.wish(&format!("09123456{n:02}")).await;
+        assert!(n >= 4 || backlog(&f).is_none(), "{n} calls are not too many");
+        if n > 6 && backlog(&f).is_some() {
+            break;
+        }
+    }
+    f.until("it is told", |_| (!texts(&far).is_empty()).then_some(())).await;
+    let raised = backlog(&f).unwrap();
+    // It goes on growing: that is known.
+    for n in 60..64 {
+        f.wish(&format!("09123456{n:02}")).await;
+    }
+    f.resume_line().await;
+    f.until("its end is told", |_| (texts(&far).len() > 1).then_some(())).await;
+    f.until("all are over", |f| f.calls().iter().all(|call| call.state == State::Ended).then_some(())).await;
+    let texts = texts(&far);
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    for part in ["⚠️ CẢNH BÁO: hàng chờ calls", "số lượng đang chờ ngày càng tăng", "callbridge line list", "calls: "] {
+        assert!(texts[0].contains(part), "{}", texts[0]);
+    }
+    assert!(texts[1].contains("✅ ĐÃ ỔN LẠI: hàng chờ calls"), "{}", texts[1]);
+    assert_eq!((raised.times, backlog(&f).unwrap().raised_at), (1, raised.raised_at), "one episode");
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
+    let (far, _) = telegram().await;
+    let f = Setup::new(Mood::Answers).with(tells(&far)).connection(|c| c.max_new_calls = "1/h".parse().unwrap()).start_by_hand().await;
+    for n in 0..3 {
+        f.wish(&format!("091234567{n}")).await;
+    }
+    f.run_due().await;
+    told(&f).await;
+    let first = texts(&far);
+    assert_eq!(first.len(), 1, "{first:#?}");
+    for part in [
+        "callbridge call release --connection crm --hold brake --yes",
+        "callbridge call release --connection crm --hold brake --count 50 --yes",
+        "callbridge call cancel --connection crm --hold brake --yes",
+    ] {
+        assert!(first[0].contains(part), "{}", first[0]);
+    }
+    let held = f.calls().into_iter().filter(|call| call.hold.is_some()).map(|call| call.id).collect();
+    assert_eq!(f.change(Change::CancelAll { calls: held }).await, Changed::Count(2));
+    told(&f).await;
+    assert!(!texts(&far)[1].contains("callbridge"), "{}", texts(&far)[1]);
+    f.until("the first went", |f| f.calls().iter().all(|c| matches!(c.state, State::Ended | State::Cancelled)).then_some(())).await;
+    f.advance(Duration::from_secs(60)).await;
     f.finish().await;
 }
 

@@ -21,7 +21,7 @@ use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
+use crate::store::verbs::{Attempt, AuditEntry, CallQuery, Rejected, Stats, StoreError};
 
 /// A page is never longer.
 const PAGE: usize = 500;
@@ -200,6 +200,13 @@ pub fn rejected(store: &SledStore, limit: usize) -> Result<Vec<Rejected>, StoreE
     rows.sort_by_key(|r| std::cmp::Reverse(r.at));
     rows.truncate(limit);
     Ok(rows)
+}
+
+/// Newest first: the key's order is time.
+pub fn audit(store: &SledStore, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    let trees = store.trees()?;
+    let rows = trees.trees[Tree::Meta as usize].scan_prefix(b"A").rev().take(limit);
+    rows.map(|row| Ok(codec::decode(&row.map_err(broken)?.1)?)).collect()
 }
 
 pub fn stats(store: &SledStore, workspace: &WorkspaceId) -> Result<Stats, StoreError> {

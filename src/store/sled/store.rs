@@ -356,6 +356,10 @@ impl Store for SledStore {
         read::rejected(self, limit)
     }
 
+    fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        read::audit(self, limit)
+    }
+
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError> {
         read::stats(self, workspace)
     }

@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -44,6 +44,7 @@ routes! {
     get "/dnc/{phone}" => dnc::show;
     delete "/dnc/{phone}" => dnc::remove;
     get "/alerts" => alerts::list;
+    get "/audit" => audit::list;
     get "/pause" => brakes::show;
     post "/pause" => brakes::stop;
     post "/resume" => brakes::resume;
