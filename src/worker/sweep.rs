@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::pipeline::{App, alert};
+use crate::pipeline::{App, alert, ends};
 use crate::store::Store;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -37,6 +37,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             watch_at = now.plus(app.tuning.backlog_every);
             if let Err(error) = alert::watch(&app, &mut seen).await {
                 tracing::warn!(error = %error, "what waits could not be looked at");
+            }
+            if let Err(error) = ends::watch(&app).await {
+                tracing::warn!(error = %error, "which secrets end could not be looked at");
             }
         }
         let until = app.store.next_sweep_at().unwrap_or(prune_at).min(prune_at).min(watch_at);
