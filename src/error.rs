@@ -215,6 +215,12 @@ codes! {
         "Wait for the report; redial only if the phone shows no call.", "Chờ báo cáo; chỉ gọi lại nếu điện thoại không có cuộc gọi."
     ConnectionFailing "connection_failing" Misconfigured 502: "the CRM refuses our requests", "CRM từ chối yêu cầu của callbridge";
         "Check the connection's token and rights in the CRM; callbridge connection test shows the answer.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection test cho thấy phản hồi."
+    NotSubscribed "not_subscribed" Misconfigured 502: "the webhook could not be registered at the CRM", "không đăng ký được webhook tại CRM";
+        "See the detail: check the connection's rights in the CRM and server.public_url; callbridge connection subscribe ID tries at once.", "Xem chi tiết: kiểm tra quyền của kết nối trong CRM và server.public_url; callbridge connection subscribe ID để thử lại ngay."
+    SecretEnds "secret_ends" Misconfigured 502: "a key of this connection ends soon", "mã truy cập của kết nối sắp hết hạn";
+        "Make a new key in the CRM and enter it with its new date before the old one ends.", "Tạo mã mới trong CRM và điền vào kết nối cùng ngày hết hạn mới trước khi mã cũ hết hạn."
+    SecretEnded "secret_ended" Misconfigured 502: "a key of this connection has ended", "mã truy cập của kết nối đã hết hạn";
+        "Make a new key in the CRM and enter it with its new date: results wait until then.", "Tạo mã mới trong CRM và điền vào kết nối cùng ngày hết hạn mới: kết quả đang chờ đến lúc đó."
     Backlog "backlog" Retry 503: "more and more is waiting", "số lượng đang chờ ngày càng tăng";
         "See which lines are paused or silent (callbridge line list) and whether the CRM answers.", "Xem máy nào đang tạm dừng hoặc không phản hồi (callbridge line list) và CRM có trả lời không."
     OutboundBlocked "outbound_blocked" Misconfigured 409: "the address is not one callbridge may connect to", "địa chỉ này không được phép kết nối";

@@ -21,6 +21,7 @@ use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
+use crate::pipeline::turn::Budgets;
 use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
@@ -81,6 +82,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         logins: Logins::default(),
         connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
+        budgets: Budgets::default(),
         own_writes: OwnWrites::default(),
         plugins,
     };

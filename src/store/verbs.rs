@@ -267,6 +267,11 @@ pub enum Change {
         connection: ConnectionId,
         until: Time,
     },
+    /// Subscriptions are wanted again and looked at now, or deleted at the CRM.
+    Subscribe {
+        sources: Vec<SourceId>,
+        off: bool,
+    },
     /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
     Capture {
         connection: ConnectionId,
@@ -350,7 +355,8 @@ pub struct Rejected {
     pub excerpt: String,
 }
 
-/// Texts that a connection keeps under a name: a login's tokens (`login/main`), what a handshake captured, where a poll stands.
+/// Texts that a connection keeps under a name, which has a slash: a login's tokens (`login/main`), a subscription's ids and secret
+/// (`subscription/leads`).
 /// They lie sealed in the store.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Kept {

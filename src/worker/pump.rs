@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::time::Time;
 use crate::pipeline::turn::Turn;
-use crate::pipeline::{App, alert, forward, lookup, map, place, poll, write_back};
+use crate::pipeline::{App, alert, forward, lookup, map, place, standing, write_back};
 use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind, Wake};
 
 /// A task whose run failed or panicked is tried again after this; the store says what is durable.
@@ -91,7 +91,7 @@ async fn one(app: &App, task: &Task) -> Result<(), StoreError> {
         (TaskKind::Map, Subject::Event(id)) => map::run(app, id).await,
         (TaskKind::Lookup, Subject::Item(event, index)) => lookup::run(app, task, event, index).await,
         (TaskKind::WriteBack, Subject::Call(id)) => write_back::run(app, task, id).await,
-        (TaskKind::Poll, Subject::Source(id)) => poll::run(app, id).await,
+        (TaskKind::Poll, Subject::Source(id)) => standing::run(app, id).await,
         (TaskKind::WriteBack, Subject::Item(event, index)) => write_back::run_item(app, task, event, index).await,
         (TaskKind::Forward, Subject::Call(id)) => forward::run(app, task, id).await,
         (TaskKind::Alert, Subject::Alert(id)) => alert::run(app, task, id).await,

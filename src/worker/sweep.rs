@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::pipeline::{App, alert};
+use crate::pipeline::{App, alert, ends};
 use crate::store::{Store, Wake};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -32,6 +32,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             watch_at = now.plus(app.tuning.backlog_every);
             if let Err(error) = alert::watch(&app, &mut seen).await {
                 tracing::warn!(error = %error, "what waits could not be looked at");
+            }
+            if let Err(error) = ends::watch(&app).await {
+                tracing::warn!(error = %error, "which secrets end could not be looked at");
             }
         }
         if app.store.next_sweep_at().is_some_and(|at| at <= now) {

@@ -240,3 +240,58 @@ async fn the_api_lists_what_is_wrong_and_what_was() {
     f.advance(Duration::from_secs(1)).await;
     f.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_soon_is_told_until_it_has_a_new_date() {
+    const MANIFEST: &str = r#"
+spec = 1
+id = "ender"
+name = "Ender"
+[[parameters]]
+id = "api_key"
+title = { vi = "Mã", en = "Key" }
+secret = true
+ends = { on = "api_key_ends", alarm = "14d" }
+[[parameters]]
+id = "api_key_ends"
+title = { vi = "Hết hạn", en = "Ends on" }
+type = "date"
+[bases.api]
+url = "https://crm.example.vn"
+allow_hosts = ["crm.example.vn"]
+[[auth]]
+kind = "bearer"
+token = "{{param.api_key}}"
+[[receive]]
+name = "all"
+[receive.map]
+phone = "$.phone"
+"#;
+    let plugins = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(plugins.path().join("ender")).unwrap();
+    std::fs::write(plugins.path().join("ender/plugin.toml"), MANIFEST).unwrap();
+    let path = plugins.path().to_owned();
+    let in_days = |days: u64| callbridge::clock::Clock::System.now().plus(Duration::from_secs(86_400 * days)).rfc3339()[..10].to_owned();
+    let parameters = [("api_key", "key-of-the-ender"), ("api_key_ends", &in_days(10))];
+    let connection = super::bridge::connection("ender", "ender", "hook-key-of-the-ender", &parameters);
+    let setup = Setup::new(Mood::Answers).with(|s| {
+        s.plugins.path = Some(path);
+        s.monitor.look_every = Duration::from_millis(50);
+        s.connections = vec![connection];
+        s.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()];
+    });
+    let mut f = setup.start().await;
+    let ends = |f: &super::bridge::Fixture| f.alerts().into_iter().find(|alert| alert.kind == AlertKind::SecretEnds);
+    let alert = f.until("the admin is told", ends).await;
+    assert_eq!((alert.subject.as_str(), alert.code.as_str()), ("ender/api_key", "secret_ends"));
+    let shown = wire::get(&f.address, "/api/v1/connections/ender", &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
+    assert_eq!((&shown["ends"][0]["parameter"], &shown["ends"][0]["state"]), (&json!("api_key"), &json!("soon")), "{shown}");
+
+    f.settings.connections[0].parameters.insert("api_key_ends".into(), "2020-02-20".into());
+    f.restart().await;
+    f.until("it has ended", |f| ends(f).filter(|alert| alert.code.as_str() == "secret_ended")).await;
+    f.settings.connections[0].parameters.insert("api_key_ends".into(), in_days(80).as_str().into());
+    f.restart().await;
+    f.until("a new date ends the alarm", |f| ends(f).filter(|alert| !alert.is_open())).await;
+    f.finish().await;
+}

@@ -120,6 +120,7 @@ pub fn change(
             tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
             Changed::Ok
         }
+        Change::Subscribe { sources, off } => Changed::Count(super::source::subscribe(tx, now, &sources, off)?),
         Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
     if matches!(changed, Changed::Ok | Changed::Count(_)) {

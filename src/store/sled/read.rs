@@ -143,12 +143,16 @@ pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
 pub fn captured(store: &SledStore, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
     let trees = store.trees()?;
     let prefix = keys::captured(connection, "");
-    let rows = trees.under(Tree::Meta, &prefix);
-    rows.map(|row| {
+    let mut captured = BTreeMap::new();
+    for row in trees.under(Tree::Meta, &prefix) {
         let (key, value) = row.map_err(broken)?;
-        Ok((String::from_utf8_lossy(&key[prefix.len()..]).into_owned(), sealed::text(&value, &trees.keys)?))
-    })
-    .collect()
+        let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+        // One with a slash is kept by ourselves (see `kept`) and has another form.
+        if !name.contains('/') {
+            captured.insert(name, sealed::text(&value, &trees.keys)?);
+        }
+    }
+    Ok(captured)
 }
 
 pub fn capture_window(store: &SledStore, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {

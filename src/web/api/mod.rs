@@ -20,6 +20,7 @@ pub mod plugins;
 pub mod preview;
 pub mod routes;
 pub mod stats;
+pub mod subscriptions;
 pub mod view;
 
 pub use routes::configure;

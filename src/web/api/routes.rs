@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats, subscriptions};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -52,6 +52,8 @@ routes! {
     get "/connections/{id}" => connections::show;
     post "/connections/{id}/capture" => connections::capture;
     post "/connections/{id}/connect" => connections::connect;
+    post "/connections/{id}/subscribe" => subscriptions::subscribe;
+    post "/connections/{id}/unsubscribe" => subscriptions::unsubscribe;
     get "/plugins" => plugins::list;
     get "/plugins/{id}" => plugins::show;
     get "/stats" => stats::show;
