@@ -27,6 +27,7 @@ mod reload;
 mod reports;
 mod restart;
 mod rules;
+mod steps;
 mod tidy;
 mod vectors;
 mod wire;
