@@ -28,6 +28,7 @@ mod reports;
 mod restart;
 mod rules;
 mod subscribe;
+mod steps;
 mod tidy;
 mod vectors;
 mod wire;
