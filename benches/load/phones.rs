@@ -136,13 +136,12 @@ async fn post(mut queue: mpsc::UnboundedReceiver<(SocketAddr, Vec<u8>)>) {
             if client.is_none() {
                 client = Client::connect(to).await.ok();
             }
-            match &mut client {
-                Some(open) => match open.exchange(&request).await {
+            if let Some(open) = &mut client {
+                match open.exchange(&request).await {
                     Ok((200..300, _)) => break,
                     Ok(_) => {}
                     Err(_) => client = None,
-                },
-                None => {}
+                }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
