@@ -1,6 +1,7 @@
 //! A call, its states, and the one pure function that moves it between them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -228,6 +229,19 @@ pub struct Forward {
     pub call_id: String,
 }
 
+/// Time that a call has left, counted at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnTime {
+    pub at: Time,
+    pub left_ms: u64,
+}
+
+impl OwnTime {
+    pub fn new(at: Time, left: Duration) -> Self {
+        Self { at, left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
 /// One wish to phone one customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -262,6 +276,9 @@ pub struct Call {
     pub wished_at: Time,
     pub created_at: Time,
     pub expires_at: Time,
+    /// What is left of the time in which it may go, where that was counted: pauses and the like are not its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_time: Option<OwnTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// The request may have reached the dialer at least once.

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod dnc;
 pub mod event;
 pub mod foreign;
+pub mod held;
 pub mod holiday;
 pub mod hours;
 pub mod id;

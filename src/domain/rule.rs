@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Hold};
+use super::call::{Call, Hold, OwnTime};
 use super::connection::{Connection, Mode, Purpose};
 use super::dnc::Scope;
+use super::held::Held;
 use super::holiday::Calendar;
 use super::id::{ConnectionId, WorkspaceId};
 use super::opening::Opening;
@@ -100,9 +101,16 @@ impl Policy {
         }
     }
 
-    /// When a call expires that may not go before `until`: the open time that it still had at `now` begins then.
-    pub fn expires_after(&self, until: Time, expires: Time, created: Time, now: Time) -> Time {
-        self.opening.after(until, self.opening.between(now, expires), created.plus(self.max_age))
+    /// When a call expires that may not go before `from` and then has this much time of its own.
+    pub fn expires_after(&self, from: Time, left: Duration, created: Time) -> Time {
+        self.opening.after(from, left, created.plus(self.max_age))
+    }
+
+    /// What is left of a call's own time: of that in which it could have gone, by the calendar and by what held its lines.
+    pub fn own_time_left(&self, call: &Call, held: &Held, now: Time) -> Duration {
+        let counted = call.own_time.unwrap_or_else(|| OwnTime::new(call.wished_at, self.opening.between(call.wished_at, call.expires_at)));
+        let held: Duration = held.within(counted.at, now).map(|(from, to)| self.opening.between(from, to)).sum();
+        Duration::from_millis(counted.left_ms).saturating_sub(self.opening.between(counted.at, now).saturating_sub(held))
     }
 
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,

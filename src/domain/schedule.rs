@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
 use super::id::{CallId, LineId, WorkspaceId};
 use super::rate::Gcra;
 use super::time::Time;
@@ -64,6 +65,9 @@ pub struct LineState {
     /// Since when the phone has not reported after a slot timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_since: Option<Time>,
+    /// When it took no calls, as far as that is over.
+    #[serde(skip_serializing_if = "Held::is_none")]
+    pub held: Held,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_placing: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,30 @@ pub struct Brakes {
     /// The dialer as a whole asks for a pause, or cannot be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialer: Option<DialerHold>,
+    /// When one of them held everything, as far as that is over.
+    #[serde(skip_serializing_if = "Held::is_none")]
+    pub held: Held,
+}
+
+impl Brakes {
+    /// Calls go again, as far as the button is concerned.
+    pub fn release(&mut self, now: Time) {
+        if let Some(stopped) = self.stopped.take() {
+            self.held.push(stopped.since, now);
+        }
+    }
+
+    /// The dialer can be used again.
+    pub fn dialer_is_well(&mut self, now: Time) {
+        if let Some(hold) = self.dialer.take() {
+            self.held.push(hold.since, now);
+        }
+    }
+
+    /// When everything was held, until now.
+    pub fn held_until(&self, now: Time) -> Held {
+        self.held.clone().until_now(self.stopped.as_ref().map(|s| s.since), now).until_now(self.dialer.as_ref().map(|h| h.since), now)
+    }
 }
 
 /// The stop-all button.
@@ -126,6 +154,9 @@ impl LineState {
         }
         let month = month_of(now);
         if self.month != month {
+            if let Some(last) = self.last_placing.filter(|_| policy.monthly_quota.is_some_and(|quota| self.month_used >= quota)) {
+                self.held.push(last, next_month(last).min(now));
+            }
             let used = self.used_in(&month);
             let before = (std::mem::replace(&mut self.month, month), std::mem::replace(&mut self.month_used, used));
             self.other_month = Some(before).filter(|(name, _)| !name.is_empty());
@@ -134,6 +165,35 @@ impl LineState {
         self.last_placing = Some(now);
         // Heard before the clock was set back: before this call, whatever the times say.
         self.last_report = self.last_report.filter(|heard| *heard <= now);
+    }
+
+    /// Pauses it; a pause that it takes the place of is over.
+    pub fn pause(&mut self, pause: Pause) {
+        if let Some(old) = self.pause.take() {
+            self.held.push(old.since, pause.since);
+        }
+        self.pause = Some(pause);
+    }
+
+    /// Ends its pause, if there is one.
+    pub fn go_on(&mut self, now: Time) -> bool {
+        let pause = self.pause.take();
+        pause.iter().for_each(|pause| self.held.push(pause.since, now));
+        pause.is_some()
+    }
+
+    /// Its phone is there, or a person says so: it was silent until now.
+    pub fn heard(&mut self, now: Time) -> bool {
+        let silent = self.silent_since.take();
+        silent.into_iter().for_each(|since| self.held.push(since, now));
+        silent.is_some()
+    }
+
+    /// When it took no automation, until now. Since when the file pauses it is not known: all along.
+    pub fn held_until(&self, policy: &LinePolicy, now: Time) -> Held {
+        let used_up = policy.monthly_quota.is_some_and(|quota| self.used_in(&month_of(now)) >= quota);
+        let since = [self.pause.as_ref().map(|p| p.since), self.silent_since, self.last_placing.filter(|_| used_up), policy.paused.then_some(Time(0))];
+        since.into_iter().fold(self.held.clone(), |held, since| held.until_now(since, now))
     }
 
     /// Whether a call placed then was the probe of a pause that ends by one.
@@ -285,7 +345,7 @@ mod tests {
 
     #[test]
     fn stop_all_comes_before_everything() {
-        let brakes = Brakes { stopped: Some(Stopped { by: "lan".into(), since: NOW, reason: String::new() }), dialer: None };
+        let brakes = Brakes { stopped: Some(Stopped { by: "lan".into(), since: NOW, reason: String::new() }), ..Brakes::default() };
         assert_eq!(may_place(&policy(), &LineState::default(), &brakes, true, 0, NOW).unwrap_err().code, Code::HoldStopped);
     }
 }

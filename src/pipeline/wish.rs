@@ -156,6 +156,7 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         wished_at,
         created_at: now,
         expires_at: now.plus(Waits::default().interactive),
+        own_time: None,
         hold: None,
         ever_sent: false,
         placings: 0,

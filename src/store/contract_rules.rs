@@ -19,7 +19,7 @@ use crate::domain::time::Time;
 use crate::error::Code;
 
 /// The rules of the one connection `c`, changed as a test wants them.
-fn rules(change: impl FnOnce(&mut Connection)) -> Rules {
+pub(super) fn rules(change: impl FnOnce(&mut Connection)) -> Rules {
     let mut connection = Connection::new("c".into(), "p");
     connection.max_new_calls = Limit::Off;
     change(&mut connection);
@@ -49,7 +49,7 @@ fn time(text: &str) -> Time {
     Time::parse_rfc3339(text).unwrap()
 }
 
-async fn made(f: &Fixture, n: u8, now: Time, interactive: bool) -> Call {
+pub(super) async fn made(f: &Fixture, n: u8, now: Time, interactive: bool) -> Call {
     let mut call = Call { created_at: now, wished_at: now, interactive, ..call(n) };
     let rules = f.store.rules_for_tests();
     if let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) {

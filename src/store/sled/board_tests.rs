@@ -207,7 +207,7 @@ fn connections_that_share_a_line_take_turns() {
 #[test]
 fn a_line_that_serves_two_gives_its_click_before_it_is_chosen_for_automation() {
     let mut b = board(&["a", "b"], vec![pool("both", &["b", "a"], LineChoice::First), pool("only-b", &["b"], LineChoice::First)]);
-    b.set_brakes(Brakes { stopped: Some(Stopped { by: "x".into(), since: T0, reason: String::new() }), dialer: None });
+    b.set_brakes(Brakes { stopped: Some(Stopped { by: "x".into(), since: T0, reason: String::new() }), ..Brakes::default() });
     add(&mut b, wish(1, "both"));
     add(&mut b, Wish { click: true, ..wish(2, "only-b") });
     assert_eq!(claims(&mut b, secs(4)), "");

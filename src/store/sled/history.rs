@@ -7,7 +7,7 @@ use super::result::over_without_report;
 use super::schedule::Effect;
 use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
-use crate::domain::call::{Call, Hold, Signal, State, Step, step};
+use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
 use crate::domain::connection::Mode;
 use crate::domain::id::{ConnectionId, WorkspaceId};
 use crate::domain::ledger::{self, Arrivals, NumberDay};
@@ -147,6 +147,7 @@ pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Res
     tx.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
     if let Some(policy) = &policy {
         call.expires_at = policy.expires(call.interactive, now, call.created_at);
+        call.own_time = Some(OwnTime::new(now, policy.expire_automation)).filter(|_| !call.interactive);
         brake_seen(tx, now, &policy.workspace, &policy.connection)?;
     }
     tx.effects.push(Effect::queued(call, None));

@@ -79,14 +79,14 @@ pub fn change(
         }
         Change::PauseLine { workspace, line, pause } => {
             let mut state = tx.line(&workspace, &line)?;
-            state.pause = Some(pause);
+            state.pause(pause);
             tx.write_line(&workspace, &line, state)?;
             Changed::Ok
         }
         Change::ResumeLine { workspace, line } => {
             let mut state = tx.line(&workspace, &line)?;
-            state.pause = None;
-            state.silent_since = None;
+            state.go_on(now);
+            state.heard(now);
             tx.write_line(&workspace, &line, state)?;
             for kind in [AlertKind::LinePaused, AlertKind::LineSilent] {
                 alerts::clear(tx, now, &About::new(&workspace, kind, line.as_str()))?;
@@ -103,8 +103,8 @@ pub fn change(
         }
         Change::ResumeAll => {
             let mut brakes = tx.brakes()?;
-            brakes.stopped = None;
-            brakes.dialer = None;
+            brakes.release(now);
+            brakes.dialer_is_well(now);
             tx.write_brakes(brakes)?;
             for (kind, subject) in [(AlertKind::Stopped, EVERYTHING), (AlertKind::Dialer, DIALER)] {
                 alerts::clear(tx, now, &About::new(&WorkspaceId::default(), kind, subject))?;

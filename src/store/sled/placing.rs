@@ -8,8 +8,9 @@ use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
 use super::{alerts, history};
 use crate::domain::alert::{About, AlertKind};
-use crate::domain::call::{Call, Hold, Signal, State, Step, step};
-use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
+use crate::domain::held::Held;
+use crate::domain::id::{CallId, LineId, WorkspaceId};
 use crate::domain::rate::Rate;
 use crate::domain::rule::Ruling;
 use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
@@ -44,16 +45,21 @@ pub fn begin(
     gate: &Gate,
 ) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
-    // The sweep may be a moment late: nothing is dialled after its time.
-    if call.expires_at <= now {
-        let unreported = call.connection.as_ref().is_some_and(|c| gate.sweep.write_back_unreported.contains(c));
-        expire(tx, &mut call, now, unreported)?;
-        return Ok(Begun::Gone);
-    }
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
-    if let Some(begun) = by_the_rules(tx, &mut call, now, rules)? {
+    let held = held_until(tx, &call, &claim.line, policy, now)?;
+    // The sweep may be a moment late: nothing is dialled after its time.
+    match on_time(&call, rules, &held, now) {
+        OnTime::Yes => {}
+        OnTime::AskTheSweep => return Ok(Begun::Hold { code: Code::HoldBackoff, until: Some(now.plus(Duration::from_secs(1))) }),
+        OnTime::No => {
+            let unreported = call.connection.as_ref().is_some_and(|c| gate.sweep.write_back_unreported.contains(c));
+            expire(tx, &mut call, now, unreported)?;
+            return Ok(Begun::Gone);
+        }
+    }
+    if let Some(begun) = by_the_rules(tx, &mut call, now, rules, &held)? {
         return Ok(begun);
     }
     // The phone may send a text with the call: not a fourth one in a day.
@@ -83,8 +89,38 @@ pub fn begin(
     Ok(Begun::Go(Box::new(call)))
 }
 
+/// When the line that is to take a call took none: as long as that, the call may have waited for nothing of its own.
+fn held_until(tx: &Tx<'_>, call: &Call, line: &LineId, policy: &LinePolicy, now: Time) -> Result<Held, StoreError> {
+    if call.interactive || (call.own_time.is_none() && call.expires_at > now && call.hold.is_none()) {
+        return Ok(Held::default());
+    }
+    Ok(tx.line(&call.workspace, line)?.held_until(policy, now).or(&tx.brakes()?.held_until(now)))
+}
+
+enum OnTime {
+    Yes,
+    No,
+    /// Its line was held for a while: the sweep, which is due, knows all its lines.
+    AskTheSweep,
+}
+
+fn on_time(call: &Call, rules: &Rules, held: &Held, now: Time) -> OnTime {
+    let over = call.expires_at <= now;
+    if call.interactive || (!over && call.own_time.is_none()) {
+        return if over { OnTime::No } else { OnTime::Yes };
+    }
+    let left = rules.of(call.connection.as_ref(), &call.workspace).map(|policy| policy.own_time_left(call, held, now));
+    match left {
+        Some(left) if left.is_zero() => OnTime::No,
+        Some(_) if over => OnTime::AskTheSweep,
+        Some(_) => OnTime::Yes,
+        None if over => OnTime::No,
+        None => OnTime::Yes,
+    }
+}
+
 /// What the rules say at the last moment, on stored history; `None`: it may go.
-fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Result<Option<Begun>, StoreError> {
+fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held: &Held) -> Result<Option<Begun>, StoreError> {
     let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else {
         return Ok(Some(Begun::Hold { code: Code::HoldRemoved, until: None }));
     };
@@ -101,7 +137,9 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> R
                 call.hold = Some(Hold { code, since: now, until });
                 if let Some(until) = until.filter(|_| !call.interactive) {
                     // It could not have gone: that time is not its own.
-                    let expires = policy.expires_after(until, call.expires_at, call.created_at, now);
+                    let left = policy.own_time_left(call, held, now);
+                    let expires = policy.expires_after(until, left, call.created_at);
+                    call.own_time = Some(OwnTime::new(until, left));
                     tx.effects.push(Effect::NoDeadline { at: call.expires_at, kind: Deadline::Expiry, call: call.id });
                     tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
                     call.expires_at = expires;
@@ -202,15 +240,14 @@ fn end_lease(tx: &mut Tx<'_>, call: &Call) {
 fn line_is_well(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
     if let Some(name) = &call.line {
         let mut line = tx.line(&call.workspace, name)?;
-        if line.probed_by(call.placing_at) {
-            line.pause = None;
+        if line.probed_by(call.placing_at) && line.go_on(now) {
             tx.write_line(&call.workspace, name, line)?;
             alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
         }
     }
     let mut brakes = tx.brakes()?;
     if brakes.dialer.as_ref().is_some_and(|hold| call.placing_at.is_some_and(|at| at >= hold.until)) {
-        brakes.dialer = None;
+        brakes.dialer_is_well(now);
         tx.write_brakes(brakes)?;
         alerts::clear(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Dialer, DIALER))?;
     }
@@ -247,7 +284,7 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
                 }
                 // What a person paused while the request was out stays paused until a person says otherwise.
                 if line.pause.as_ref().is_none_or(|old| old.by.is_empty() && (old.until.is_some() || pause.until.is_none())) {
-                    line.pause = Some(pause);
+                    line.pause(pause);
                 }
             })?;
         }

@@ -115,12 +115,11 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
         }
     }
     line.last_report = Some(now);
-    if line.silent_since.take().is_some() {
+    if line.heard(now) {
         alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LineSilent, name.as_str()))?;
     }
     // The answer to the probe may have been lost; its report says as much.
-    if line.probed_by(call.placing_at) {
-        line.pause = None;
+    if line.probed_by(call.placing_at) && line.go_on(now) {
         alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
     }
     tx.write_line(&call.workspace, name, line)

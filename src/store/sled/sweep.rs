@@ -10,8 +10,9 @@ use super::result::{over_without_report, slot_over};
 use super::schedule::{Deadline, Effect};
 use super::store::SledStore;
 use super::tx::Tx;
-use crate::domain::call::{Call, Signal, State, Step, step};
+use crate::domain::call::{Call, OwnTime, Signal, State, Step, step};
 use crate::domain::connection::Mode;
+use crate::domain::held;
 use crate::domain::id::CallId;
 use crate::domain::rule::Waits;
 use crate::domain::schedule::may_place;
@@ -76,9 +77,9 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
     let unreported = call.connection.as_ref().is_some_and(|c| policy.write_back_unreported.contains(c));
     match step(from, signal, call.ever_sent) {
         Step::To(State::Expired) => {
-            if let Some(at) = extended(tx, &call, now, lines)? {
+            if let Some((at, own_time)) = extended(tx, &call, now, lines)? {
                 tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
-                call.expires_at = at;
+                (call.expires_at, call.own_time) = (at, own_time);
                 tx.effects.push(Effect::queued(&call, None));
             } else {
                 swept.expired.push(id);
@@ -112,8 +113,9 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
     tx.update_call(&mut call, from, now)
 }
 
-/// Only time in which line and brakes would have let it go counts for automation: while they hold it, it waits on.
-fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Option<Time>, StoreError> {
+/// Only time in which rules, lines and brakes would have let it go counts for automation. While they hold it, it waits on; when they let
+/// it go, it has what was left. Gives when it is looked at again, and what is left by then.
+fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Option<(Time, Option<OwnTime>)>, StoreError> {
     if call.interactive {
         return Ok(None);
     }
@@ -123,46 +125,59 @@ fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Opt
     if oldest <= now {
         return Ok(None);
     }
-    let Some(policy) = policy.filter(|policy| policy.mode != Mode::Off && call.hold.is_none_or(|hold| hold.code != Code::HoldBrake)) else {
-        return Ok(Some(oldest));
+    let Some(policy) = policy.filter(|_| call.hold.is_none_or(|hold| hold.code != Code::HoldBrake)) else {
+        return Ok(Some((oldest, call.own_time)));
     };
     // The hours may have been changed since it was made.
     let by_the_calendar = policy.expires(false, call.wished_at, call.created_at);
-    if by_the_calendar > now {
-        return Ok(Some(by_the_calendar));
+    if call.own_time.is_none() && by_the_calendar > now {
+        return Ok(Some((by_the_calendar, None)));
+    }
+    let (mut held_now, stretches) = lines.hold(tx, call, now)?;
+    // Since when it is switched off is not known: all along.
+    let off = policy.mode == Mode::Off;
+    held_now |= off;
+    let stretches = if off { stretches.until_now(Some(Time(0)), now) } else { stretches };
+    let left = policy.own_time_left(call, &stretches, now);
+    if left.is_zero() {
+        return Ok(None);
     }
     // The longer it waits, the less often it is looked at: a hundred thousand calls of a paused line must not keep the disk busy.
-    let pause = LOOK_AGAIN.max(now.since(call.created_at) / 8);
-    Ok(lines.hold(tx, call, now)?.then(|| now.plus(pause).min(oldest)))
+    let pause = if held_now { LOOK_AGAIN.max(now.since(call.created_at) / 8) } else { Duration::ZERO };
+    let look = policy.expires_after(now, left, call.created_at).max(now.plus(pause)).min(oldest);
+    Ok(Some((look, Some(OwnTime::new(now, left)))))
 }
 
 /// Whether all lines of a call are held; asked once for calls that have the same lines.
 struct Held {
     lines: LinesOf,
-    known: BTreeMap<usize, bool>,
+    known: BTreeMap<usize, (bool, held::Held)>,
     rules: Arc<Rules>,
 }
 
 impl Held {
-    fn hold(&mut self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<bool, StoreError> {
+    /// Whether they are held now, and when all of them were.
+    fn hold(&mut self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<(bool, held::Held), StoreError> {
         // Not in the index: it is being placed or was moved; its record has changed by then.
-        let Some(queue) = self.lines.queue_of.get(&call.id) else { return Ok(false) };
-        if let Some(held) = self.known.get(queue) {
-            return Ok(*held);
+        let Some(queue) = self.lines.queue_of.get(&call.id) else { return Ok((false, held::Held::default())) };
+        if let Some(known) = self.known.get(queue) {
+            return Ok(known.clone());
         }
         let brakes = tx.brakes()?;
-        let mut held = true;
-        for policy in self.lines.lines.get(queue).into_iter().flatten() {
+        let policies = self.lines.lines.get(queue).map(Vec::as_slice).unwrap_or_default();
+        let (mut held_now, mut stretches): (bool, Option<held::Held>) = (true, None);
+        for policy in policies {
             let state = tx.line(&call.workspace, &policy.id)?;
-            held = match may_place(policy, &state, &brakes, false, 0, now) {
-                Ok(()) => false,
-                Err(not) => matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow),
-            };
-            if !held {
-                break;
-            }
+            held_now &= may_place(policy, &state, &brakes, false, 0, now).is_err_and(|not| {
+                matches!(not.code, Code::HoldPaused | Code::HoldStopped | Code::HoldQuota | Code::HoldDialer | Code::HoldSilent | Code::HoldWindow)
+            });
+            let own = state.held_until(policy, now);
+            stretches = Some(stretches.map_or_else(|| own.clone(), |others| others.and(&own)));
         }
-        self.known.insert(*queue, held);
-        Ok(held)
+        // Without a line it could never have gone.
+        let stretches = stretches.unwrap_or_else(|| held::Held::default().until_now(Some(Time(0)), now));
+        let known = (held_now, stretches.or(&brakes.held_until(now)));
+        self.known.insert(*queue, known.clone());
+        Ok(known)
     }
 }
