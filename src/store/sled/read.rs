@@ -209,7 +209,7 @@ pub fn rejected(store: &SledStore, limit: usize) -> Result<Vec<Rejected>, StoreE
 /// Newest first: the key's order is time.
 pub fn audit(store: &SledStore, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
     let trees = store.trees()?;
-    let rows = trees.trees[Tree::Meta as usize].scan_prefix(b"A").rev().take(limit);
+    let rows = trees.under(Tree::Meta, b"A").rev().take(limit);
     rows.map(|row| Ok(codec::decode(&row.map_err(broken)?.1)?)).collect()
 }
 
