@@ -18,6 +18,7 @@ use crate::outbound::alert::Receiver;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
+use crate::pipeline::batch::Batches;
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
@@ -81,6 +82,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         own_writes: OwnWrites::default(),
+        batches: Batches::default(),
         plugins,
     };
     let gateways = settings.gateway_keys.iter().map(|key| {

@@ -32,6 +32,7 @@ use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::batch::Batches;
 use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
 use super::login::Logins;
@@ -174,6 +175,7 @@ pub struct App {
     pub live: ArcSwap<Live>,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
+    pub batches: Batches,
 }
 
 impl App {

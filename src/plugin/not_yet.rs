@@ -1,7 +1,7 @@
 //! What the format has and the engine does not do yet: refused when a plugin is loaded. Whoever builds a part deletes its lines.
 
 use super::compile::{Compiler, MANIFEST};
-use super::manifest::{At, AuthSpec, KindSpec, LookupSpec, Manifest, OneOrMany};
+use super::manifest::{At, AuthSpec, Manifest, OneOrMany};
 use super::problem::Problem;
 
 /// Refuses every key whose part of the engine is missing.
@@ -9,11 +9,6 @@ pub fn refuse(c: &mut Compiler<'_>, manifest: &Manifest) {
     let mut r = Refuser { c };
     r.whole(manifest);
     r.outbound(manifest);
-    manifest.lookup.iter().for_each(|at| r.lookup(at));
-    let kinds = [&manifest.write_back.call, &manifest.write_back.note, &manifest.write_back.field];
-    for kind in kinds.into_iter().flatten() {
-        OneOrMany::each(kind).into_iter().for_each(|at| r.kind(&at));
-    }
 }
 
 struct Refuser<'c, 'a> {
@@ -47,18 +42,6 @@ impl Refuser<'_, '_> {
         }
         for limit in m.limits.iter().flat_map(OneOrMany::each) {
             self.when(&limit, limit.get_ref().share.is_some(), "limits.share");
-        }
-    }
-
-    fn lookup(&mut self, at: &At<LookupSpec>) {
-        let spec = at.get_ref();
-        self.when(at, spec.batch.is_some(), "lookup.batch");
-        self.when(at, !spec.store.is_empty() || spec.sign.is_some(), "store and sign of a look-up");
-    }
-
-    fn kind(&mut self, at: &At<&KindSpec>) {
-        if let Some(find) = &at.get_ref().find {
-            self.when(at, !find.store.is_empty() || find.sign.is_some(), "store and sign of find");
         }
     }
 }
