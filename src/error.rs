@@ -124,7 +124,7 @@ codes! {
     BadPhone "bad_phone" Reject 422: "this is not a phone number that can be dialled", "đây không phải số điện thoại gọi được";
         "Correct the number in the CRM.", "Hãy sửa số trong CRM."
     ForeignPhone "foreign_phone" Reject 422: "the number is not Vietnamese", "không phải số Việt Nam";
-        "Only Vietnamese numbers are dialled.", "Chỉ gọi được số Việt Nam."
+        "Only Vietnamese numbers are dialled, and those of `countries` of the connection, written with + or 00.", "Chỉ gọi số Việt Nam và số của các nước trong `countries` của kết nối, viết với + hoặc 00."
     ServiceNumber "service_number" Reject 422: "service, emergency and short numbers are never dialled", "không gọi số dịch vụ, khẩn cấp và số ngắn";
         "Give a subscriber's number.", "Hãy nhập số thuê bao."
     DuplicateCall "duplicate_call" Reject 409: "the same record and number were asked for a moment ago", "cùng bản ghi và số vừa được yêu cầu gọi";
@@ -164,7 +164,7 @@ codes! {
     HoldDialer "hold_dialer" Retry 409: "waits for the dialer's service", "chờ dịch vụ gọi";
         "Nothing to do; see the alarm if it lasts.", "Không cần làm gì; xem cảnh báo nếu kéo dài."
     HoldBrake "hold_brake" Retry 409: "more new calls than allowed: waiting for a person", "nhiều cuộc gọi mới hơn mức cho phép: chờ người duyệt";
-        "Let them go, let some go, or cancel them.", "Cho gọi, cho gọi một phần, hoặc hủy."
+        "Let them go, let some go, or cancel them: callbridge call release|cancel, see below or OPERATIONS.md.", "Cho gọi, cho gọi một phần, hoặc hủy: callbridge call release|cancel, xem bên dưới hoặc OPERATIONS.md."
     HoldQuota "hold_quota" Retry 409: "the line's month quota is used up", "máy đã dùng hết số lượt của tháng";
         "Wait for next month or raise the quota.", "Chờ sang tháng hoặc tăng hạn mức."
     HoldBackoff "hold_backoff" Retry 409: "waits before it is tried again", "chờ trước khi thử lại";
@@ -215,6 +215,12 @@ codes! {
         "Wait for the report; redial only if the phone shows no call.", "Chờ báo cáo; chỉ gọi lại nếu điện thoại không có cuộc gọi."
     ConnectionFailing "connection_failing" Misconfigured 502: "the CRM refuses our requests", "CRM từ chối yêu cầu của callbridge";
         "Check the connection's token and rights in the CRM; callbridge connection test shows the answer.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection test cho thấy phản hồi."
+    NotSubscribed "not_subscribed" Misconfigured 502: "the webhook could not be registered at the CRM", "không đăng ký được webhook tại CRM";
+        "See the detail: check the connection's rights in the CRM and server.public_url; callbridge connection subscribe ID tries at once.", "Xem chi tiết: kiểm tra quyền của kết nối trong CRM và server.public_url; callbridge connection subscribe ID để thử lại ngay."
+    SecretEnds "secret_ends" Misconfigured 502: "a key of this connection ends soon", "mã truy cập của kết nối sắp hết hạn";
+        "Make a new key in the CRM and enter it with its new date before the old one ends.", "Tạo mã mới trong CRM và điền vào kết nối cùng ngày hết hạn mới trước khi mã cũ hết hạn."
+    SecretEnded "secret_ended" Misconfigured 502: "a key of this connection has ended", "mã truy cập của kết nối đã hết hạn";
+        "Make a new key in the CRM and enter it with its new date: results wait until then.", "Tạo mã mới trong CRM và điền vào kết nối cùng ngày hết hạn mới: kết quả đang chờ đến lúc đó."
     Backlog "backlog" Retry 503: "more and more is waiting", "số lượng đang chờ ngày càng tăng";
         "See which lines are paused or silent (callbridge line list) and whether the CRM answers.", "Xem máy nào đang tạm dừng hoặc không phản hồi (callbridge line list) và CRM có trả lời không."
     OutboundBlocked "outbound_blocked" Misconfigured 409: "the address is not one callbridge may connect to", "địa chỉ này không được phép kết nối";

@@ -77,10 +77,11 @@ pub const CRM_SEND: Around = around!("crm.send");
 pub const HOOKS_ANSWER: Around = around!("hooks.answer");
 pub const CALLBACKS_ANSWER: Around = around!("callbacks.answer");
 pub const CALLONE_ANSWER: Around = around!("callone.answer");
+pub const CALLS_ANSWER: Around = around!("calls.answer");
 
 /// Every point there is.
 pub fn points() -> Vec<&'static str> {
-    let pairs = Step::ALL.iter().map(|step| step.around()).chain([OPEN, DIALER_SEND, CRM_SEND, HOOKS_ANSWER, CALLBACKS_ANSWER, CALLONE_ANSWER]);
+    let pairs = Step::ALL.iter().map(|step| step.around()).chain([OPEN, DIALER_SEND, CRM_SEND, HOOKS_ANSWER, CALLBACKS_ANSWER, CALLONE_ANSWER, CALLS_ANSWER]);
     pairs.flat_map(|pair| [pair.before, pair.after]).chain([COMMIT_APPLIED, COMMIT_FLUSHED, COMMIT_SYNCED]).collect()
 }
 

@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// Measures and prints.
 pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
-    let (place, dialer, crm, connections) = Stage::place(dir, args.lines)?;
+    let (place, dialer, crm, connections) = Stage::place(args, dir)?;
     let web = place.serve("web")?;
     for from in (0..args.queued).step_by(20_000) {
         let requests = Arc::new(webhook::requests(connections, from, 20_000.min(args.queued - from)));

@@ -27,9 +27,10 @@ pub struct Stage {
 
 impl Stage {
     /// `lines` lines, ten to a connection; `role` of the bridge.
-    pub fn place(dir: &Path, lines: usize) -> anyhow::Result<(Place, Played, Played, usize)> {
+    pub fn place(args: &Args, dir: &Path) -> anyhow::Result<(Place, Played, Played, usize)> {
+        let lines = args.lines;
         let connections = lines.div_ceil(LINES_EACH).max(1);
-        let dialer = Played::start(Role::Dialer, dir, connections * LINES_EACH)?;
+        let dialer = Played::start(if args.simulator { Role::Dialer } else { Role::Phones }, dir, connections * LINES_EACH)?;
         let crm = Played::start(Role::Crm, dir, 0)?;
         let setup = Setup {
             connections,
@@ -88,7 +89,7 @@ struct Steady {
 
 /// Measures and prints.
 pub async fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
-    let (place, dialer, crm, connections) = Stage::place(dir, args.lines)?;
+    let (place, dialer, crm, connections) = Stage::place(args, dir)?;
     let stage = Stage { bridge: place.serve("all")?, dialer, crm, connections };
     let warm = Duration::from_secs_f64((args.loop_secs / 6.0).clamp(1.0, 5.0));
     let length = Duration::from_secs_f64(args.loop_secs);

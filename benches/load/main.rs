@@ -14,6 +14,7 @@ mod intake;
 mod lines;
 mod machine;
 mod memory;
+mod phones;
 mod placing;
 mod play;
 mod plugin;
@@ -61,6 +62,9 @@ pub struct Args {
     /// Lines of the full loop, ten to a connection.
     #[arg(long, default_value_t = 4_000)]
     lines: usize,
+    /// Full loop and backlog with the whole simulator as dialer, not with phones that do as little as they can.
+    #[arg(long)]
+    simulator: bool,
     /// Queued calls of the memory, start and backlog parts.
     #[arg(long, default_value_t = 100_000)]
     queued: usize,

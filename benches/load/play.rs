@@ -12,7 +12,7 @@ use callbridge::simulator::{dialer, script};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::intake::{bare, plain};
-use super::{Args, client, seed, webhook};
+use super::{Args, client, phones, seed, webhook};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -20,8 +20,10 @@ pub enum Role {
     Bare,
     /// The same with one key per delivery in a store of its own.
     Plain,
-    /// The vendor's API and its phones.
+    /// The vendor's API and its phones: the simulator.
     Dialer,
+    /// The same with little work, for the full loop.
+    Phones,
     /// Takes write-backs and counts them.
     Crm,
     /// Fills a store with finished calls.
@@ -85,7 +87,11 @@ pub fn run(role: Role, args: &Args) -> anyhow::Result<()> {
         Role::Bare => bare(&dir, listener)?,
         Role::Plain => plain(&dir, listener)?,
         Role::Dialer => {
-            dialer::start(phones(args.count), listener)?;
+            dialer::start(simulated(args.count), listener)?;
+        }
+        Role::Phones => {
+            listener.set_nonblocking(true)?;
+            runtime.spawn(phones::serve(tokio::net::TcpListener::from_std(listener)?, (0..args.count).map(webhook::line_key).collect()));
         }
         Role::Crm => {
             listener.set_nonblocking(true)?;
@@ -100,7 +106,7 @@ pub fn run(role: Role, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Phones that ring and talk for less than a second together, so that each line makes more than one call a second.
-fn phones(lines: usize) -> dialer::Options {
+fn simulated(lines: usize) -> dialer::Options {
     let pace = script::Pace { ring_secs: 2.0, talk_secs: 4.0, ..script::Pace::default() };
     dialer::Options { speed: 10.0, pace, keys: (0..lines).map(webhook::line_key).collect(), ..dialer::Options::default() }
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
 use crate::domain::pool::{Pool, PoolId};
+use crate::domain::retry;
 use crate::domain::rule::Waits;
 use crate::failpoint;
 use crate::outbound::alert::Receiver;
@@ -21,6 +22,7 @@ use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::batch::Batches;
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
+use crate::pipeline::turn::Budgets;
 use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
 use crate::plugin::Registry;
 use crate::secrets::{Keyring, Redactor};
@@ -81,6 +83,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         logins: Logins::default(),
         connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
+        budgets: Budgets::default(),
         own_writes: OwnWrites::default(),
         batches: Batches::default(),
         plugins,
@@ -111,6 +114,7 @@ fn tuning(settings: &Settings, public_url: String) -> Tuning {
         duration_unit: dialer.duration_unit,
         retry_2222: dialer.retry_2222,
         retry_503: dialer.retry_503,
+        write_back: retry::WRITE_BACK.bounded(settings.write_back.attempts, settings.write_back.give_up_after),
         backlog_every: settings.monitor.look_every,
         backlog_calls: settings.monitor.calls_waiting,
         backlog_write_backs: settings.monitor.write_backs_waiting,

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::bridge;
 use crate::config::Settings;
-use crate::pipeline::App;
+use crate::pipeline::{App, standing};
 use crate::plugin::watch::{EVERY, Watch};
 
 /// Looks at `plugins.path` until the end. Every process of a bridge does: each has its own plugins in memory.
@@ -42,6 +42,7 @@ async fn look(dir: &std::path::Path, watch: Option<Watch>) -> Option<(Watch, boo
 }
 
 async fn reload(app: &Arc<App>, settings: &Arc<Settings>) {
+    let wanted = Arc::clone(app);
     let (app, settings) = (Arc::clone(app), Arc::clone(settings));
     let work = move || {
         let reloaded = app.reload_plugins();
@@ -59,5 +60,9 @@ async fn reload(app: &Arc<App>, settings: &Arc<Settings>) {
     };
     if let Err(error) = tokio::task::spawn_blocking(work).await {
         tracing::error!(error = %error, "plugins could not be loaded anew");
+    }
+    // An edited plugin may fetch and register other things than before.
+    if let Err(error) = standing::want(&wanted).await {
+        tracing::error!(error = %error, "what is to be fetched from CRMs and registered there could not be kept");
     }
 }

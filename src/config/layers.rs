@@ -40,7 +40,8 @@ impl config::Source for Layer {
 
 /// Reads a TOML text; `name` is how errors call it.
 pub(super) fn from_toml(name: &str, text: &str, problems: &mut Vec<Problem>) -> Layer {
-    let mut reader = TomlReader { name, text, problems };
+    let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let mut reader = TomlReader { name, line_ends, problems };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let origin = error.span().map(|span| reader.origin(span.start));
@@ -54,7 +55,8 @@ pub(super) fn from_toml(name: &str, text: &str, problems: &mut Vec<Problem>) -> 
 
 struct TomlReader<'a> {
     name: &'a str,
-    text: &'a str,
+    /// Where each line ends: every value is asked for its line, and there may be thousands.
+    line_ends: Vec<usize>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -63,8 +65,7 @@ impl TomlReader<'_> {
         if self.name == BUILT_IN {
             return BUILT_IN.to_owned();
         }
-        let before = self.text.get(..offset).unwrap_or_default();
-        format!("{}:{}", self.name, before.bytes().filter(|b| *b == b'\n').count() + 1)
+        format!("{}:{}", self.name, self.line_ends.partition_point(|end| *end < offset) + 1)
     }
 
     /// `path` with ids as they are, `shape` with `*` instead.

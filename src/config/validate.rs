@@ -80,7 +80,9 @@ fn instance(settings: &Settings, found: &mut Found) {
         ("dialer.slot_timeout", settings.dialer.slot_timeout.is_zero()),
         ("dialer.report_deadline", settings.dialer.report_deadline.is_zero()),
         ("outbound.timeout", settings.outbound.timeout.is_zero()),
+        ("monitor.look_every", settings.monitor.look_every.is_zero()),
         ("write_back.attempts", settings.write_back.attempts == 0),
+        ("write_back.give_up_after", settings.write_back.give_up_after.is_zero()),
         ("write_back.concurrency", settings.write_back.concurrency == 0),
         ("server.max_body_bytes", settings.server.max_body_bytes == 0),
     ] {

@@ -21,6 +21,10 @@ pub enum AlertKind {
     LineSilent,
     /// A CRM refuses our requests.
     ConnectionFailing,
+    /// A CRM does not send us what it should: our webhook cannot be registered there.
+    NotSubscribed,
+    /// A secret ends soon, or has ended.
+    SecretEnds,
     /// The dialer as a whole cannot be used.
     Dialer,
     /// More waits than allowed, and it grows.
@@ -32,10 +36,12 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 7] = [
+    pub const ALL: [AlertKind; 9] = [
         AlertKind::LinePaused,
         AlertKind::LineSilent,
         AlertKind::ConnectionFailing,
+        AlertKind::NotSubscribed,
+        AlertKind::SecretEnds,
         AlertKind::Dialer,
         AlertKind::Backlog,
         AlertKind::Brake,
@@ -48,6 +54,8 @@ impl AlertKind {
             AlertKind::LinePaused => "line_paused",
             AlertKind::LineSilent => "line_silent",
             AlertKind::ConnectionFailing => "connection_failing",
+            AlertKind::NotSubscribed => "not_subscribed",
+            AlertKind::SecretEnds => "secret_ends",
             AlertKind::Dialer => "dialer",
             AlertKind::Backlog => "backlog",
             AlertKind::Brake => "brake",
@@ -61,7 +69,7 @@ impl AlertKind {
 pub struct About {
     pub workspace: WorkspaceId,
     pub kind: AlertKind,
-    /// A line's or connection's id, or a word.
+    /// A line's or connection's id, or a word; below a connection `<its id>/<name>`.
     pub subject: String,
 }
 

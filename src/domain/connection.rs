@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::after::AfterRule;
+use super::foreign::Countries;
 use super::hours::Window;
 use super::id::{ConnectionId, LineId, WorkspaceId};
 use super::param::ParamText;
@@ -70,6 +71,9 @@ pub struct Connection {
     /// Calls to one number across the workspace. See [`Connection::calls_per_number`] for what absent means.
     #[serde(default)]
     pub max_per_number: Option<Limit>,
+    /// Countries whose numbers are dialled besides Vietnamese ones.
+    #[serde(default)]
+    pub countries: Countries,
     /// The same record and number within this time is a duplicate.
     #[serde(default = "duplicate_window", with = "span::text")]
     pub duplicate_window: Duration,
@@ -257,6 +261,7 @@ impl Connection {
             hours: Vec::new(),
             time_zone: time_zone(),
             max_per_number: None,
+            countries: Countries::default(),
             duplicate_window: duplicate_window(),
             base_url: None,
             base_urls: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::phone::{self, Phone};
+use super::phone::Phone;
 use super::time::Time;
 
 /// How a number came onto the list.
@@ -53,7 +53,7 @@ pub fn digits(phone: &Phone) -> u64 {
 
 /// The number of these digits.
 pub fn phone_of(digits: u64) -> Option<Phone> {
-    phone::normalise(&format!("+{digits}")).ok()
+    Phone::of_e164(&format!("+{digits}"))
 }
 
 /// Numbers that lie next to each other are kept in one record: a million rows would cost a million records otherwise.
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_number_is_found_by_its_digits() {
-        let phone = phone::normalise("0912 345 678").unwrap();
+        let phone = crate::domain::phone::normalise("0912 345 678").unwrap();
         assert_eq!(digits(&phone), 84_912_345_678);
         assert_eq!(phone_of(84_912_345_678), Some(phone));
         assert_eq!(place(84_912_345_678), (42_456_172, 1678));

@@ -6,6 +6,7 @@ pub mod call;
 pub mod connection;
 pub mod dnc;
 pub mod event;
+pub mod foreign;
 pub mod holiday;
 pub mod hours;
 pub mod id;
@@ -16,6 +17,8 @@ pub mod number_list;
 pub mod opening;
 pub mod param;
 pub mod phone;
+#[cfg(test)]
+mod phone_tests;
 pub mod pool;
 pub mod rate;
 pub mod record;

@@ -1,6 +1,7 @@
 //! Phone numbers out of a CSV or text file of any size, row by row. A row that holds none is told, never guessed.
 
-use super::phone::{self, Phone};
+use super::foreign::Countries;
+use super::phone::Phone;
 use crate::error::Code;
 
 /// A row longer than this is junk; the rest of it is skipped.
@@ -40,6 +41,7 @@ pub enum Row {
 #[derive(Debug, Default)]
 pub struct Reader {
     column: Column,
+    countries: Countries,
     /// From 0, once it is known.
     at: Option<usize>,
     rows: u64,
@@ -48,9 +50,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub fn new(column: Column) -> Self {
+    /// Reads Vietnamese numbers, and those of these countries.
+    pub fn new(column: Column, countries: Countries) -> Self {
         let at = if let Column::Number(n) = column { Some(n.saturating_sub(1)) } else { None };
-        Self { column, at, ..Self::default() }
+        Self { column, countries, at, ..Self::default() }
     }
 
     /// Rows read so far, with headings and empty ones.
@@ -126,7 +129,7 @@ impl Reader {
             }
         };
         let cell = if at == 0 && !text.contains([',', ';', '\t', '"', '|']) { text } else { cells(text).get(at).copied().unwrap_or("") };
-        take(match phone::normalise(cell) {
+        take(match self.countries.normalise(cell) {
             Ok(phone) => Row::Number(phone),
             // The first row of a list with a number column by place may be its heading.
             Err(_) if self.rows == 1 && !cell.bytes().any(|b| b.is_ascii_digit()) => return,
@@ -181,7 +184,7 @@ mod tests {
             Row::Number(phone) => good.push(phone.national()),
             Row::Bad { row, code, .. } => bad.push((row, code)),
         };
-        let mut reader = Reader::new(column);
+        let mut reader = Reader::new(column, Countries::default());
         text.chunks(piece).for_each(|part| reader.feed(part, &mut take));
         reader.finish(&mut take);
         (good, bad)

@@ -45,9 +45,34 @@ impl Phone {
         &self.0
     }
 
-    /// `0912345678`: for the dialer and for people.
+    /// `0912345678`: for the dialer and for people. Of another country as it is dialled from Vietnam: `006561234567`.
     pub fn national(&self) -> String {
-        format!("0{}", &self.0[3..])
+        match self.0.strip_prefix("+84") {
+            Some(rest) => format!("0{rest}"),
+            None => format!("00{}", &self.0[1..]),
+        }
+    }
+
+    /// Spellings under which a CRM may keep it, the likeliest first: for look-ups that compare text.
+    pub fn spellings(&self) -> Vec<String> {
+        let (plain, national) = (&self.0[1..], self.national());
+        let mut all = vec![self.0.clone(), plain.to_owned(), national.clone()];
+        if self.is_vietnamese() {
+            let groups =
+                |sign: &str| [&national[..national.len() - 6], &national[national.len() - 6..national.len() - 3], &national[national.len() - 3..]].join(sign);
+            all.extend([national[1..].to_owned(), groups(" "), groups("."), format!("+84 {}", &groups(" ")[1..])]);
+        }
+        all
+    }
+
+    pub fn is_vietnamese(&self) -> bool {
+        self.0.starts_with("+84")
+    }
+
+    /// A number in the form it is kept in; `None` if it is not in that form.
+    pub fn of_e164(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('+').filter(|d| (7..=15).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()) && !d.starts_with('0'))?;
+        if digits.starts_with("84") { normalise(text).ok() } else { Some(Self(text.to_owned())) }
     }
 
     /// `091•••678`: for logs and lists.
@@ -80,7 +105,9 @@ impl Serialize for Phone {
 
 impl<'de> Deserialize<'de> for Phone {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        normalise(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+        let text = String::deserialize(d)?;
+        // What is stored was read before; by hand it may be written as people do.
+        Phone::of_e164(&text).map_or_else(|| normalise(&text).map_err(serde::de::Error::custom), Ok)
     }
 }
 
@@ -101,15 +128,26 @@ pub fn normalise(text: &str) -> Result<Phone, PhoneError> {
         return Err(PhoneError::Empty);
     }
     let text = spreadsheet_number(&text)?.unwrap_or(text);
-    let runs = runs(&text);
-    let first = runs.first().ok_or(PhoneError::NotANumber)?;
-    let has_words = text.chars().any(char::is_alphabetic);
-    let meant = runs.iter().find(|run| !has_words || run.digits.len() >= LIKELY_DIGITS).unwrap_or(first);
+    let meant = meant(&text).ok_or(PhoneError::NotANumber)?;
     let first_of_several = meant.starts.iter().find_map(|at| {
         let (left, right) = meant.digits.split_at(*at);
         if right.len() >= 9 { national(left, meant.plus).ok() } else { None }
     });
     first_of_several.map_or_else(|| national(&meant.digits, meant.plus), Ok).map(|national| Phone::from_national(&national))
+}
+
+/// The digits that are meant as the number.
+fn meant(text: &str) -> Option<Run> {
+    let mut runs = runs(text);
+    let has_words = text.chars().any(char::is_alphabetic);
+    let likely = runs.iter().position(|run| !has_words || run.digits.len() >= LIKELY_DIGITS).unwrap_or(0);
+    (likely < runs.len()).then(|| runs.swap_remove(likely))
+}
+
+/// Country code and number of a text that [`normalise`] finds foreign.
+pub fn foreign_digits(text: &str) -> Option<String> {
+    let run = meant(&clean(text))?;
+    if run.plus { Some(run.digits) } else { run.digits.strip_prefix("00").map(str::to_owned) }
 }
 
 /// One script of digits, one kind of dash and space, nothing invisible.
@@ -241,7 +279,7 @@ fn finish(run: &mut Run, found: &mut Vec<Run>) {
 
 /// What follows a `(0)` written after the country code.
 fn trunk_zero<'a>(run: &Run, rest: &'a str) -> Option<&'a str> {
-    let code = if run.plus { run.digits == "84" } else { run.digits == "84" || run.digits == "0084" };
+    let code = if run.plus { (1..=3).contains(&run.digits.len()) } else { run.digits == "84" || run.digits == "0084" };
     let inside = rest.strip_prefix('(').filter(|_| code)?;
     inside.trim_start().strip_prefix('0')?.trim_start().strip_prefix(')')
 }
@@ -293,94 +331,3 @@ const MIGRATED: [&str; 21] = [
     "0120 070", "0121 079", "0122 077", "0126 076", "0128 078", "0123 083", "0124 084", "0125 085", "0127 081", "0129 082", "0162 032", "0163 033", "0164 034",
     "0165 035", "0166 036", "0167 037", "0168 038", "0169 039", "0186 056", "0188 058", "0199 059",
 ];
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// `\n`, `\t`, `\\` and `\u{…}` of the corpus file.
-    fn unescape(text: &str) -> String {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('\\') {
-            out.push_str(&rest[..at]);
-            let code = &rest[at + 1..];
-            rest = match code.as_bytes().first().unwrap() {
-                b'n' => {
-                    out.push('\n');
-                    &code[1..]
-                }
-                b't' => {
-                    out.push('\t');
-                    &code[1..]
-                }
-                b'u' => {
-                    let end = code.find('}').unwrap();
-                    out.push(char::from_u32(u32::from_str_radix(&code[2..end], 16).unwrap()).unwrap());
-                    &code[end + 1..]
-                }
-                other => panic!("unknown escape {other}"),
-            };
-        }
-        out + rest
-    }
-
-    #[test]
-    fn the_corpus_is_read_as_decided() {
-        let corpus = include_str!("../../tests/data/phones.tsv");
-        let (mut wrong, mut seen) = (Vec::new(), 0);
-        for line in corpus.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-            let (input, expected) = line.split_once('\t').unwrap();
-            let got = match normalise(&unescape(input)) {
-                Ok(phone) => phone.national(),
-                Err(error) => error.code().as_str().to_owned(),
-            };
-            seen += 1;
-            if got != expected {
-                wrong.push(format!("{input:?}: got {got}, expected {expected}"));
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(seen >= 300, "only {seen} numbers");
-    }
-
-    #[test]
-    fn the_forms_of_a_number() {
-        let phone = normalise("0912.345.678").unwrap();
-        assert_eq!((phone.e164(), phone.national().as_str(), phone.masked().as_str()), ("+84912345678", "0912345678", "091•••678"));
-        assert_eq!(format!("{phone:?}"), "091•••678");
-        assert!(phone.is_mobile() && !normalise("02838221234").unwrap().is_mobile());
-        let json = serde_json::to_string(&phone).unwrap();
-        assert_eq!(serde_json::from_str::<Phone>(&json).unwrap(), phone);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
-            if let Ok(phone) = normalise(&text) {
-                prop_assert_eq!(&normalise(phone.e164()).unwrap(), &phone);
-                prop_assert_eq!(&normalise(&phone.national()).unwrap(), &phone);
-            }
-        }
-
-        #[test]
-        fn reading_its_own_output_changes_nothing(text in "[+(]{0,2}(84|0|00|0084|1900|02|09|016)?[0-9 .()-]{0,16}([,;/x] ?[0-9]{1,11})?") {
-            if let Ok(phone) = normalise(&text) {
-                let national = phone.national();
-                prop_assert!(matches!((national.len(), &national[..2]), (10, "03" | "05" | "07" | "08" | "09") | (11, "02")), "{national}");
-                prop_assert_eq!(&normalise(phone.e164()).unwrap(), &phone);
-                prop_assert_eq!(&normalise(&national).unwrap(), &phone);
-            }
-        }
-
-        #[test]
-        fn noise_between_the_digits_does_not_matter(digits in "0[35789][0-9]{8}", noise in prop::collection::vec("[ .'_]{0,2}|\u{a0}|\u{200b}", 10)) {
-            let noisy: String = digits.chars().zip(&noise).flat_map(|(d, n)| std::iter::once(d).chain(n.chars())).collect();
-            prop_assert_eq!(normalise(&noisy).unwrap().national(), digits);
-        }
-    }
-}

@@ -13,7 +13,7 @@ pub struct Policy {
     pub within: Duration,
 }
 
-/// Write-backs: 12 tries over 72 hours.
+/// Write-backs as they ship: 12 tries over 72 hours. `write_back.attempts` and `give_up_after` change both.
 pub const WRITE_BACK: Policy =
     Policy { tries: 12, first: Duration::from_secs(5), longest: Duration::from_secs(16 * 3600), within: Duration::from_secs(72 * 3600) };
 
@@ -27,6 +27,11 @@ pub const LOOKUP: Policy = Policy { tries: 8, first: Duration::from_secs(2), lon
 pub const FORWARD: Policy = Policy { tries: 10, first: Duration::from_secs(5), longest: Duration::from_secs(3600), within: Duration::from_secs(24 * 3600) };
 
 impl Policy {
+    /// The same with other bounds; the pauses grow to a quarter of the time at most.
+    pub fn bounded(self, tries: u32, within: Duration) -> Self {
+        Self { tries, within, longest: self.longest.min(within / 4).max(self.first), ..self }
+    }
+
     /// The pause after `tried` tries; `None` when there is none left. `dice` is uniform in 0..=u32::MAX.
     ///
     /// Full jitter between half the step and the step: a lower bound keeps a small number from becoming a hammer.
@@ -56,6 +61,15 @@ mod tests {
         }
         assert_eq!(tries, 12);
         assert!(elapsed > Duration::from_secs(24 * 3600) && elapsed <= WRITE_BACK.within, "{elapsed:?}");
+    }
+
+    #[test]
+    fn other_bounds_are_kept_and_those_that_ship_change_nothing() {
+        assert_eq!(WRITE_BACK.bounded(WRITE_BACK.tries, WRITE_BACK.within).tries, WRITE_BACK.tries);
+        let short = WRITE_BACK.bounded(3, Duration::from_secs(3600));
+        assert!(short.pause(2, Duration::from_secs(60), None, 0).is_some());
+        assert_eq!(short.pause(3, Duration::from_secs(60), None, 0), None, "three tries in all");
+        assert_eq!(short.pause(2, Duration::from_secs(3600), None, 0), None, "nothing after an hour");
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct LineState {
     /// Requests that may have reached the vendor, by month of Asia/Ho_Chi_Minh as `2026-11`.
     pub month: String,
     pub month_used: u64,
+    /// The month that was counted before it, should the clock be set back over midnight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_month: Option<(String, u64)>,
     /// Since when the phone has not reported after a slot timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_since: Option<Time>,
@@ -123,11 +126,37 @@ impl LineState {
         }
         let month = month_of(now);
         if self.month != month {
-            self.month = month;
-            self.month_used = 0;
+            let used = self.used_in(&month);
+            let before = (std::mem::replace(&mut self.month, month), std::mem::replace(&mut self.month_used, used));
+            self.other_month = Some(before).filter(|(name, _)| !name.is_empty());
         }
         self.month_used += 1;
         self.last_placing = Some(now);
+        // Heard before the clock was set back: before this call, whatever the times say.
+        self.last_report = self.last_report.filter(|heard| *heard <= now);
+    }
+
+    /// Whether a call placed then was the probe of a pause that ends by one.
+    pub fn probed_by(&self, placed: Option<Time>) -> bool {
+        self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| placed.is_some_and(|at| at >= until))
+    }
+
+    /// Requests of that month that may have reached the vendor.
+    pub fn used_in(&self, month: &str) -> u64 {
+        if self.month == month {
+            return self.month_used;
+        }
+        self.other_month.as_ref().filter(|(name, _)| name == month).map_or(0, |(_, used)| *used)
+    }
+
+    /// Nothing of a placing of then reached the vendor: it counts against no month.
+    pub fn uncount(&mut self, placed: Time) {
+        let month = month_of(placed);
+        if self.month == month {
+            self.month_used = self.month_used.saturating_sub(1);
+        } else if let Some((_, used)) = self.other_month.as_mut().filter(|(name, _)| *name == month) {
+            *used = used.saturating_sub(1);
+        }
     }
 }
 
@@ -148,7 +177,7 @@ pub fn may_place(policy: &LinePolicy, state: &LineState, brakes: &Brakes, intera
         Some(Pause { until: None, .. }) => return not(Code::HoldPaused, None),
         _ => {}
     }
-    if policy.monthly_quota.is_some_and(|quota| state.month == month_of(now) && state.month_used >= quota) {
+    if policy.monthly_quota.is_some_and(|quota| state.used_in(&month_of(now)) >= quota) {
         return not(Code::HoldQuota, Some(next_month(now)));
     }
     let taken = state.taken(now) + also_taken;
@@ -233,6 +262,25 @@ mod tests {
         let state = LineState { month: month_of(NOW), month_used: 5, ..LineState::default() };
         let not = may_place(&policy, &state, &Brakes::default(), true, 0, NOW).unwrap_err();
         assert_eq!(not.until.unwrap().rfc3339(), "2026-11-30T17:00:00Z");
+    }
+
+    #[test]
+    fn a_month_keeps_its_count_when_the_clock_is_set_back_over_its_end() {
+        let hour = Duration::from_secs(3600);
+        let policy = LinePolicy { monthly_quota: Some(2), ..policy() };
+        let november = Time::parse_rfc3339("2026-11-30T23:40:00+07:00").unwrap();
+        let mut state = LineState::default();
+        let take = |state: &mut LineState, n, at: Time| state.take(&policy, CallId([n; 16]), at, at);
+        take(&mut state, 1, november);
+        take(&mut state, 2, november);
+        take(&mut state, 3, november.plus(hour));
+        assert_eq!(may_place(&policy, &state, &Brakes::default(), true, 0, november).unwrap_err().code, Code::HoldQuota);
+        assert_eq!(may_place(&policy, &state, &Brakes::default(), true, 0, november.plus(hour)), Ok(()));
+        // Given back to the month it was taken from.
+        state.uncount(november);
+        assert_eq!((state.used_in("2026-11"), state.used_in("2026-12")), (1, 1));
+        take(&mut state, 4, november);
+        assert_eq!((state.used_in("2026-11"), state.used_in("2026-12"), state.used_in("2027-01")), (2, 1, 0));
     }
 
     #[test]

@@ -13,6 +13,10 @@ use super::time::Time;
 pub enum SourceKind {
     /// Records that we fetch.
     Poll,
+    /// Webhooks that we register there. One that is no longer asked for is deleted at the CRM before it rests.
+    Subscription,
+    /// A login that is made again before it dies of not being used.
+    Login,
 }
 
 /// Which source: it has one record and one task.
@@ -30,6 +34,8 @@ impl SourceKey {
     pub fn id(&self) -> SourceId {
         let kind = match self.kind {
             SourceKind::Poll => "poll",
+            SourceKind::Subscription => "subscription",
+            SourceKind::Login => "login",
         };
         let digest = Sha256::digest([self.workspace.as_str(), self.connection.as_str(), kind, &self.name].join("\0"));
         let mut id = [0; 16];
@@ -47,6 +53,8 @@ pub struct Source {
     pub wanted: bool,
     #[serde(default)]
     pub poll: Progress,
+    #[serde(default, skip_serializing_if = "Registration::is_nothing")]
+    pub registration: Registration,
     /// When it last worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worked_at: Option<Time>,
@@ -55,6 +63,28 @@ pub struct Source {
     pub problem: Option<String>,
     #[serde(default)]
     pub failures: u32,
+}
+
+/// What can be seen of a subscription. Its ids and secrets lie sealed elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// A person does not want it, whatever the configuration says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    /// It is registered at the CRM since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// The CRM ends it then, unless it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Time>,
+}
+
+impl Registration {
+    fn is_nothing(&self) -> bool {
+        *self == Registration::default()
+    }
 }
 
 /// How far a poll has come.
@@ -82,7 +112,7 @@ pub struct Progress {
 
 impl Source {
     pub fn new(key: SourceKey) -> Source {
-        Source { key, wanted: true, poll: Progress::default(), worked_at: None, problem: None, failures: 0 }
+        Source { key, wanted: true, poll: Progress::default(), registration: Registration::default(), worked_at: None, problem: None, failures: 0 }
     }
 }
 

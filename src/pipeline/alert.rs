@@ -76,6 +76,10 @@ pub fn name_of(live: &Live, alert: &Alert) -> String {
         AlertKind::ConnectionFailing | AlertKind::Brake => {
             live.connections.get(&ConnectionId::new(&alert.subject)).map(|wired| wired.connection.title().to_owned())
         }
+        AlertKind::NotSubscribed | AlertKind::SecretEnds => {
+            let connection = alert.subject.split('/').next().unwrap_or_default();
+            live.connections.get(&ConnectionId::new(connection)).map(|wired| wired.connection.title().to_owned())
+        }
         AlertKind::Dialer | AlertKind::Backlog | AlertKind::Stopped => None,
     };
     match name {

@@ -12,12 +12,14 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::domain::call::Call;
 use crate::domain::connection::{Connection, Hook};
+use crate::domain::foreign::Countries;
 use crate::domain::holiday::Calendar;
 use crate::domain::id::{ConnectionId, LineId, WorkspaceId};
 use crate::domain::line::LineSettings;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
+use crate::domain::retry;
 use crate::domain::rule::{Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
@@ -37,7 +39,8 @@ use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
 use super::login::Logins;
 use super::own_writes::OwnWrites;
-use super::turn::Turns;
+use super::subscribe;
+use super::turn::{Budgets, Turns};
 
 /// Settings that the stages read, from `[server]` and `[dialer]`.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct Tuning {
     pub retry_2222: bool,
     pub retry_503: bool,
     /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
+    /// How often a write-back is tried.
+    pub write_back: retry::Policy,
     pub backlog_every: Duration,
     pub backlog_calls: usize,
     pub backlog_write_backs: usize,
@@ -125,6 +130,12 @@ pub struct Live {
 }
 
 impl Live {
+    /// Countries that some connection of a workspace dials: their numbers may stand on its do-not-call list.
+    pub fn countries(&self, workspace: &WorkspaceId) -> Countries {
+        let all = self.connections.values().filter(|wired| wired.connection.workspace == *workspace);
+        all.fold(Countries::default(), |all, wired| all.and(&wired.connection.countries))
+    }
+
     /// The rules of a connection, or those of calls that have none.
     pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
         match connection {
@@ -173,6 +184,8 @@ pub struct App {
     pub logins: Logins,
     pub connects: Connects,
     pub live: ArcSwap<Live>,
+    /// Budgets that connections share.
+    pub budgets: Budgets,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
     pub batches: Batches,
@@ -212,7 +225,12 @@ impl App {
 
     fn wire(&self, connection: Connection, before: Option<&Wired>) -> Wired {
         let (plugin, captured) = (self.plugins.get(&connection.plugin), self.captured(&connection.id));
-        wire(connection, plugin.as_deref(), before, &captured, &self.tuning.public_url, self.tuning.exposed)
+        let mut wired = wire(connection, plugin.as_deref(), before, &captured, &self.tuning.public_url, self.tuning.exposed);
+        let share = plugin.map(|plugin| plugin.shared_budget(&wired.params)).unwrap_or_default();
+        if !share.is_empty() {
+            wired.turns = self.budgets.share(&format!("{}\0{share}", wired.connection.plugin), wired.turns);
+        }
+        wired
     }
 
     /// Loads plugins anew and brings what follows from them up to date: default values, bases, limits.
@@ -241,7 +259,7 @@ impl App {
         faults.collect()
     }
 
-    /// What handshakes captured, as parameters; a damaged record is told and left out.
+    /// What handshakes captured and subscriptions keep, as parameters; a damaged record is told and left out.
     fn captured(&self, connection: &ConnectionId) -> BTreeMap<String, String> {
         let captured = self.store.captured(connection).unwrap_or_else(|error| {
             tracing::error!(connection.id = %connection, error = %error, "what a handshake captured cannot be read");
@@ -250,7 +268,19 @@ impl App {
         if !captured.is_empty() {
             self.redactor.rcu(|redactor| redactor.and(captured.values().map(String::as_str)));
         }
-        captured.into_iter().map(|(name, value)| (format!("captured.{name}"), value)).collect()
+        let mut texts: BTreeMap<String, String> = captured.into_iter().map(|(name, value)| (format!("captured.{name}"), value)).collect();
+        match subscribe::texts(&self.store, connection) {
+            Ok(subscribed) => {
+                // Those of a former process are known from here alone.
+                self.logins.hide(
+                    (connection.clone(), "subscription/".to_owned()),
+                    subscribed.iter().filter(|(key, _)| key.ends_with(".secret")).map(|(_, v)| v.clone()),
+                );
+                texts.extend(subscribed);
+            }
+            Err(error) => tracing::error!(connection.id = %connection, error = %error, "what subscriptions keep cannot be read"),
+        }
+        texts
     }
 
     /// Puts what was captured in force.

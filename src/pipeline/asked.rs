@@ -5,6 +5,7 @@ use super::outlook::{self, Outlook, Question, Thought};
 use super::wish;
 use crate::domain::call::{Call, Origin, Signal, Step, step};
 use crate::domain::connection::{Connection, Mode, Purpose};
+use crate::domain::foreign::Countries;
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::PoolId;
@@ -95,8 +96,8 @@ fn pool_lines(live: &Live, id: &PoolId, owner: Option<&str>) -> Vec<LineId> {
 
 /// The call, ready to be stored. Someone who waits hears at once that it will not go in time.
 pub fn new_call(app: &App, asked: Asked, now: Time) -> Result<Call, NotAsked> {
-    let phone = read_phone(&asked.customer.phone)?;
     let way = way(app, asked.scope.as_ref(), asked.connection.as_ref(), asked.line.as_ref(), asked.owner.as_deref())?;
+    let phone = read_phone(&asked.customer.phone, way.connection.as_ref().map(|c| &c.countries))?;
     if way.connection.as_ref().is_some_and(|c| c.purpose == Purpose::Advertising) && !asked.consent {
         return refused(Code::MissingConsent, "send `consent: true` if the customer agreed");
     }
@@ -132,10 +133,11 @@ pub fn redial(app: &App, old: &Call, by: String, reason: String, interactive: bo
     timely(app, call, &way, interactive, now)
 }
 
-/// A phone number or the refusal that says what is wrong with it.
-pub fn read_phone(text: &str) -> Result<Phone, NotAsked> {
+/// A phone number, Vietnamese or of one of these countries, or the refusal that says what is wrong with it.
+pub fn read_phone(text: &str, countries: Option<&Countries>) -> Result<Phone, NotAsked> {
+    let read = countries.map_or_else(|| phone::normalise(text), |countries| countries.normalise(text));
     // The sentence of the code says what is wrong; the detail only what was given.
-    phone::normalise(text).map_err(|error| NotAsked::Refused { code: error.code(), detail: format!("`{}`", text.chars().take(40).collect::<String>()) })
+    read.map_err(|error| NotAsked::Refused { code: error.code(), detail: format!("`{}`", text.chars().take(40).collect::<String>()) })
 }
 
 fn blank(app: &App, origin: Origin, phone: Phone, way: &Way, now: Time) -> Call {

@@ -56,7 +56,8 @@ impl<'a> Import<'a> {
     pub async fn begin(app: &'a App, workspace: WorkspaceId, note: Note, column: Column) -> Result<Import<'a>, StoreError> {
         let scope = note.scope;
         let note = app.store.dnc_note(workspace.clone(), note).await?;
-        Ok(Self { app, workspace, scope, note, reader: Reader::new(column), batch: Vec::new(), report: Report::default() })
+        let reader = Reader::new(column, app.live.load().countries(&workspace));
+        Ok(Self { app, workspace, scope, note, reader, batch: Vec::new(), report: Report::default() })
     }
 
     /// Takes the next bytes of the file.

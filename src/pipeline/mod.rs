@@ -1,5 +1,6 @@
 //! The flow, one stage per file: ingest, lookup, map, place, report, write_back; and forward for drop-in callers.
 //! Beside it: `ask` and `login` make requests to CRMs, `alert` tells the admin, `asked` makes calls that no webhook asked for,
+//! `standing` fetches records (`poll`), registers our webhooks (`subscribe`) and keeps logins alive, `ends` warns of keys that end,
 //! `outlook` says what a call waits for, `many` lets go or cancels many at once, `dnc` fills the do-not-call list.
 //!
 //! A stage decides and calls others; what it decides from is pure (`domain`, `plugin`), what it keeps goes through one verb of
@@ -12,10 +13,12 @@ pub mod asked;
 pub mod batch;
 pub mod connect;
 pub mod dnc;
+pub mod ends;
 pub mod exposed;
 pub mod forward;
 mod greet;
 pub mod ingest;
+mod keep_alive;
 pub mod login;
 pub mod lookup;
 pub mod many;
@@ -23,8 +26,10 @@ pub mod map;
 pub mod outlook;
 pub mod own_writes;
 pub mod place;
-pub mod poll;
+mod poll;
 pub mod report;
+pub mod standing;
+pub mod subscribe;
 pub mod token;
 pub mod turn;
 pub mod wish;

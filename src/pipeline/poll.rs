@@ -1,48 +1,25 @@
 //! Fetches records from a CRM. What comes is an event like any delivery; the cursor moves in the step that stores it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
-use super::ask::{AskError, Asking, ask};
-use crate::domain::connection::Mode;
+use super::ask::Asking;
+use super::standing::{self, Failure};
 use crate::domain::event::Event;
-use crate::domain::id::{EventId, SourceId};
-use crate::domain::request::{Answer, Outbound, Verdict};
-use crate::domain::source::{Source, SourceKey, SourceKind};
+use crate::domain::id::EventId;
+use crate::domain::request::{Answer, Outbound};
+use crate::domain::source::Source;
 use crate::domain::time::Time;
-use crate::outbound::SendError;
 use crate::plugin::poll::{Fetched, Place, Poll};
 use crate::plugin::{ComposeError, Params, Plugin, Request};
 use crate::store::{Store, StoreError};
 
-/// After the first failure, doubling to the longest; a CRM's own wish is longer if it is.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(3600);
-/// Only a person can mend it: asked seldom.
-const MISCONFIGURED: Duration = Duration::from_secs(900);
 /// A further page or acknowledgement comes at once, but other connections have their turn between.
 const ACKNOWLEDGED_AT_ONCE: usize = 50;
 
-/// Tells the store which polls the configuration asks for.
-pub async fn want(app: &App) -> Result<(), StoreError> {
-    let mut wanted = Vec::new();
-    for wired in app.live.load().connections.values().filter(|wired| wired.connection.mode != Mode::Off) {
-        let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { continue };
-        for poll in plugin.polls().iter().filter(|poll| plugin.polls_now(poll, &wired.params)) {
-            let (workspace, connection) = (wired.connection.workspace.clone(), wired.connection.id.clone());
-            wanted.push(SourceKey { workspace, connection, kind: SourceKind::Poll, name: poll.name.clone() });
-        }
-    }
-    wanted.sort();
-    app.store.want_sources(app.clock.now(), wanted).await
-}
-
 /// One fetch, or the acknowledgements of those before.
-pub async fn run(app: &App, id: SourceId) -> Result<(), StoreError> {
-    let Some(source) = app.store.source(id)? else { return app.store.forget_source(id).await };
+pub(super) async fn run(app: &App, source: Source) -> Result<(), StoreError> {
     let wired = app.connection(&source.key.connection);
     let plugin = wired.as_ref().and_then(|wired| app.plugins.get(&wired.connection.plugin));
     let (Some(wired), Some(plugin)) = (wired, plugin) else { return app.store.finish_source(source, None, None).await };
@@ -60,14 +37,6 @@ struct Run<'a> {
     plugin: &'a Plugin,
     poll: &'a Poll,
     source: Source,
-}
-
-/// A request that did not work.
-struct Failure {
-    sentence: String,
-    after: Option<Duration>,
-    /// Trying again soon is of no use.
-    misconfigured: bool,
 }
 
 impl Run<'_> {
@@ -94,7 +63,7 @@ impl Run<'_> {
                     self.source.poll.cursor = Some(start);
                     return self.app.store.finish_source(self.source, None, Some(now)).await;
                 }
-                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+                Err(error) => return self.failed(Failure::misconfigured(error.to_string())).await,
             },
         };
         let place = self.place(&cursor, now);
@@ -106,27 +75,17 @@ impl Run<'_> {
     }
 
     async fn fetch(&self, place: Place<'_>) -> Result<(Fetched, Answer), Failure> {
-        let misconfigured = |sentence| Failure { sentence, after: None, misconfigured: true };
         let answer = self.ask(self.poll.request(), true, |params| self.plugin.compose_poll(self.poll, place, params, &self.wired.bases)).await?;
         if answer.truncated {
-            return Err(misconfigured("the answer is larger than outbound.max_body_bytes: ask for fewer records a page".to_owned()));
+            return Err(Failure::misconfigured("the answer is larger than outbound.max_body_bytes: ask for fewer records a page"));
         }
-        let fetched = self.plugin.read_poll(self.poll, &answer, place, self.params()).map_err(|error| misconfigured(error.to_string()))?;
+        let fetched = self.plugin.read_poll(self.poll, &answer, place, self.params()).map_err(|error| Failure::misconfigured(error.to_string()))?;
         Ok((fetched, answer))
     }
 
     async fn ask(&self, request: &Request, first: bool, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: self.params(), first };
-        let asked = ask(asking, compose).await.map_err(|error| {
-            let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
-            Failure { sentence: error.to_string(), after: None, misconfigured }
-        })?;
-        let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);
-        match asked.verdict {
-            Verdict::Done => Ok(asked.answer),
-            Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false }),
-            _ => Err(Failure { sentence: sentence(), after: None, misconfigured: true }),
-        }
+        standing::answer(asking, compose).await
     }
 
     /// The event and the place after it, in one step.
@@ -187,7 +146,7 @@ impl Run<'_> {
             let now = self.app.clock.now();
             let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
             match self.plugin.wants_ack(self.poll, item, place, self.params()) {
-                Err(error) => return self.failed(Failure { sentence: error.to_string(), after: None, misconfigured: true }).await,
+                Err(error) => return self.failed(Failure::misconfigured(error.to_string())).await,
                 Ok(false) => {}
                 Ok(true) => {
                     let Some(request) = self.poll.ack_request() else { continue };
@@ -218,8 +177,7 @@ impl Run<'_> {
         if self.source.problem.as_ref() != Some(&sentence) {
             tracing::warn!(connection.id = %self.source.key.connection, poll = %self.source.key.name, sentence, "records could not be fetched");
         }
-        let step = AFTER_FAILURE.saturating_mul(2u32.saturating_pow(self.source.failures.min(16))).min(LONGEST);
-        let pause = if failure.misconfigured { step.max(MISCONFIGURED) } else { step }.max(failure.after.unwrap_or_default());
+        let pause = failure.pause(self.source.failures);
         self.source.failures = self.source.failures.saturating_add(1);
         self.source.problem = Some(sentence);
         let due = self.app.clock.now().plus(pause);

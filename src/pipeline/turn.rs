@@ -19,7 +19,25 @@ pub struct Turns {
     rate: Option<Gcra>,
     at_once: usize,
     places: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+}
+
+/// Budgets that several connections share, by their name.
+#[derive(Default)]
+pub struct Budgets(Mutex<HashMap<String, Arc<Turns>>>);
+
+impl Budgets {
+    /// These turns over the budget of this name: rate, patience and places are then one for all. A connection with another number
+    /// of places (one that goes one at a time) keeps its own.
+    pub fn share(&self, name: &str, turns: Arc<Turns>) -> Arc<Turns> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = all.entry(name.to_owned()).or_insert_with(|| Arc::clone(&turns));
+        if Arc::ptr_eq(&first.state, &turns.state) {
+            return turns;
+        }
+        let places = if first.at_once == turns.at_once { Arc::clone(&first.places) } else { Arc::clone(&turns.places) };
+        Arc::new(Turns { rate: turns.rate, at_once: turns.at_once, places, state: Arc::clone(&first.state) })
+    }
 }
 
 #[derive(Default)]
@@ -43,7 +61,7 @@ pub enum Turn {
 impl Turns {
     pub fn new(rate: Option<Gcra>, at_once: usize) -> Self {
         let at_once = at_once.max(1);
-        Self { rate, at_once, places: Arc::new(Semaphore::new(at_once)), state: Mutex::default() }
+        Self { rate, at_once, places: Arc::new(Semaphore::new(at_once)), state: Arc::default() }
     }
 
     /// The same limits, whatever is used of them.
@@ -155,6 +173,18 @@ mod tests {
         turns.hold(NOW.plus(LOOK_AGAIN));
         assert_eq!(at(turns.ask(subject(1), NOW)), Some(LOOK_AGAIN * 8));
         assert_eq!(at(turns.ask(subject(1), NOW.plus(LOOK_AGAIN * 8))), None);
+    }
+
+    #[test]
+    fn connections_that_share_a_budget_wait_for_each_other() {
+        let budgets = Budgets::default();
+        let own = || Arc::new(Turns::new(Some(Gcra::new(Rate::new(10, Duration::from_secs(1)).unwrap(), 1)), 10));
+        let (one, two, other) = (budgets.share("site", own()), budgets.share("site", own()), budgets.share("elsewhere", own()));
+        assert_eq!(at(one.ask(subject(1), NOW)), None);
+        assert_eq!(at(two.ask(subject(2), NOW)), Some(Duration::from_millis(100)));
+        assert_eq!(at(other.ask(subject(3), NOW)), None);
+        one.hold(NOW.plus(LOOK_AGAIN * 8));
+        assert_eq!(at(two.ask(subject(4), NOW)), Some(LOOK_AGAIN * 8), "who asks one for patience asks both");
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Maker<'_> {
         if mapped.customer.phone.trim().is_empty() {
             return Err(refused(Code::MissingPhone, String::new()));
         }
-        let phone = phone::normalise(&mapped.customer.phone).map_err(|e| refused(e.code(), e.to_string()))?;
+        let phone = connection.countries.normalise(&mapped.customer.phone).map_err(|e| refused(e.code(), e.to_string()))?;
         if !has_line(connection, self.live) {
             return Err(Outcome::Failed { code: Code::NoLine, detail: Code::NoLine.sentence("en").into() });
         }

@@ -152,7 +152,7 @@ impl AuthorizeSpec<'_> {
     }
 }
 
-pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest) -> Vec<Limit> {
+pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<Limit> {
     let Some(at) = &manifest.limits else { return Vec::new() };
     OneOrMany::each(at)
         .into_iter()
@@ -168,7 +168,8 @@ pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest) -> Vec<Limit> {
                     wait: wait.unwrap_or(Duration::from_secs(10)),
                 }
             });
-            Limit { modes: c.modes(&mode), spec: spec.clone(), remaining }
+            let share = spec.share.as_ref().map(|share| c.template(&At::new(one.span(), share.clone()), Escape::Text, params));
+            Limit { modes: c.modes(&mode), spec: spec.clone(), share, remaining }
         })
         .collect()
 }

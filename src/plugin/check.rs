@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::assemble;
 use super::check_receive;
 use super::compile::{Compiler, MANIFEST};
+use super::ends;
 use super::load::Files;
 use super::manifest::{At, Level, Manifest, MapSpec, OneOrMany, ParameterKind};
 use super::modes;
 use super::names;
-use super::not_yet;
 use super::plugin::{Plugin, Variant};
 use super::poll;
 use super::problem::{Problem, did_you_mean};
+use super::subscribe;
 
 /// The format's version that this program reads.
 const SPEC: u32 = 1;
@@ -21,13 +22,12 @@ const SPEC: u32 = 1;
 pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: String) -> (Plugin, Vec<Problem>) {
     let mut c = Compiler::new(source, files, &manifest);
     head(&mut c, id, &manifest);
-    not_yet::refuse(&mut c, &manifest);
     let params = names::fixed(&manifest);
     let modes = modes::compile(&mut c, &manifest, &params);
     let bases = assemble::bases(&mut c, &manifest, &params);
     let auths = assemble::auths(&mut c, &manifest, &params);
     let connects = assemble::connects(&mut c, &manifest, &params);
-    let limits = assemble::limits(&mut c, &manifest);
+    let limits = assemble::limits(&mut c, &manifest, &params);
     let variants: Vec<Variant> = manifest
         .receive
         .iter()
@@ -47,10 +47,12 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let lookups = manifest.lookup.iter().map(|spec| assemble::lookup(&mut c, &manifest, spec.get_ref(), &params, &mut known)).collect();
     let polls = manifest.poll.iter().filter_map(|at| poll::compile(&mut c, &manifest, at, &params)).collect();
     doubles(&mut c, manifest.poll.iter().map(|p| &p.get_ref().name), "polls");
+    let subscriptions = manifest.subscribe.iter().map(|at| subscribe::compile(&mut c, &manifest, at, &params)).collect();
+    doubles(&mut c, manifest.subscribe.iter().map(|s| &s.get_ref().name), "subscriptions");
     let kinds = assemble::kinds(&mut c, &manifest, &params);
     let responses = manifest.responses.iter().map(|spec| c.response(spec, &params)).collect();
+    manifest.parameters.iter().for_each(|parameter| parameter_parts(&mut c, &manifest, parameter));
     for parameter in &manifest.parameters {
-        parameter_parts(&mut c, &manifest, parameter);
         if !c.used_params.contains(&parameter.get_ref().id) {
             let message = format!("nothing uses the parameter `{}`", parameter.get_ref().id);
             c.warning(parameter, message);
@@ -80,6 +82,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
         handshakes,
         answers,
         polls,
+        subscriptions,
         lookups,
         kinds,
         responses,
@@ -132,6 +135,7 @@ fn head(c: &mut Compiler<'_>, id: &str, manifest: &Manifest) {
 /// What a parameter names: modes, its table, the date at which it ends.
 fn parameter_parts(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<super::manifest::Parameter>) {
     let p = at.get_ref();
+    ends::check(c, manifest, at);
     if let Some(modes) = &p.mode {
         c.modes(&Some(At::new(at.span(), modes.clone())));
     }

@@ -27,6 +27,7 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("default", 2, 2, |a| Ok(if blank(a[0]) { a[1].clone() } else { a[0].clone() })),
     ("e164", 1, 1, |a| Ok(phone::forms(&text(a[0])).0.into())),
     ("national", 1, 1, |a| Ok(phone::forms(&text(a[0])).1.into())),
+    ("spellings", 1, 2, spellings),
     ("date", 2, 3, date),
     ("iso", 1, 1, |a| on_time(a[0], |t| t.rfc3339().into())),
     ("epoch_ms", 1, 1, |a| on_time(a[0], |t| t.0.into())),
@@ -241,6 +242,14 @@ fn date(arguments: &[&Json]) -> Result<Json, String> {
         return Err(format!("`{format}` is not a strftime pattern"));
     }
     Ok(out)
+}
+
+/// All spellings of a phone number, or the n-th from 0.
+fn spellings(a: &[&Json]) -> Result<Json, String> {
+    let all = phone::spellings(&text(a[0]));
+    let Some(which) = a.get(1) else { return Ok(all.into()) };
+    let n = number(which)?.and_then(|n| usize::try_from(n).ok());
+    Ok(n.and_then(|n| all.into_iter().nth(n)).into())
 }
 
 /// As people write it: `1 phút 35 giây`, `1 min 35 s`.

@@ -77,7 +77,8 @@ pub fn fixed(manifest: &Manifest) -> Shape {
     let captured = manifest.handshake.iter().flat_map(|h| h.get_ref().capture.keys());
     let subscriptions = manifest.subscribe.iter().map(|at| {
         let spec = at.get_ref();
-        let stored = spec.create.store.keys().chain(spec.renew.iter().flat_map(|renew| renew.store.keys()));
+        let others = [&spec.renew, &spec.check, &spec.find].into_iter().flatten();
+        let stored = spec.create.store.keys().chain(others.flat_map(|part| part.store.keys()));
         (spec.name.get_ref().clone(), texts(stored.map(String::as_str).chain(["secret", "url"])))
     });
     // A default is a better sample than any other text: it may have to be a time zone.
@@ -142,6 +143,22 @@ pub fn lookup(params: &Shape, known: &BTreeMap<String, Vec<String>>) -> Shape {
 /// The request of a look-up for many records: nothing of a single one.
 pub fn batch(params: &Shape) -> Shape {
     with(params, [("record", Shape::leaves(json!({"type": "1"}))), ("batch", Shape::leaves(json!({"ids": ["1", "2"]})))])
+}
+
+/// The requests of a subscription.
+pub fn subscribe(params: &Shape) -> Shape {
+    with(params, [("hook", Shape::leaves(json!({"name": "1", "url": "https://1"}))), ("now", Shape::Leaf(json!("2026-11-22T03:20:30Z")))])
+}
+
+/// The same before it is made: what an answer has to give is not there.
+pub fn subscribe_before(params: &Shape, name: &str) -> Shape {
+    let mut before = subscribe(params);
+    if let Shape::Object(map) = &mut before
+        && let Some(Shape::Object(all)) = map.get_mut("subscription")
+    {
+        all.insert(name.to_owned(), texts(["secret", "url"]));
+    }
+    before
 }
 
 /// A poll's request, cursor and conditions.

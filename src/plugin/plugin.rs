@@ -35,6 +35,7 @@ pub struct Plugin {
     pub(super) limits: Vec<Limit>,
     pub(super) variants: Vec<Variant>,
     pub(super) polls: Vec<super::poll::Poll>,
+    pub(super) subscriptions: Vec<super::subscribe::Subscription>,
     pub(super) handshakes: Vec<Handshake>,
     pub(super) answers: AnswerRules,
     pub(super) lookups: Vec<Lookup>,
@@ -57,6 +58,8 @@ pub struct Base {
 pub struct Limit {
     pub(super) modes: Vec<String>,
     pub spec: Limits,
+    /// Connections with the same text here share one budget.
+    pub(super) share: Option<Template>,
     pub remaining: Option<Remaining>,
 }
 
@@ -267,6 +270,12 @@ impl Plugin {
     /// What the CRM allows us.
     pub fn limits(&self, params: &Params) -> Option<&Limit> {
         self.limits.iter().find(|limit| in_mode(&limit.modes, params))
+    }
+
+    /// The name of the budget that connections share; empty: each has its own.
+    pub fn shared_budget(&self, params: &Params) -> String {
+        let share = self.limits(params).and_then(|limit| limit.share.as_ref());
+        share.and_then(|share| share.render(&Scope { params: Some(params), ..Scope::default() }).ok()).map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 
     /// What `plugin check` says beside errors.

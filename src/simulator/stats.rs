@@ -16,6 +16,8 @@ pub struct CallCount {
     pub asked: u32,
     /// Answered with errorCode 0, whether or not the answer arrived.
     pub taken: u32,
+    /// Answered with 429 or 2222: not placed, and to be asked again.
+    pub put_off: u32,
     /// How often a phone really dialled.
     pub dialled: u32,
     pub reports_sent: u32,
@@ -79,6 +81,7 @@ impl Stats {
         let call = entry(&mut self.calls, call_id);
         call.asked += 1;
         call.taken += u32::from(taken);
+        call.put_off += u32::from(matches!(reply, Reply::Status(429) | Reply::Code(2222)));
         self.totals.asked_twice += u64::from(call.asked == 2 && !call_id.is_empty());
         let key = entry(&mut self.keys, key);
         key.asked += 1;
@@ -183,7 +186,7 @@ mod tests {
         let totals = stats.totals();
         assert_eq!((totals.asked, totals.taken, totals.dialled, totals.dialled_twice, totals.asked_twice), (4, 3, 3, 1, 1));
         assert_eq!(totals.replies, BTreeMap::from([("0".to_owned(), 3), ("2116".to_owned(), 1)]));
-        assert_eq!(stats.call("c1"), CallCount { asked: 3, taken: 3, dialled: 3, reports_sent: 1, reports_failed: 0 });
+        assert_eq!(stats.call("c1"), CallCount { asked: 3, taken: 3, put_off: 0, dialled: 3, reports_sent: 1, reports_failed: 0 });
         assert_eq!(stats.keys()["k"].per_minute, BTreeMap::from([(0, 3), (1, 1)]));
     }
 }

@@ -226,7 +226,13 @@ async fn a_number_on_the_list_is_refused_when_made_when_waiting_and_when_claimed
     let f = f.reopened();
     assert_eq!(f.store.dnc_of(&main(), &number()).unwrap(), Some(note()));
     assert_eq!(f.store.dnc_of(&"other".into(), &number()).unwrap(), None, "a list belongs to its workspace");
-    assert!(f.store.dnc_remove(&main(), &number()).await.unwrap() && !f.store.dnc_remove(&main(), &number()).await.unwrap());
+    assert!(
+        f.store.dnc_remove(T0, "lan".into(), &main(), &number()).await.unwrap() && !f.store.dnc_remove(T0, "lan".into(), &main(), &number()).await.unwrap()
+    );
+    let trail: Vec<(String, String)> = f.store.audit(2).unwrap().into_iter().map(|entry| (entry.actor, entry.change)).collect();
+    assert_eq!(trail.iter().map(|(actor, _)| actor.as_str()).collect::<Vec<_>>(), ["lan", "lan"]);
+    let said = trail.iter().map(|(_, change)| change.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(said.contains("DoNotCallRemove") && said.contains("+84912345678") && said.contains("DoNotCallAdd") && said.contains("asked for it"), "{said}");
     assert_eq!(f.counter("dnc.numbers"), 1);
     assert_eq!(made(&f, 4, at(4), false).await.state, State::Queued);
 }

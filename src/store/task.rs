@@ -20,7 +20,7 @@ pub enum TaskKind {
     Forward = 4,
     /// Tell receivers of an alert.
     Alert = 5,
-    /// Fetch records from a CRM. It is never done.
+    /// Fetch records from a CRM, keep alive what we registered there. It is never done.
     Poll = 6,
 }
 

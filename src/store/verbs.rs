@@ -267,6 +267,11 @@ pub enum Change {
         connection: ConnectionId,
         until: Time,
     },
+    /// Subscriptions are wanted again and looked at now, or deleted at the CRM.
+    Subscribe {
+        sources: Vec<SourceId>,
+        off: bool,
+    },
     /// Keeps what a handshake handed over, sealed, and closes the window; denied where none is open.
     Capture {
         connection: ConnectionId,
@@ -327,6 +332,15 @@ pub struct CallQuery {
     pub limit: usize,
 }
 
+/// Who changed what, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditEntry {
+    pub at: Time,
+    /// The name of a key, `local admin`, or `callbridge` with its reason.
+    pub actor: String,
+    pub change: String,
+}
+
 /// A delivery that was not accepted, kept in a bounded list so that the admin sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rejected {
@@ -341,7 +355,8 @@ pub struct Rejected {
     pub excerpt: String,
 }
 
-/// Texts that a connection keeps under a name: a login's tokens (`login/main`), what a handshake captured, where a poll stands.
+/// Texts that a connection keeps under a name, which has a slash: a login's tokens (`login/main`), a subscription's ids and secret
+/// (`subscription/leads`).
 /// They lie sealed in the store.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Kept {
@@ -374,6 +389,14 @@ pub struct Swept {
 pub struct SweepPolicy {
     /// Connections whose calls leave their sentence on the record even without a report.
     pub write_back_unreported: std::sync::Arc<std::collections::HashSet<ConnectionId>>,
+}
+
+/// Who waits for something new to do: each loop is woken for its own work only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    Task(TaskKind),
+    Placing,
+    Sweep,
 }
 
 /// Each verb is one atomic, durable step: when it answers `Ok`, its effect survives SIGKILL and a power cut.
@@ -476,6 +499,8 @@ pub trait Store {
     /// Present and past ones.
     fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
     fn rejected(&self, limit: usize) -> Result<Vec<Rejected>, StoreError>;
+    /// What was changed by whom, newest first.
+    fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError>;
     /// How many tasks of a kind wait or run.
     fn backlog(&self, kind: TaskKind) -> usize;
@@ -487,6 +512,6 @@ pub trait Store {
     async fn snapshot(&self, path: &Path) -> Result<u64, StoreError>;
     /// Why the store does not write now, if so.
     fn trouble(&self) -> Option<String>;
-    /// Notified when there may be something new to do.
-    fn wake(&self) -> &tokio::sync::Notify;
+    /// Notified when there may be something new to do of this kind.
+    fn wake(&self, what: Wake) -> &tokio::sync::Notify;
 }

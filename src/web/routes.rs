@@ -20,8 +20,17 @@ pub struct State {
 /// Every address of the server.
 pub fn configure(config: &mut ServiceConfig) {
     config
-        .service(web::resource(["/hooks/{connection}/{key}", "/hooks/{connection}/{key}/{tail:.*}"]).to(hooks::take))
-        .service(web::resource(["/callbacks/{token}", "/callbacks/{token}/"]).route(web::post().to(callbacks::take)))
+        // In scopes, whose fixed beginning is compared as text: each pattern with a name in it is a regular expression.
+        .service(
+            web::scope("/hooks")
+                .service(web::resource("/{connection}/{key}").to(hooks::take))
+                .service(web::resource("/{connection}/{key}/{tail:.*}").to(hooks::take)),
+        )
+        .service(
+            web::scope("/callbacks")
+                .service(web::resource("/{token}").route(web::post().to(callbacks::take)))
+                .service(web::resource("/{token}/").route(web::post().to(callbacks::take))),
+        )
         .service(
             web::resource(["/campaign/callone/", "/campaign/callone"])
                 .route(web::post().to(callone::take))

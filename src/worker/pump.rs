@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::time::Time;
 use crate::pipeline::turn::Turn;
-use crate::pipeline::{App, alert, forward, lookup, map, place, poll, write_back};
-use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind};
+use crate::pipeline::{App, alert, forward, lookup, map, place, standing, write_back};
+use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind, Wake};
 
 /// A task whose run failed or panicked is tried again after this; the store says what is durable.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ pub async fn tasks(app: Arc<App>, kind: TaskKind, at_once: usize, mut stop: watc
     while !*stop.borrow() {
         // One free place first: the sleep below must not end for work that cannot start.
         let Ok(first) = Arc::clone(&permits).acquire_owned().await else { return };
-        let notified = app.store.wake().notified();
+        let notified = app.store.wake(Wake::Task(kind)).notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
         let now = app.clock.now();
@@ -91,7 +91,7 @@ async fn one(app: &App, task: &Task) -> Result<(), StoreError> {
         (TaskKind::Map, Subject::Event(id)) => map::run(app, id).await,
         (TaskKind::Lookup, Subject::Item(event, index)) => lookup::run(app, task, event, index).await,
         (TaskKind::WriteBack, Subject::Call(id)) => write_back::run(app, task, id).await,
-        (TaskKind::Poll, Subject::Source(id)) => poll::run(app, id).await,
+        (TaskKind::Poll, Subject::Source(id)) => standing::run(app, id).await,
         (TaskKind::WriteBack, Subject::Item(event, index)) => write_back::run_item(app, task, event, index).await,
         (TaskKind::Forward, Subject::Call(id)) => forward::run(app, task, id).await,
         (TaskKind::Alert, Subject::Alert(id)) => alert::run(app, task, id).await,
@@ -110,7 +110,7 @@ pub async fn placing(app: Arc<App>, at_once: usize, mut stop: watch::Receiver<bo
     let permits = Arc::new(Semaphore::new(at_once));
     while !*stop.borrow() {
         let Ok(first) = Arc::clone(&permits).acquire_owned().await else { return };
-        let notified = app.store.wake().notified();
+        let notified = app.store.wake(Wake::Placing).notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
         let next = app.store.next_calls(app.clock.now(), permits.available_permits() + 1);

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{pump, sweep};
-use crate::pipeline::{App, poll};
+use crate::pipeline::{App, standing};
 use crate::store::TaskKind;
 
 /// How many of each kind run at once.
@@ -28,8 +28,8 @@ impl Default for Concurrency {
 
 /// Runs until `stop` says so, then lets what is under way finish.
 pub async fn run_forever(app: Arc<App>, concurrency: Concurrency, stop: watch::Receiver<bool>) {
-    if let Err(error) = poll::want(&app).await {
-        tracing::error!(error = %error, "what is to be fetched from CRMs could not be kept; it is tried at the next start");
+    if let Err(error) = standing::want(&app).await {
+        tracing::error!(error = %error, "what is to be fetched from CRMs and registered there could not be kept; it is tried at the next start");
     }
     let mut loops = JoinSet::new();
     for (kind, at_once) in [

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::pipeline::{App, alert};
-use crate::store::Store;
+use crate::pipeline::{App, alert, ends};
+use crate::store::{Store, Wake};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// A server that never lives ten minutes has to forget too; a moment later so that the start is not slowed.
@@ -17,7 +17,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut prune_at = app.clock.now().plus(FIRST_PRUNE);
     let (mut watch_at, mut seen) = (app.clock.now().plus(FIRST_PRUNE), alert::Seen::default());
     while !*stop.borrow() {
-        let notified = app.store.wake().notified();
+        let notified = app.store.wake(Wake::Sweep).notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
         let now = app.clock.now();
@@ -32,6 +32,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             watch_at = now.plus(app.tuning.backlog_every);
             if let Err(error) = alert::watch(&app, &mut seen).await {
                 tracing::warn!(error = %error, "what waits could not be looked at");
+            }
+            if let Err(error) = ends::watch(&app).await {
+                tracing::warn!(error = %error, "which secrets end could not be looked at");
             }
         }
         if app.store.next_sweep_at().is_some_and(|at| at <= now) {

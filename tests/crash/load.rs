@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use callbridge::simulator::dialer;
+use callbridge::simulator::mood::{Mood, Whom};
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::task::JoinHandle;
 
 use super::dice::Dice;
-use super::server::{API_KEY, CONNECTIONS, GATEWAY_KEY, LINES, SECRET, Site, hook_key};
+use super::server::{API_KEY, CONNECTIONS, GATEWAY_KEY, LINES, SECRET, Site, hook_key, line_key};
 use super::world::{NEVER_REPORTED, REPORTED_AGAIN, World};
 
 const SENDERS: u64 = 6;
@@ -27,10 +28,14 @@ const WAVE: (Duration, Duration) = (Duration::from_millis(1500), Duration::from_
 #[derive(Default, Clone)]
 pub struct Ledger {
     pub sent: u64,
+    /// Deliveries with a good signature, answered or not: the most events there can be.
+    pub webhooks: u64,
     /// Event ids that were answered with 2xx.
     pub acknowledged: Vec<String>,
     /// Call ids of drop-in calls that were answered with errorCode 0.
     pub drop_ins: Vec<String>,
+    /// Calls that the API answered with 201.
+    pub asked: Vec<String>,
     /// Other answers, by status.
     pub others: BTreeMap<String, u64>,
 }
@@ -69,6 +74,7 @@ impl Load {
         });
         let mut tasks: Vec<_> = (0..SENDERS).map(|_| world.runtime.spawn(send_on(Arc::clone(&shared), Dice::of(dice.below(1 << 30))))).collect();
         tasks.push(world.runtime.spawn(person(Arc::clone(&shared))));
+        tasks.push(world.runtime.spawn(put_off(Arc::clone(&shared))));
         Load { shared, tasks }
     }
 
@@ -108,6 +114,7 @@ async fn send_on(shared: Arc<Shared>, mut dice: Dice) {
         match dice.below(20) {
             0 => forged(&shared, number).await,
             1 | 2 => drop_in(&shared, number).await,
+            3 => asked(&shared, number).await,
             _ => webhook(&shared, number, &mut dice).await,
         }
         tokio::time::sleep(dice.millis(3, 25)).await;
@@ -118,7 +125,7 @@ impl Shared {
     /// About how many of the promised calls have not reached the phones; one in fifty may be a duplicate.
     fn behind(&self) -> usize {
         let ledger = self.ledger.lock().unwrap();
-        let promised = ledger.acknowledged.len() + ledger.drop_ins.len();
+        let promised = ledger.acknowledged.len() + ledger.drop_ins.len() + ledger.asked.len();
         drop(ledger);
         (promised - promised / 50).saturating_sub(self.phone.totals().call_ids)
     }
@@ -154,6 +161,7 @@ async fn webhook(shared: &Shared, number: u64, dice: &mut Dice) {
     if connection == "searchable" && dice.below(4) == 0 {
         body["phone"] = json!("");
     }
+    shared.ledger.lock().unwrap().webhooks += 1;
     let answer = ask(signed(shared, connection, body.to_string(), SECRET)).await;
     shared.keep(&answer, |ledger, (status, _)| {
         let taken = (200..300).contains(status);
@@ -195,6 +203,44 @@ async fn drop_in(shared: &Shared, number: u64) {
         }
         taken
     });
+}
+
+/// A program asks for a call at the API.
+async fn asked(shared: &Shared, number: u64) {
+    let body = json!({ "phone": format!("0912{:06}", number % 1_000_000), "name": "Khách" });
+    let answer = ask(shared.client.post(format!("{}/api/v1/calls", shared.url)).bearer_auth(API_KEY).json(&body)).await;
+    shared.keep(&answer, |ledger, (status, answer)| {
+        let made = *status == 201;
+        if made {
+            ledger.asked.push(answer["id"].as_str().unwrap_or_default().to_owned());
+        }
+        made
+    });
+}
+
+/// The dialer puts calls off at times: one phone with 2222, everybody with 429. Those calls go back to the queue, and kills meet them there.
+async fn put_off(shared: Arc<Shared>) {
+    for turn in 1.. {
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let (whom, mood): (Vec<Whom>, _) = match turn % 4 {
+            0 => (vec![Whom::Everyone], Mood::RateLimited),
+            _ => ((2..=7).map(|line| Whom::Key(line_key(line))).collect(), Mood::SystemError),
+        };
+        let set = |mood| whom.iter().for_each(|whom| shared.phone.set_mood(whom.clone(), mood));
+        set(Some(mood));
+        // Long enough for a call to meet it, short enough that the series goes on.
+        let begun = shared.phone.totals().asked;
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if shared.phone.totals().asked > begun + 8 || shared.stop.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        set(None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Somebody pauses the first line and lets it go on, again and again, and looks after phones that went silent.

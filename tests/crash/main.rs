@@ -6,6 +6,7 @@
 //! CALLBRIDGE_KILLS=2000 cargo test --test crash -- kills --nocapture       the long series
 //! CALLBRIDGE_CUTS=100 cargo test --test crash -- power_cuts --nocapture    needs root and loop devices
 //! CALLBRIDGE_SEED=7 …                                                      the same random choices again
+//! CALLBRIDGE_NO_POWER_CUTS=1 …                                             no power cuts, where there are no loop devices
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, reason = "a test or a measurement ends where it cannot go on")]

@@ -24,7 +24,10 @@ fn power_cuts_lose_nothing_that_was_answered() {
         let disk = match Disk::new(folder.path()) {
             Ok(disk) => disk,
             Err(why) => {
-                assert!(std::env::var("CI").is_err(), "power cuts need root and loop devices: {why}");
+                assert!(
+                    std::env::var("CALLBRIDGE_NO_POWER_CUTS").is_ok_and(|text| text == "1"),
+                    "power cuts need root and loop devices: {why}\nWhere there are none, CALLBRIDGE_NO_POWER_CUTS=1 says that they are not tested"
+                );
                 println!("\n!!! NOT TESTED: power cuts need root and loop devices: {why}\n");
                 return;
             }

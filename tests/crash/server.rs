@@ -17,6 +17,11 @@ pub fn hook_key(connection: &str) -> String {
     format!("crash-hook-key-{connection}")
 }
 
+/// The secret key of a line: what the dialer knows its phone by.
+pub fn line_key(line: usize) -> String {
+    format!("crash-secret-of-line-{line}")
+}
+
 /// What differs between series.
 pub struct Options {
     pub report_deadline: &'static str,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use callbridge::config::Settings;
 use callbridge::domain::alert::AlertKind;
 use callbridge::domain::call::State;
-use callbridge::domain::schedule::Stopped;
+use callbridge::domain::schedule::{Pause, Stopped};
+use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
 use callbridge::store::{Change, Changed, TaskKind};
 use serde_json::{Value, json};
 
-use super::bridge::{Fixture, Setup};
+use super::bridge::{Fixture, LINE, Setup};
 use super::far_end::FarEnd;
 use super::wire;
 
@@ -139,6 +140,70 @@ async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_grows_is_told_once_and_its_end_once() {
+    let (far, _) = telegram().await;
+    let watched = |settings: &mut Settings| {
+        settings.monitor.look_every = Duration::from_millis(20);
+        settings.monitor.calls_waiting = 4;
+    };
+    let f = Setup::new(Mood::Answers).with(tells(&far)).with(watched).start().await;
+    let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
+    assert_eq!(f.change(Change::PauseLine { workspace: "main".into(), line: LINE.into(), pause }).await, Changed::Ok);
+    let backlog = |f: &Fixture| f.alerts().into_iter().find(|alert| alert.kind == AlertKind::Backlog);
+    for n in 0..60 {
+        f.wish(&format!("09123456{n:02}")).await;
+        assert!(n >= 4 || backlog(&f).is_none(), "{n} calls are not too many");
+        if n > 6 && backlog(&f).is_some() {
+            break;
+        }
+    }
+    f.until("it is told", |_| (!texts(&far).is_empty()).then_some(())).await;
+    let raised = backlog(&f).unwrap();
+    // It goes on growing: that is known.
+    for n in 60..64 {
+        f.wish(&format!("09123456{n:02}")).await;
+    }
+    f.resume_line().await;
+    f.until("its end is told", |_| (texts(&far).len() > 1).then_some(())).await;
+    f.until("all are over", |f| f.calls().iter().all(|call| call.state == State::Ended).then_some(())).await;
+    let texts = texts(&far);
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    for part in ["⚠️ CẢNH BÁO: hàng chờ calls", "số lượng đang chờ ngày càng tăng", "callbridge line list", "calls: "] {
+        assert!(texts[0].contains(part), "{}", texts[0]);
+    }
+    assert!(texts[1].contains("✅ ĐÃ ỔN LẠI: hàng chờ calls"), "{}", texts[1]);
+    assert_eq!((raised.times, backlog(&f).unwrap().raised_at), (1, raised.raised_at), "one episode");
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
+    let (far, _) = telegram().await;
+    let f = Setup::new(Mood::Answers).with(tells(&far)).connection(|c| c.max_new_calls = "1/h".parse().unwrap()).start_by_hand().await;
+    for n in 0..3 {
+        f.wish(&format!("091234567{n}")).await;
+    }
+    f.run_due().await;
+    told(&f).await;
+    let first = texts(&far);
+    assert_eq!(first.len(), 1, "{first:#?}");
+    for part in [
+        "callbridge call release --connection crm --hold brake --yes",
+        "callbridge call release --connection crm --hold brake --count 50 --yes",
+        "callbridge call cancel --connection crm --hold brake --yes",
+    ] {
+        assert!(first[0].contains(part), "{}", first[0]);
+    }
+    let held = f.calls().into_iter().filter(|call| call.hold.is_some()).map(|call| call.id).collect();
+    assert_eq!(f.change(Change::CancelAll { calls: held }).await, Changed::Count(2));
+    told(&f).await;
+    assert!(!texts(&far)[1].contains("callbridge"), "{}", texts(&far)[1]);
+    f.until("the first went", |f| f.calls().iter().all(|c| matches!(c.state, State::Ended | State::Cancelled)).then_some(())).await;
+    f.advance(Duration::from_secs(60)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stop_button_is_told_with_who_pressed_it() {
     let (far, _) = telegram().await;
     let f = Setup::new(Mood::Answers).with(tells(&far)).start_by_hand().await;
@@ -173,5 +238,60 @@ async fn the_api_lists_what_is_wrong_and_what_was() {
     assert_eq!(get("/api/v1/alerts?all=true").await["items"][0]["recovered"], true);
     f.until("the call went", |f| f.calls().iter().all(|c| c.state == State::Ended).then_some(())).await;
     f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_soon_is_told_until_it_has_a_new_date() {
+    const MANIFEST: &str = r#"
+spec = 1
+id = "ender"
+name = "Ender"
+[[parameters]]
+id = "api_key"
+title = { vi = "Mã", en = "Key" }
+secret = true
+ends = { on = "api_key_ends", alarm = "14d" }
+[[parameters]]
+id = "api_key_ends"
+title = { vi = "Hết hạn", en = "Ends on" }
+type = "date"
+[bases.api]
+url = "https://crm.example.vn"
+allow_hosts = ["crm.example.vn"]
+[[auth]]
+kind = "bearer"
+token = "{{param.api_key}}"
+[[receive]]
+name = "all"
+[receive.map]
+phone = "$.phone"
+"#;
+    let plugins = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(plugins.path().join("ender")).unwrap();
+    std::fs::write(plugins.path().join("ender/plugin.toml"), MANIFEST).unwrap();
+    let path = plugins.path().to_owned();
+    let in_days = |days: u64| callbridge::clock::Clock::System.now().plus(Duration::from_secs(86_400 * days)).rfc3339()[..10].to_owned();
+    let parameters = [("api_key", "key-of-the-ender"), ("api_key_ends", &in_days(10))];
+    let connection = super::bridge::connection("ender", "ender", "hook-key-of-the-ender", &parameters);
+    let setup = Setup::new(Mood::Answers).with(|s| {
+        s.plugins.path = Some(path);
+        s.monitor.look_every = Duration::from_millis(50);
+        s.connections = vec![connection];
+        s.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()];
+    });
+    let mut f = setup.start().await;
+    let ends = |f: &super::bridge::Fixture| f.alerts().into_iter().find(|alert| alert.kind == AlertKind::SecretEnds);
+    let alert = f.until("the admin is told", ends).await;
+    assert_eq!((alert.subject.as_str(), alert.code.as_str()), ("ender/api_key", "secret_ends"));
+    let shown = wire::get(&f.address, "/api/v1/connections/ender", &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
+    assert_eq!((&shown["ends"][0]["parameter"], &shown["ends"][0]["state"]), (&json!("api_key"), &json!("soon")), "{shown}");
+
+    f.settings.connections[0].parameters.insert("api_key_ends".into(), "2020-02-20".into());
+    f.restart().await;
+    f.until("it has ended", |f| ends(f).filter(|alert| alert.code.as_str() == "secret_ended")).await;
+    f.settings.connections[0].parameters.insert("api_key_ends".into(), in_days(80).as_str().into());
+    f.restart().await;
+    f.until("a new date ends the alarm", |f| ends(f).filter(|alert| !alert.is_open())).await;
     f.finish().await;
 }

@@ -23,7 +23,7 @@ use callbridge::domain::secret::SecretText;
 use callbridge::domain::source::Source;
 use callbridge::domain::time::Time;
 use callbridge::domain::write_back::Status;
-use callbridge::pipeline::{App, poll, token};
+use callbridge::pipeline::{App, standing, token};
 use callbridge::simulator::crm::{self, Note};
 use callbridge::simulator::dialer;
 use callbridge::simulator::mood::{Mood, Moods, Whom};
@@ -142,7 +142,7 @@ impl Setup {
         let address = listener.local_addr().unwrap().to_string();
         let running = one_run(&self.settings, listener, &address, by_hand.then(|| Clock::System.now())).unwrap();
         if let Running::ByHand { app, .. } = &running {
-            poll::want(app).await.unwrap();
+            standing::want(app).await.unwrap();
         }
         Fixture { _dir: dir, settings: self.settings, running: Some(running), address, sim, crm, by_hand, wishes: AtomicU32::new(0), finished: false }
     }
@@ -425,7 +425,7 @@ impl Fixture {
         self.stop().await;
         self.running = Some(run(&self.settings, &self.address, clock).await);
         if self.by_hand {
-            poll::want(self.app()).await.unwrap();
+            standing::want(self.app()).await.unwrap();
         }
     }
 

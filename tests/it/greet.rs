@@ -158,6 +158,9 @@ async fn secrets_are_taken_once_while_the_admin_holds_the_window_open() {
     let other = INSTALL.replace("token-of", "evil-token-of");
     assert_eq!(post(&f, "", FORM, &other).await.body, b"no"[..]);
 
+    // What a login keeps lies beside it and is no hindrance.
+    let kept = callbridge::store::Kept { version: 1, ..Default::default() };
+    assert!(f.store().keep(connection.clone(), "login/main".into(), kept).await.unwrap());
     // What was captured verifies, before and after a restart.
     let event = |token: &str| format!("id=7&phone=0912345678&stage_id=new&auth[application_token]={token}");
     assert_eq!(post(&f, "", FORM, &event("token-of-the-installation")).await.status, 200);

@@ -35,6 +35,7 @@ allow_hosts = ["own.example"]
 [auth]
 kind = "bearer"
 start = { refresh_token = "{{param.refresh_token}}" }
+keep_alive = "30d"
 
 [[auth.login]]
 path = "/token"
@@ -195,6 +196,23 @@ async fn tokens_are_got_once_for_many_and_a_rotated_one_is_kept_over_a_restart()
     for attempt in w.f.attempts(call) {
         assert!(!attempt.detail.contains("token-"), "{attempt:?}");
     }
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_made_again_before_it_dies_of_not_being_used() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut w = World::start().await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!(w.logins(), 1);
+    w.f.advance(DAY * 28).await;
+    w.f.restart().await;
+    assert_eq!(w.logins(), 1);
+    w.f.advance(DAY + DAY / 2).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (2, 2), "with the rotated refresh token, a day before its end");
+    w.f.advance(DAY * 30).await;
+    assert_eq!(w.logins(), 3);
     w.f.finish().await;
 }
 

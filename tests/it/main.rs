@@ -28,6 +28,8 @@ mod reload;
 mod reports;
 mod restart;
 mod rules;
+mod steps;
+mod subscribe;
 mod tidy;
 mod vectors;
 mod wire;

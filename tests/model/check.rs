@@ -4,56 +4,62 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use callbridge::domain::call::{Call, State};
+use callbridge::domain::connection::Mode;
 use callbridge::domain::id::{CallId, ConnectionId, LineId};
 use callbridge::domain::phone::Phone;
 use callbridge::domain::rule::Policy;
+use callbridge::domain::schedule::LinePolicy;
 use callbridge::domain::time::Time;
 
-use crate::setting::{self, SETTLE, SLOT};
+use crate::lines::Phones;
+use crate::ops::Answer;
+use crate::setting;
 
 /// The judge.
 pub struct Check {
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
-    slots: HashMap<LineId, HashMap<CallId, Time>>,
+    /// What the file says about the lines now.
+    pub settings: Vec<LinePolicy>,
+    /// How the phones are.
+    pub phones: Phones,
     /// Placings since the clock was last set: by line.
     gone: HashMap<LineId, Vec<Time>>,
     numbers: HashMap<Phone, Vec<(Time, CallId)>>,
     /// Calls that may have reached the phone.
     sent: HashSet<CallId>,
     pub do_not_call: HashSet<Phone>,
-    pub paused: HashSet<LineId>,
     pub stopped: bool,
+    /// The dialer as a whole asked for a pause until then.
+    dialer: Option<Time>,
 }
 
 impl Check {
     pub fn new() -> Self {
         Self {
             policies: setting::policies(0),
-            slots: HashMap::new(),
+            settings: setting::lines(0),
+            phones: Phones::default(),
             gone: HashMap::new(),
             numbers: HashMap::new(),
             sent: HashSet::new(),
             do_not_call: HashSet::new(),
-            paused: HashSet::new(),
             stopped: false,
+            dialer: None,
         }
     }
 
     /// A call was placed.
     pub fn placed(&mut self, call: &Call, line: &LineId, now: Time) {
         let policy = &self.policies[call.connection.as_ref().unwrap()];
-        let settings = setting::lines().into_iter().find(|l| l.id == *line).unwrap();
+        let settings = self.settings.iter().find(|l| l.id == *line).unwrap();
         assert!(!self.stopped, "placed after stop-all");
-        assert!(!self.paused.contains(line), "placed on a paused line");
+        assert!(self.dialer.is_none_or(|until| until <= now), "placed while the dialer as a whole waits");
         assert!(!self.do_not_call.contains(&call.phone), "a number of the do-not-call list was placed");
         assert_eq!(policy.opening.shut(now), None, "placed outside the hours");
-        assert!(policy.mode != callbridge::domain::connection::Mode::Off, "placed for a connection that is off");
+        assert!(policy.mode != Mode::Off, "placed for a connection that is off");
         assert!(self.sent.insert(call.id), "one call was placed twice");
         assert!(now < call.expires_at, "placed after its time");
-        let slots = self.slots.entry(line.clone()).or_default();
-        slots.retain(|_, until| *until > now);
-        assert!(slots.len() < settings.max_in_flight as usize, "more in flight than allowed");
-        slots.insert(call.id, now.plus(SLOT));
+        self.phones.placed(settings, call, now);
         let numbers = self.numbers.entry(call.phone.clone()).or_default();
         if let Some(cap) = policy.cap {
             let within = numbers.iter().filter(|(at, _)| *at > now.minus(cap.period)).count();
@@ -70,29 +76,30 @@ impl Check {
         }
     }
 
-    /// The answer came, and the call is what it is now.
-    pub fn answered(&mut self, call: &Call) {
+    /// The answer came, and the call is what it is now. `before`: what it was.
+    pub fn answered(&mut self, call: &Call, before: State, answer: Answer, now: Time) {
         if matches!(call.state, State::Queued | State::Refused) {
-            self.slots.values_mut().for_each(|slots| slots.retain(|id, _| *id != call.id));
             self.numbers.values_mut().for_each(|placed| placed.retain(|(at, id)| *id != call.id || Some(*at) != call.placing_at));
             self.sent.remove(&call.id);
         }
-    }
-
-    pub fn reported(&mut self, call: CallId, now: Time) {
-        for until in self.slots.values_mut().filter_map(|slots| slots.get_mut(&call)) {
-            *until = (*until).min(now.plus(SETTLE));
+        if call.state == State::Queued && answer == Answer::NotSent {
+            self.dialer = Some(now.plus(setting::DIALER_PAUSE));
+        } else if call.state == State::Placed && self.dialer.is_some_and(|until| call.placing_at.unwrap() >= until) {
+            self.dialer = None;
         }
-        self.forget_slots(now);
+        self.phones.answered(call, before, answer, now);
     }
 
-    /// What came before the clock was set says nothing about the rate after it, and a slot that was over is not taken again.
+    pub fn stop_all(&mut self, stopped: bool) {
+        self.stopped = stopped;
+        if !stopped {
+            self.dialer = None;
+        }
+    }
+
+    /// What came before the clock was set says nothing about the rate after it.
     pub fn clock_set(&mut self, before: Time) {
         self.gone.clear();
-        self.forget_slots(before);
-    }
-
-    fn forget_slots(&mut self, now: Time) {
-        self.slots.values_mut().for_each(|slots| slots.retain(|_, until| *until > now));
+        self.phones.clock_set(before);
     }
 }

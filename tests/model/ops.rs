@@ -5,15 +5,19 @@ use callbridge::domain::time::Time;
 use proptest::prelude::*;
 
 use crate::check::Check;
+use crate::lines::Health;
 use crate::setting::{self, START};
 
 /// What the dialer answers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Taken,
     Refused,
     NotSent,
-    Trouble,
+    /// 2116: a probe may try again later.
+    SwitchedOff,
+    /// 2117: a person must do something.
+    BadKey,
     SystemError,
     Unclear,
 }
@@ -56,6 +60,9 @@ pub enum Op {
     Rules {
         variant: usize,
     },
+    Lines {
+        variant: usize,
+    },
     DoNotCall {
         phone: usize,
     },
@@ -67,8 +74,8 @@ pub enum Op {
 
 pub fn sequence() -> impl Strategy<Value = Vec<Op>> {
     let answer = prop_oneof![
-        6 => Just(Answer::Taken), 1 => Just(Answer::Refused), 2 => Just(Answer::NotSent), 1 => Just(Answer::Trouble),
-        1 => Just(Answer::SystemError), 2 => Just(Answer::Unclear),
+        6 => Just(Answer::Taken), 1 => Just(Answer::Refused), 2 => Just(Answer::NotSent), 2 => Just(Answer::SwitchedOff),
+        1 => Just(Answer::BadKey), 1 => Just(Answer::SystemError), 2 => Just(Answer::Unclear),
     ];
     let wait = prop_oneof![4 => 0i64..15, 3 => 15i64..700, 2 => 700i64..8000, 1 => 8000i64..200_000];
     let op = prop_oneof![
@@ -85,6 +92,7 @@ pub fn sequence() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::StopAll),
         2 => Just(Op::ResumeAll),
         2 => (0..setting::VARIANTS).prop_map(|variant| Op::Rules { variant }),
+        1 => (0..setting::LINE_VARIANTS).prop_map(|variant| Op::Lines { variant }),
         1 => (0usize..4).prop_map(|phone| Op::DoNotCall { phone }),
         1 => Just(Op::Release),
         1 => (0usize..8).prop_map(|which| Op::Cancel { which }),
@@ -104,6 +112,8 @@ pub trait World {
     fn resume(&mut self, line: &LineId, now: Time);
     fn stop_all(&mut self, stopped: bool, now: Time);
     fn rules(&mut self, check: &Check);
+    fn lines(&mut self, check: &Check);
+    fn health(&self, line: &LineId) -> Health;
     fn do_not_call(&mut self, phone: usize, now: Time);
     fn release(&mut self, now: Time);
     fn cancel(&mut self, which: usize, now: Time);
@@ -123,6 +133,7 @@ pub fn play(mut world: impl World, sequence: &[Op]) {
     let (mut check, mut now) = (Check::new(), START);
     world.rules(&check);
     for op in sequence {
+        let mut swept = None;
         match op {
             Op::Wish { connection, phone, click } => world.wish(*connection, *phone, *click, &mut check, now),
             Op::Place => world.place(&mut check, now),
@@ -133,22 +144,31 @@ pub fn play(mut world: impl World, sequence: &[Op]) {
                 check.clock_set(now);
                 now = Time(now.0 + hours * 3_600_000);
             }
-            Op::Sweep => world.sweep(now),
+            Op::Sweep => {
+                world.sweep(now);
+                swept = Some(now);
+            }
             Op::Restart => {
                 world.restart();
+                world.lines(&check);
                 world.rules(&check);
             }
             Op::Pause { line: n } => {
-                check.paused.insert(line(*n));
+                check.phones.pause(&line(*n));
                 world.pause(&line(*n), now);
             }
             Op::Resume { line: n } => {
-                check.paused.remove(&line(*n));
+                check.phones.resume(&line(*n), now);
                 world.resume(&line(*n), now);
             }
             Op::StopAll | Op::ResumeAll => {
-                check.stopped = matches!(op, Op::StopAll);
-                world.stop_all(check.stopped, now);
+                let stopped = matches!(op, Op::StopAll);
+                check.stop_all(stopped);
+                world.stop_all(stopped, now);
+            }
+            Op::Lines { variant } => {
+                check.settings = setting::lines(*variant);
+                world.lines(&check);
             }
             Op::Rules { variant } => {
                 check.policies = setting::policies(*variant);
@@ -160,6 +180,9 @@ pub fn play(mut world: impl World, sequence: &[Op]) {
             }
             Op::Release => world.release(now),
             Op::Cancel { which } => world.cancel(*which, now),
+        }
+        for n in 0..2 {
+            check.phones.compare(&line(n), &world.health(&line(n)), swept);
         }
     }
     run_out(&mut world, &mut check, now);

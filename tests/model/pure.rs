@@ -10,13 +10,14 @@ use callbridge::domain::id::{CallId, LineId};
 use callbridge::domain::ledger::Arrivals;
 use callbridge::domain::phone::Phone;
 use callbridge::domain::rule::{Asked, History, Ruling, ruling};
-use callbridge::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped, may_place};
+use callbridge::domain::schedule::{Brakes, DialerHold, LinePolicy, LineState, Pause, Stopped, may_place};
 use callbridge::domain::time::Time;
 use callbridge::error::Code;
 
 use crate::check::Check;
+use crate::lines::Health;
 use crate::ops::{Answer, World};
-use crate::setting::{self, DEADLINE, LEASE, SETTLE, SLOT};
+use crate::setting::{self, DEADLINE, DIALER_PAUSE, LEASE, PAUSE_2116, SETTLE, SLOT};
 
 pub struct Pure {
     made: u32,
@@ -36,7 +37,7 @@ impl Pure {
         Self {
             made: 0,
             calls: BTreeMap::new(),
-            lines: setting::lines().into_iter().map(|policy| (policy, LineState::default())).collect(),
+            lines: setting::lines(0).into_iter().map(|policy| (policy, LineState::default())).collect(),
             brakes: Brakes::default(),
             arrivals: HashMap::new(),
             numbers: HashMap::new(),
@@ -86,6 +87,31 @@ impl Pure {
         None
     }
 
+    /// Slots whose time is over: the phone is silent if nothing was heard of it since.
+    fn slots_over(&mut self, now: Time) {
+        for (_, state) in &mut self.lines {
+            let over: Vec<CallId> = state.in_flight.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+            for id in over {
+                state.in_flight.remove(&id);
+                let call = &self.calls[&id];
+                let heard = state.last_report.filter(|heard| *heard <= now);
+                if step(call.state, Signal::SlotTimeout, call.ever_sent) == Step::FreeSlot && heard.is_none_or(|heard| heard <= call.placing_at.unwrap()) {
+                    state.silent_since.get_or_insert(now);
+                }
+            }
+        }
+    }
+
+    /// A probe went well.
+    fn probed(&mut self, id: CallId) {
+        let call = &self.calls[&id];
+        for (policy, state) in &mut self.lines {
+            if Some(&policy.id) == call.line.as_ref() && state.probed_by(call.placing_at) {
+                state.pause = None;
+            }
+        }
+    }
+
     fn back(&mut self, id: CallId, hold: Option<Hold>, pause: Option<Pause>) {
         let call = self.calls.get_mut(&id).unwrap();
         let at = call.placing_at;
@@ -97,10 +123,14 @@ impl Pure {
     }
 
     fn free(&mut self, id: CallId, pause: Option<Pause>) {
-        for (_, state) in &mut self.lines {
-            if state.in_flight.remove(&id).is_some() && pause.is_some() {
+        let line = self.calls[&id].line.clone();
+        let line_of = |policy: &LinePolicy| Some(&policy.id) == line.as_ref();
+        for (policy, state) in &mut self.lines {
+            let stays = |old: &Pause| !old.by.is_empty() || (old.until.is_none() && pause.as_ref().is_some_and(|new| new.until.is_some()));
+            if line_of(policy) && pause.is_some() && !state.pause.as_ref().is_some_and(stays) {
                 state.pause.clone_from(&pause);
             }
+            state.in_flight.remove(&id);
         }
     }
 
@@ -126,6 +156,7 @@ impl World for Pure {
     }
 
     fn place(&mut self, check: &mut Check, now: Time) {
+        self.slots_over(now);
         while let Some((id, line)) = self.next(now) {
             let (policy, state) = &mut self.lines[line];
             state.take(policy, id, now, now.plus(SLOT));
@@ -145,10 +176,11 @@ impl World for Pure {
         }
         let id = self.out.remove(which % self.out.len());
         let call = self.calls.get_mut(&id).unwrap();
+        let before = call.state;
         let signal = match answer {
             Answer::Taken => Signal::Taken,
             Answer::Refused => Signal::Refused2111,
-            Answer::Trouble | Answer::SystemError => Signal::LineTrouble,
+            Answer::SwitchedOff | Answer::BadKey | Answer::SystemError => Signal::LineTrouble,
             Answer::NotSent => Signal::NotSent,
             Answer::Unclear => Signal::MaybeSent,
         };
@@ -156,13 +188,27 @@ impl World for Pure {
         match step(call.state, signal, call.ever_sent) {
             Step::To(State::Queued) => {
                 let backoff = Hold { code: Code::HoldBackoff, since: now, until: Some(now.plus(Duration::from_secs(30))) };
-                let pause = Pause { code: Code::Dialer2116, since: now, until: None, by: String::new(), detail: String::new(), key: String::new() };
+                let pause = |code, until| Pause { code, since: now, until, by: String::new(), detail: String::new(), key: String::new() };
                 match answer {
-                    Answer::Trouble => self.back(id, None, Some(pause)),
+                    Answer::SwitchedOff => self.back(id, None, Some(pause(Code::Dialer2116, Some(now.plus(PAUSE_2116))))),
+                    Answer::BadKey => self.back(id, None, Some(pause(Code::Dialer2117, None))),
+                    Answer::NotSent => {
+                        let placed = call.placing_at.unwrap();
+                        self.lines.iter_mut().filter(|(policy, _)| Some(&policy.id) == call.line.as_ref()).for_each(|(_, state)| state.uncount(placed));
+                        self.brakes.dialer = Some(DialerHold { code: Code::DialerUnreachable, since: now, until: now.plus(DIALER_PAUSE), times: 1 });
+                        self.back(id, None, None);
+                    }
                     _ => self.back(id, Some(backoff), None),
                 }
             }
-            Step::To(state @ (State::Placed | State::Unconfirmed)) => call.state = state,
+            Step::To(State::Placed) => {
+                call.state = State::Placed;
+                if self.brakes.dialer.as_ref().is_some_and(|hold| call.placing_at.unwrap() >= hold.until) {
+                    self.brakes.dialer = None;
+                }
+                self.probed(id);
+            }
+            Step::To(State::Unconfirmed) => call.state = State::Unconfirmed,
             Step::To(State::Refused) => {
                 self.back(id, None, None);
                 self.calls.get_mut(&id).unwrap().state = State::Refused;
@@ -170,7 +216,7 @@ impl World for Pure {
             Step::Stay | Step::StayAlarm => {}
             other => panic!("{other:?}"),
         }
-        check.answered(&self.calls[&id]);
+        check.answered(&self.calls[&id], before, answer, now);
     }
 
     fn report(&mut self, which: usize, check: &mut Check, now: Time) {
@@ -179,15 +225,20 @@ impl World for Pure {
         let call = self.calls.get_mut(id).unwrap();
         assert!(matches!(step(call.state, Signal::Report, call.ever_sent), Step::To(State::Ended)));
         call.state = State::Ended;
-        for (_, state) in &mut self.lines {
+        for (policy, state) in &mut self.lines {
             if let Some(until) = state.in_flight.get_mut(id) {
                 *until = (*until).min(now.plus(SETTLE));
             }
+            if Some(&policy.id) == call.line.as_ref() {
+                (state.last_report, state.silent_since) = (Some(now), None);
+            }
         }
-        check.reported(*id, now);
+        self.probed(*id);
+        check.phones.reported(&self.calls[id], now);
     }
 
     fn sweep(&mut self, now: Time) {
+        self.slots_over(now);
         for call in self.calls.values_mut() {
             let policy = &self.policies[call.connection.as_ref().unwrap()];
             if call.state == State::Queued && call.expires_at <= now {
@@ -231,10 +282,23 @@ impl World for Pure {
 
     fn stop_all(&mut self, stopped: bool, now: Time) {
         self.brakes.stopped = stopped.then(|| Stopped { by: "model".into(), since: now, reason: String::new() });
+        if !stopped {
+            self.brakes.dialer = None;
+        }
     }
 
     fn rules(&mut self, check: &Check) {
         self.policies.clone_from(&check.policies);
+    }
+
+    fn lines(&mut self, check: &Check) {
+        for (line, settings) in self.lines.iter_mut().zip(&check.settings) {
+            line.0 = settings.clone();
+        }
+    }
+
+    fn health(&self, line: &LineId) -> Health {
+        Health { state: self.lines.iter().find(|(policy, _)| policy.id == *line).unwrap().1.clone(), told: None }
     }
 
     fn do_not_call(&mut self, phone: usize, _: Time) {
@@ -262,6 +326,7 @@ impl World for Pure {
             State::Placed | State::Unconfirmed => call.deadline,
             _ => None,
         });
+        let slots = self.lines.iter().flat_map(|(_, state)| state.in_flight.values().copied());
         let queued = || self.calls.values().filter(|c| c.state == State::Queued);
         let rules = queued().filter_map(|call| match self.ruling(call, now) {
             Ruling::Hold { until, .. } => until,
@@ -269,7 +334,7 @@ impl World for Pure {
         });
         let lines = self.lines.iter().filter(|_| queued().next().is_some());
         let lines = lines.filter_map(|(policy, state)| may_place(policy, state, &self.brakes, false, 0, now).err()?.until);
-        clocks.chain(rules).chain(lines).filter(|at| *at > now).min()
+        clocks.chain(slots).chain(rules).chain(lines).filter(|at| *at > now).min()
     }
 
     fn alive(&mut self) -> Vec<CallId> {

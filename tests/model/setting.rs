@@ -22,9 +22,14 @@ pub const SLOT: Duration = Duration::from_secs(300);
 pub const DEADLINE: Duration = Duration::from_secs(7200);
 pub const SETTLE: Duration = Duration::from_secs(3);
 pub const LEASE: Duration = Duration::from_secs(90);
+/// How long the dialer as a whole waits after a request that was not sent, and a line that was switched off.
+pub const DIALER_PAUSE: Duration = Duration::from_secs(5);
+pub const PAUSE_2116: Duration = Duration::from_secs(900);
 pub const VARIANTS: usize = 4;
+pub const LINE_VARIANTS: usize = 4;
 
-pub fn lines() -> Vec<LinePolicy> {
+/// What the file says about the lines.
+pub fn lines(variant: usize) -> Vec<LinePolicy> {
     let line = |id: &str, rate: Option<&str>, max_in_flight| LinePolicy {
         id: id.into(),
         workspace: WorkspaceId::default(),
@@ -33,7 +38,14 @@ pub fn lines() -> Vec<LinePolicy> {
         monthly_quota: None,
         paused: false,
     };
-    vec![line("l0", Some("6/min"), 1), line("l1", None, 2)]
+    let mut lines = vec![line("l0", Some("6/min"), 1), line("l1", None, 2)];
+    match variant {
+        0 => {}
+        1 => lines[1].monthly_quota = Some(2),
+        2 => lines[1].paused = true,
+        _ => (lines[0].max_in_flight, lines[1].max_in_flight, lines[0].monthly_quota) = (3, 1, Some(4)),
+    }
+    lines
 }
 
 /// Which lines the calls of a connection may go over.

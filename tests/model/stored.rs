@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use callbridge::domain::alert::{About, AlertKind};
 use callbridge::domain::call::{Call, State};
 use callbridge::domain::dnc::{self, Note, Scope, Source};
 use callbridge::domain::id::{AttemptId, CallId, LineId, WorkspaceId};
@@ -15,8 +16,9 @@ use callbridge::store::sled::Options;
 use callbridge::store::*;
 
 use crate::check::Check;
+use crate::lines::Health;
 use crate::ops::{Answer, World};
-use crate::setting::{self, DEADLINE, SETTLE, SLOT};
+use crate::setting::{self, DEADLINE, DIALER_PAUSE, PAUSE_2116, SETTLE, SLOT};
 
 pub struct Stored {
     runtime: tokio::runtime::Runtime,
@@ -32,7 +34,7 @@ impl Stored {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = SledStore::open(Options::new(dir.path())).unwrap();
-        store.configure(setting::lines(), setting::pools(), setting::START);
+        store.configure(setting::lines(0), setting::pools(), setting::START);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { runtime, dir, store: Some(store), made: 0, reports: 0, out: Vec::new(), all: Vec::new() }
     }
@@ -92,28 +94,21 @@ impl World for Stored {
             return;
         }
         let id = self.out.remove(which % self.out.len());
+        let before = self.call(id).state;
+        let pause = |code, until| Pause { code, since: now, until, by: String::new(), detail: String::new(), key: String::new() };
         let outcome = match answer {
             Answer::Taken => Placing::Taken,
             Answer::Refused => Placing::Refused { code: Code::Dialer2111, detail: String::new() },
-            Answer::NotSent => Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(Duration::from_secs(5))) },
-            Answer::Trouble => {
-                let pause = Pause {
-                    code: Code::Dialer2116,
-                    since: now,
-                    until: Some(now.plus(Duration::from_secs(900))),
-                    by: String::new(),
-                    detail: String::new(),
-                    key: String::new(),
-                };
-                Placing::LineTrouble { pause }
-            }
+            Answer::NotSent => Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(DIALER_PAUSE)) },
+            Answer::SwitchedOff => Placing::LineTrouble { pause: pause(Code::Dialer2116, Some(now.plus(PAUSE_2116))) },
+            Answer::BadKey => Placing::LineTrouble { pause: pause(Code::Dialer2117, None) },
             Answer::SystemError => Placing::SystemError { not_before: now.plus(Duration::from_secs(30)) },
             Answer::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail: String::new() },
         };
         let attempt = Attempt {
             id: AttemptId([7; 16]),
             leg: Leg::Place,
-            number: 1,
+            number: u32::from(self.call(id).placings),
             at: now,
             duration_ms: 1,
             status: Some(200),
@@ -122,7 +117,7 @@ impl World for Stored {
             next_at: None,
         };
         let call = self.run(async |store| store.end_placing(now, id, outcome, attempt, AfterReport::default()).await).unwrap();
-        check.answered(&call);
+        check.answered(&call, before, answer, now);
     }
 
     fn report(&mut self, which: usize, check: &mut Check, now: Time) {
@@ -131,7 +126,7 @@ impl World for Stored {
         self.reports += 1;
         let after = AfterReport { settle: SETTLE, body_digest: self.reports.to_string(), ..AfterReport::default() };
         self.run(async |store| store.report(now, id, Bytes::from_static(b"{}"), Some(Report::default()), after).await);
-        check.reported(id, now);
+        check.phones.reported(&self.call(id), now);
     }
 
     fn sweep(&mut self, now: Time) {
@@ -152,7 +147,6 @@ impl World for Stored {
                 Err(_) => std::thread::sleep(Duration::from_millis(3)),
             }
         };
-        store.configure(setting::lines(), setting::pools(), setting::START);
         self.store = Some(store);
     }
 
@@ -172,6 +166,16 @@ impl World for Stored {
 
     fn rules(&mut self, check: &Check) {
         self.store().set_rules(Rules::Said { connections: check.policies.clone(), waits: Waits::default() });
+    }
+
+    fn lines(&mut self, check: &Check) {
+        self.store().configure(check.settings.clone(), setting::pools(), setting::START);
+    }
+
+    fn health(&self, line: &LineId) -> Health {
+        let workspace = WorkspaceId::default();
+        let alert = |kind| self.store().alert(About::new(&workspace, kind, line.as_str()).id()).unwrap();
+        Health { state: self.store().line(&workspace, line).unwrap(), told: Some([alert(AlertKind::LinePaused), alert(AlertKind::LineSilent)]) }
     }
 
     fn do_not_call(&mut self, phone: usize, now: Time) {

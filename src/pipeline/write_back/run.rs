@@ -7,7 +7,6 @@ use super::facts::Facts;
 use super::kind::{Turn, Work};
 use crate::domain::id::{CallId, EventId};
 use crate::domain::item::Outcome;
-use crate::domain::retry;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::plugin::Plugin;
 use crate::store::{NextTry, Store, StoreError, Task, Written};
@@ -110,7 +109,7 @@ impl Job<'_> {
                     state.failed = Some(sentence);
                     None
                 }
-                Turn::Again { after } => match retry::WRITE_BACK.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
+                Turn::Again { after } => match app.tuning.write_back.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
                     Some(pause) => Some(NextTry::At { due: now.plus(pause), counted: true }),
                     None => {
                         state.failed = Some(attempts.last().map(|a| a.detail.clone()).unwrap_or_default());

@@ -23,6 +23,8 @@ pub struct SubscribeSpec {
     pub renew_every: Option<At<String>>,
     /// Before the stored `expires_at`.
     pub renew_before: Option<At<String>>,
+    /// Asked before one is made: is there one of ours already? Without `check` it is the check, too.
+    pub find: Option<SubscribeRequestSpec>,
     pub create: SubscribeRequestSpec,
     pub check: Option<SubscribeRequestSpec>,
     pub renew: Option<SubscribeRequestSpec>,
@@ -42,8 +44,13 @@ pub enum SubscriptionSecret {
 with_request! {
     /// One of its requests.
     pub struct SubscribeRequestSpec {
-        /// Of a check: the subscription lives where these hold over the answer.
+        /// Of a check, and of the item of `find`: the subscription lives where these hold.
         #[serde(default)]
         pub alive: Conditions,
+        /// Of `find`: the subscriptions there are.
+        pub items: Option<At<String>>,
+        /// Of `find`: which of them is ours.
+        #[serde(rename = "match", default)]
+        pub matches: Conditions,
     }
 }

@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use sled::Transactional;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::open::{self, Options, Trees};
-use super::schedule::{Effect, Index};
+use super::schedule::{Effect, Index, News};
 use super::tx::{Overlay, Tx};
 use crate::failpoint::{self, Step};
-use crate::store::verbs::StoreError;
+use crate::store::task::TaskKind;
+use crate::store::verbs::{StoreError, Wake};
 
 /// At most this many steps in one transaction; groups of this size came through every power cut that was tried.
 const GROUP_STEPS: usize = 64;
@@ -63,21 +63,48 @@ where
     }
 }
 
-/// A key and the number of its tree.
-pub type DirtyKey = (u8, Vec<u8>);
-
 /// What the committer shares with readers.
 pub struct Shared {
     pub options: Options,
     /// `None` while the store is reopened after a write error.
     pub trees: ArcSwapOption<Trees>,
     pub index: Mutex<Index>,
-    pub wake: Notify,
+    pub wake: Waiting,
     pub trouble: Mutex<Option<String>>,
-    /// While a snapshot copies: keys written since it began.
-    pub dirty: Mutex<Option<Vec<DirtyKey>>>,
+    /// While a snapshot copies: keys written since it began, as they lie in the store.
+    pub dirty: Mutex<Option<Vec<Vec<u8>>>>,
     /// One snapshot at a time.
     pub copying: Semaphore,
+}
+
+/// Those who wait for something new to do.
+#[derive(Default)]
+pub struct Waiting {
+    tasks: [Notify; TaskKind::ALL.len()],
+    placing: Notify,
+    sweep: Notify,
+}
+
+impl Waiting {
+    pub fn of(&self, what: Wake) -> &Notify {
+        match what {
+            Wake::Task(kind) => &self.tasks[kind.index()],
+            Wake::Placing => &self.placing,
+            Wake::Sweep => &self.sweep,
+        }
+    }
+
+    fn tell(&self, news: &News) {
+        for (notify, _) in self.tasks.iter().zip(news.tasks).filter(|(_, new)| *new) {
+            notify.notify_waiters();
+        }
+        if news.placing {
+            self.placing.notify_waiters();
+        }
+        if news.sweep {
+            self.sweep.notify_waiters();
+        }
+    }
 }
 
 impl Shared {
@@ -170,12 +197,12 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
     let written = if overlay.is_empty() { Ok(()) } else { write() };
     match written {
         Ok(()) => {
-            shared.index().apply(effects);
+            let news = shared.index().apply(effects);
             for (job, skip) in group.into_iter().zip(skipped) {
                 failpoint::hit(job.step().around().after);
                 job.answer(skip.then_some(StoreError::NoSpace { reserve_mib: shared.options.reserve_mib }));
             }
-            shared.wake.notify_waiters();
+            shared.wake.tell(&news);
         }
         Err(why) => {
             tracing::error!(error = %why, "the store does not write; it is reopened");
@@ -191,31 +218,19 @@ fn commit(shared: &Shared, mut group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
 }
 
 fn write(shared: &Shared, trees: &Trees, overlay: &Overlay) -> Result<(), String> {
-    let batches: [sled::Batch; 8] = std::array::from_fn(|i| {
-        let mut batch = sled::Batch::default();
-        for (key, value) in &overlay.trees[i] {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
-            }
+    let mut batch = sled::Batch::default();
+    for (key, value) in &overlay.writes {
+        match value {
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
         }
-        batch
-    });
-    // Always all eight trees: a transaction over a slice of trees is the one form sled offers for more than it has tuples for.
-    let result = trees.trees.as_slice().transaction(|views| {
-        for (view, batch) in views.iter().zip(&batches) {
-            view.apply_batch(batch)?;
-        }
-        Ok::<(), sled::transaction::ConflictableTransactionError<()>>(())
-    });
-    result.map_err(|e| format!("{e:?}"))?;
+    }
+    trees.write(batch).map_err(|e| format!("{e:?}"))?;
     failpoint::hit(failpoint::COMMIT_APPLIED);
     trees.sync()?;
     failpoint::hit(failpoint::COMMIT_SYNCED);
     if let Some(dirty) = shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        for (tree, writes) in overlay.trees.iter().enumerate() {
-            dirty.extend(writes.keys().map(|key| (u8::try_from(tree).unwrap_or_default(), key.clone())));
-        }
+        dirty.extend(overlay.writes.keys().cloned());
     }
     Ok(())
 }
@@ -240,6 +255,7 @@ fn reopen(shared: &Shared) {
                     Ok(()) => {
                         shared.trees.store(Some(trees));
                         shared.set_trouble(None);
+                        shared.wake.tell(&News::all());
                         tracing::info!("the store was reopened");
                         return;
                     }

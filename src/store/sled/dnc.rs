@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry as Slot;
 
 use super::history::{self, Get};
 use super::keys::{self, Tree};
+use super::person;
 use super::store::SledStore;
 use super::tx::Tx;
 use crate::domain::call::State;
@@ -84,7 +85,14 @@ pub fn learn(tx: &mut Tx<'_>, workspace: &WorkspaceId, phone: &Phone, note: &Not
 impl SledStore {
     /// Keeps a note for numbers that follow.
     pub async fn dnc_note(&self, workspace: WorkspaceId, note: Note) -> Result<u32, StoreError> {
-        self.committer.run(Step::Change, move |tx| new_note(tx, &workspace, &note)).await
+        let keep = move |tx: &mut Tx<'_>| {
+            let id = new_note(tx, &workspace, &note)?;
+            let change =
+                format!("DoNotCallAdd {{ workspace: {workspace}, source: {:?}, scope: {:?}, note: {id}, why: {:?} }}", note.source, note.scope, note.why);
+            person::audit(tx, note.at, &note.by, change)?;
+            Ok(id)
+        };
+        self.committer.run(Step::Change, keep).await
     }
 
     /// Puts numbers (sorted digits) on the list under a note, in slices; gives how many are new.
@@ -106,14 +114,14 @@ impl SledStore {
     }
 
     /// Takes a number off the list; false if it was not there.
-    pub async fn dnc_remove(&self, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
-        let (workspace, (run, offset)) = (workspace.clone(), dnc::place(dnc::digits(phone)));
+    pub async fn dnc_remove(&self, now: Time, actor: String, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
+        let (workspace, (run, offset), phone) = (workspace.clone(), dnc::place(dnc::digits(phone)), phone.clone());
         let remove = move |tx: &mut Tx<'_>| {
             let key = keys::do_not_call(&workspace, run);
             let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
-            if numbers.remove(offset).is_none() {
-                return Ok(false);
-            }
+            let Some(note) = numbers.remove(offset) else { return Ok(false) };
+            // Whole, unlike in logs: somebody who asked not to be called may be called again from here on.
+            person::audit(tx, now, &actor, format!("DoNotCallRemove {{ workspace: {workspace}, phone: {}, note: {note} }}", phone.e164()))?;
             if numbers.0.is_empty() {
                 tx.remove(Tree::Index, key)
             } else {
@@ -128,12 +136,11 @@ impl SledStore {
     /// Numbers of the list in their order, after a number.
     pub fn dnc_list(&self, workspace: &WorkspaceId, after: Option<u64>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let trees = self.trees()?;
-        let tree = &trees.trees[Tree::Index as usize];
         let prefix = keys::do_not_call_all(workspace);
         let from = after.map_or(0, |n| n + 1);
         let mut notes: HashMap<u32, Note> = HashMap::new();
         let mut entries = Vec::new();
-        for row in tree.range(keys::do_not_call(workspace, from / dnc::RUN)..) {
+        for row in trees.range(Tree::Index, &keys::do_not_call(workspace, from / dnc::RUN), None) {
             let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
             let Some(run) = key.strip_prefix(prefix.as_slice()).and_then(|k| k.try_into().ok()).map(u64::from_be_bytes) else { break };
             for (offset, id) in Run::read(&value).0 {

@@ -54,10 +54,13 @@ pub fn read_all(store: &SledStore, connection: &ConnectionId) -> Result<Vec<(Str
     let trees = store.trees()?;
     let prefix = keys::kept(connection, "");
     let mut all = Vec::new();
-    for row in trees.trees[Tree::Meta as usize].scan_prefix(&prefix) {
+    for row in trees.under(Tree::Meta, &prefix) {
         let (key, value) = row.map_err(|error| StoreError::Broken(error.to_string()))?;
         let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
-        all.push((name, codec::decode::<KeptRecord>(&value)?.open(&trees.keys)?));
+        // One without a slash was captured by a handshake and has another form.
+        if name.contains('/') {
+            all.push((name, codec::decode::<KeptRecord>(&value)?.open(&trees.keys)?));
+        }
     }
     Ok(all)
 }

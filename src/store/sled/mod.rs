@@ -1,7 +1,7 @@
 //! The embedded store: sled 0.34, used by the rules its measurements paid for.
 //!
 //! - `flush()` is not an fsync on Linux: a step is durable after `flush()` and `sync_data` on a second handle of `<dir>/db`.
-//! - One committer thread applies waiting steps in groups, each group in one sled transaction (`commit`).
+//! - One committer thread applies waiting steps in groups, each group in one batch of one sled tree (`commit`, `layout`).
 //! - No value is larger than 16 KiB; raw bodies lie in chunks (`keys`).
 //! - What schedules calls is an index in memory, changed after the group's sync and rebuilt at start (`schedule`; `board` and `pairing`
 //!   are its part about lines).
@@ -17,6 +17,7 @@ mod history;
 mod intake;
 mod kept;
 mod keys;
+mod layout;
 mod open;
 mod pairing;
 mod person;

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sled::{Mode, Tree as SledTree};
+use sled::{IVec, Mode};
 
 use super::keys::{self, Tree};
-use super::sealed;
+use super::{layout, sealed};
 use crate::failpoint;
 use crate::secrets::{KeyError, Keyring, SealError, Sealed};
 use crate::store::codec;
@@ -60,10 +60,11 @@ fn advice(path: &Path) -> String {
     )
 }
 
-/// The open trees and the handle that makes them durable.
+/// The open store and the handle that makes it durable. All trees lie in one of sled's, each key behind the number of its tree: a group
+/// of writes is one batch of one tree then, which sled applies as a whole without reading every key first.
 pub struct Trees {
     pub db: sled::Db,
-    pub trees: [SledTree; 8],
+    records: sled::Tree,
     sync: File,
     pub epoch: u64,
     pub instance: [u8; 32],
@@ -71,8 +72,29 @@ pub struct Trees {
 }
 
 impl Trees {
-    pub fn get(&self, tree: Tree, key: &[u8]) -> sled::Result<Option<sled::IVec>> {
-        self.trees[tree as usize].get(key)
+    pub fn get(&self, tree: Tree, key: &[u8]) -> sled::Result<Option<IVec>> {
+        self.read(&layout::key(tree, key))
+    }
+
+    /// The same by the key as it lies in the store.
+    pub fn read(&self, key: &[u8]) -> sled::Result<Option<IVec>> {
+        self.records.get(key)
+    }
+
+    /// Rows of a tree whose keys begin with `prefix`, in order.
+    pub fn under(&self, tree: Tree, prefix: &[u8]) -> impl DoubleEndedIterator<Item = sled::Result<(IVec, IVec)>> + use<> {
+        self.records.scan_prefix(layout::key(tree, prefix)).map(layout::row)
+    }
+
+    /// Rows of a tree from a key on, in order; `before`: up to a key, without it.
+    pub fn range(&self, tree: Tree, from: &[u8], before: Option<&[u8]>) -> impl DoubleEndedIterator<Item = sled::Result<(IVec, IVec)>> + use<> {
+        let end = before.map_or_else(|| vec![tree as u8 + 1], |key| layout::key(tree, key));
+        self.records.range(layout::key(tree, from)..end).map(layout::row)
+    }
+
+    /// Writes all of it or nothing.
+    pub fn write(&self, batch: sled::Batch) -> sled::Result<()> {
+        self.records.apply_batch(batch)
     }
 
     /// Makes everything written so far survive a power cut. sled's own flush ends in `sync_file_range`, which does not.
@@ -113,23 +135,27 @@ fn open_sled(options: &Options, keyring: Arc<Keyring>) -> Result<Trees, OpenErro
         .flush_every_ms(None)
         .open()
         .map_err(|e| if e.to_string().contains("lock") { OpenError::InUse(path.clone()) } else { damaged(e.to_string()) })?;
-    let mut trees = Vec::with_capacity(8);
-    for tree in Tree::ALL {
-        trees.push(db.open_tree(tree.name()).map_err(|e| damaged(e.to_string()))?);
-    }
-    let trees: [SledTree; 8] = trees.try_into().map_err(|_| damaged("a tree is missing".into()))?;
     let sync = File::options().read(true).write(true).open(path.join("db")).map_err(|e| OpenError::Io(path.join("db"), e))?;
     write_through(&sync);
-    let meta = &trees[Tree::Meta as usize];
     let failed = |e: sled::Error| damaged(e.to_string());
-    if let Some(schema) = meta.get(keys::SCHEMA).map_err(failed)?
-        && let Some(version) = schema.first().filter(|v| **v > codec::VERSION)
-    {
-        return Err(OpenError::Newer(*version));
+    let settle = || layout::settle(&db, &sync).map_err(|e| damaged(e.to_string()));
+    match layout::version(&db).map_err(failed)? {
+        Some(layout::VERSION) | None => settle()?,
+        Some(newer) if newer > layout::VERSION => return Err(OpenError::Newer(newer)),
+        Some(_) => {
+            layout::gather(&db, &sync).map_err(|e| damaged(e.to_string()))?;
+            settle()?;
+        }
     }
-    let epoch = meta.get(keys::EPOCH).map_err(failed)?.and_then(|v| v.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0) + 1;
+    let records = db.open_tree(layout::RECORDS).map_err(failed)?;
+    let mut trees = Trees { db, records, sync, epoch: 0, instance: [0; 32], keys: Arc::clone(&keyring) };
+    let meta = |key: &[u8]| trees.get(Tree::Meta, key).map_err(failed);
+    if let Some(version) = meta(keys::SCHEMA)?.and_then(|schema| schema.first().copied()).filter(|version| *version > codec::VERSION) {
+        return Err(OpenError::Newer(version));
+    }
+    let epoch = meta(keys::EPOCH)?.and_then(|v| v.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0) + 1;
     let unreadable = |e| OpenError::Sealed(path.clone(), e);
-    let instance = match meta.get(keys::INSTANCE).map_err(failed)? {
+    let instance = match meta(keys::INSTANCE)? {
         Some(stored) => sealed::instance(&stored, &keyring).map_err(unreadable)?,
         None => {
             let mut key = [0u8; 32];
@@ -140,12 +166,13 @@ fn open_sled(options: &Options, keyring: Arc<Keyring>) -> Result<Trees, OpenErro
     // Anew at each start: so it is always under the newest key.
     let sealed_instance = Sealed::seal(&keyring, &instance).map_err(unreadable)?.to_text();
     let mut batch = sled::Batch::default();
-    batch.insert(keys::SCHEMA, &[codec::VERSION]);
-    batch.insert(keys::EPOCH, &epoch.to_be_bytes());
-    batch.insert(keys::INSTANCE, sealed_instance.as_bytes());
+    let mut put = |key: &[u8], value: &[u8]| batch.insert(layout::key(Tree::Meta, key), value);
+    put(keys::SCHEMA, &[codec::VERSION]);
+    put(keys::EPOCH, &epoch.to_be_bytes());
+    put(keys::INSTANCE, sealed_instance.as_bytes());
     failpoint::hit(failpoint::OPEN.before);
-    meta.apply_batch(batch).map_err(failed)?;
-    let trees = Trees { db, trees, sync, epoch, instance, keys: keyring };
+    trees.write(batch).map_err(failed)?;
+    (trees.epoch, trees.instance) = (epoch, instance);
     trees.sync().map_err(damaged)?;
     failpoint::hit(failpoint::OPEN.after);
     Ok(trees)

@@ -1,7 +1,5 @@
 //! Steps that a person or a program asks for: new calls, and the one audited verb for changes.
 
-use serde::Serialize;
-
 use super::intake;
 use super::keys::{self, Tree};
 use super::placing::{DIALER, EVERYTHING};
@@ -17,7 +15,7 @@ use crate::domain::write_back::Status;
 use crate::error::Code;
 use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Change, Changed, Made, NewCall, StoreError};
+use crate::store::verbs::{AuditEntry, Change, Changed, Made, NewCall, StoreError};
 
 /// Makes a call unless the same wish made one before.
 pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> Result<Made, StoreError> {
@@ -42,11 +40,9 @@ pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> R
     Ok(Made::Call(call.id))
 }
 
-#[derive(Serialize)]
-struct Audit<'a> {
-    at: Time,
-    actor: &'a str,
-    change: String,
+/// Writes down who changed what. The key's order is `now`; no store reads a clock.
+pub fn audit(tx: &mut Tx<'_>, now: Time, actor: &str, change: String) -> Result<(), StoreError> {
+    tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &AuditEntry { at: now, actor: actor.to_owned(), change })
 }
 
 /// Applies a change and writes down who asked for it.
@@ -59,7 +55,7 @@ pub fn change(
     rules: &Rules,
     sealed: Vec<Kept>,
 ) -> Result<Changed, StoreError> {
-    let audit = Audit { at: now, actor, change: format!("{change:?}") };
+    let what = format!("{change:?}");
     let changed = match change {
         Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
         Change::CancelAll { calls } => {
@@ -124,11 +120,11 @@ pub fn change(
             tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
             Changed::Ok
         }
+        Change::Subscribe { sources, off } => Changed::Count(super::source::subscribe(tx, now, &sources, off)?),
         Change::Capture { connection, .. } => capture(tx, now, &connection, sealed)?,
     };
     if matches!(changed, Changed::Ok | Changed::Count(_)) {
-        // The key's order is `now`; no store reads a clock.
-        tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &audit)?;
+        audit(tx, now, actor, what)?;
     }
     Ok(changed)
 }

@@ -60,6 +60,7 @@ pub fn begin(
     if advertises && let Err(until) = texts(tx, &call)?.take(TEXTS, now) {
         return Ok(Begun::Hold { code: Code::HoldSms, until: Some(until) });
     }
+    result::overdue_slots(tx, &call.workspace, &claim.line, now, gate.slot_timeout)?;
     let mut line = tx.line(&call.workspace, &claim.line)?;
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
         return Ok(Begun::Hold { code: not.code, until: not.until });
@@ -172,7 +173,8 @@ pub fn end(tx: &mut Tx<'_>, now: Time, id: CallId, outcome: Placing, attempt: &A
                 call.refusal = Some(code);
                 call.reason = (!detail.is_empty()).then_some(detail);
             }
-            free_slot(tx, &mut call, |line| line.month_used = line.month_used.saturating_sub(u64::from(only_tested)))?;
+            let placed = call.placing_at.filter(|_| only_tested);
+            free_slot(tx, &mut call, |line| placed.into_iter().for_each(|at| line.uncount(at)))?;
             history::release(tx, &call)?;
             result::over_without_report(tx, &mut call, now, after.write_back_after.is_some())?;
         }
@@ -195,18 +197,20 @@ fn end_lease(tx: &mut Tx<'_>, call: &Call) {
     }
 }
 
-/// The dialer took a call: a probe of a paused line, or of the dialer as a whole, went well.
+/// The dialer took a call: a probe of a paused line, or of the dialer as a whole, went well. A request that left before the trouble began
+/// says nothing about it.
 fn line_is_well(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
     if let Some(name) = &call.line {
         let mut line = tx.line(&call.workspace, name)?;
-        if line.pause.as_ref().is_some_and(|p| p.until.is_some()) {
+        if line.probed_by(call.placing_at) {
             line.pause = None;
             tx.write_line(&call.workspace, name, line)?;
             alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
         }
     }
     let mut brakes = tx.brakes()?;
-    if brakes.dialer.take().is_some() {
+    if brakes.dialer.as_ref().is_some_and(|hold| call.placing_at.is_some_and(|at| at >= hold.until)) {
+        brakes.dialer = None;
         tx.write_brakes(brakes)?;
         alerts::clear(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Dialer, DIALER))?;
     }
@@ -242,7 +246,7 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
                     pause.since = old.since;
                 }
                 // What a person paused while the request was out stays paused until a person says otherwise.
-                if line.pause.as_ref().is_none_or(|old| old.until.is_some()) || pause.until.is_none() {
+                if line.pause.as_ref().is_none_or(|old| old.by.is_empty() && (old.until.is_some() || pause.until.is_none())) {
                     line.pause = Some(pause);
                 }
             })?;
@@ -260,7 +264,8 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
                 not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
             }
             // Nothing reached the vendor: neither slot nor quota is lost.
-            free_slot(tx, call, |line| line.month_used = line.month_used.saturating_sub(1))?;
+            let placed = call.placing_at;
+            free_slot(tx, call, |line| placed.into_iter().for_each(|at| line.uncount(at)))?;
             if let Some(until) = dialer_until {
                 let mut brakes = tx.brakes()?;
                 let times = brakes.dialer.as_ref().map_or(1, |h| h.times.saturating_add(1));

@@ -47,11 +47,10 @@ type Slice = (Vec<Vec<u8>>, Option<Vec<u8>>);
 /// Expired keys among the next `SLICE` ones, and where to go on.
 fn expired(store: &SledStore, prefix: &[u8], from: Option<&[u8]>, now: Time) -> Result<Slice, StoreError> {
     let trees = store.trees()?;
-    let tree = &trees.trees[Tree::Index as usize];
     let start = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
     let mut over = Vec::new();
     let mut last: Option<Vec<u8>>;
-    for (n, row) in tree.range(start..).enumerate() {
+    for (n, row) in trees.range(Tree::Index, &start, None).enumerate() {
         let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
         if !key.starts_with(prefix) {
             return Ok((over, None));

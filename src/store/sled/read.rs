@@ -21,7 +21,7 @@ use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Attempt, CallQuery, Rejected, Stats, StoreError};
+use crate::store::verbs::{Attempt, AuditEntry, CallQuery, Rejected, Stats, StoreError};
 
 /// A page is never longer.
 const PAGE: usize = 500;
@@ -39,7 +39,7 @@ pub(super) fn one<T: DeserializeOwned>(store: &SledStore, tree: Tree, key: &[u8]
 pub(super) fn under<T: DeserializeOwned>(store: &SledStore, tree: Tree, prefix: &[u8], key_len: usize) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
     let trees = store.trees()?;
     let mut rows = Vec::new();
-    for row in trees.trees[tree as usize].scan_prefix(prefix) {
+    for row in trees.under(tree, prefix) {
         let (key, value) = row.map_err(broken)?;
         if key.len() == key_len {
             rows.push((key.to_vec(), codec::decode(&value)?));
@@ -54,11 +54,7 @@ pub fn call(store: &SledStore, id: CallId) -> Result<Option<Call>, StoreError> {
 
 pub fn calls(store: &SledStore, query: &CallQuery) -> Result<Vec<Call>, StoreError> {
     let trees = store.trees()?;
-    let tree = &trees.trees[Tree::Calls as usize];
-    let rows = match query.before {
-        Some(id) => tree.range(..id.0),
-        None => tree.iter(),
-    };
+    let rows = trees.range(Tree::Calls, &[], query.before.as_ref().map(|id| id.0.as_slice()));
     let limit = query.limit.clamp(1, PAGE);
     let mut page = Vec::new();
     for row in rows.rev().take(LOOKED_AT) {
@@ -92,7 +88,7 @@ pub fn queued_after(store: &SledStore, after: Option<CallId>, limit: usize) -> R
     let trees = store.trees()?;
     let from = after.map_or_else(|| b"L".to_vec(), |id| [keys::live(id).as_slice(), &[0]].concat());
     let mut calls = Vec::new();
-    for row in trees.trees[Tree::Index as usize].range(from..b"M".to_vec()) {
+    for row in trees.range(Tree::Index, &from, Some(b"M")) {
         let (key, _) = row.map_err(broken)?;
         let Some(bytes) = trees.get(Tree::Calls, key.get(1..).unwrap_or_default()).map_err(broken)? else { continue };
         let call: Call = codec::decode(&bytes)?;
@@ -117,11 +113,7 @@ pub fn event(store: &SledStore, id: EventId) -> Result<Option<Event>, StoreError
 
 pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError> {
     let trees = store.trees()?;
-    let tree = &trees.trees[Tree::Events as usize];
-    let rows = match before {
-        Some(id) => tree.range(..id.0),
-        None => tree.iter(),
-    };
+    let rows = trees.range(Tree::Events, &[], before.as_ref().map(|id| id.0.as_slice()));
     let mut page = Vec::new();
     for row in rows.rev() {
         let (key, value) = row.map_err(broken)?;
@@ -138,7 +130,7 @@ pub fn events(store: &SledStore, before: Option<EventId>, limit: usize) -> Resul
 pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
     let trees = store.trees()?;
     let mut body = Vec::new();
-    for row in trees.trees[Tree::Bodies as usize].scan_prefix(id.0) {
+    for row in trees.under(Tree::Bodies, &id.0) {
         let (key, value) = row.map_err(broken)?;
         if key.len() == 18 {
             body.extend_from_slice(&value);
@@ -151,12 +143,16 @@ pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
 pub fn captured(store: &SledStore, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
     let trees = store.trees()?;
     let prefix = keys::captured(connection, "");
-    let rows = trees.trees[Tree::Meta as usize].scan_prefix(&prefix);
-    rows.map(|row| {
+    let mut captured = BTreeMap::new();
+    for row in trees.under(Tree::Meta, &prefix) {
         let (key, value) = row.map_err(broken)?;
-        Ok((String::from_utf8_lossy(&key[prefix.len()..]).into_owned(), sealed::text(&value, &trees.keys)?))
-    })
-    .collect()
+        let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+        // One with a slash is kept by ourselves (see `kept`) and has another form.
+        if !name.contains('/') {
+            captured.insert(name, sealed::text(&value, &trees.keys)?);
+        }
+    }
+    Ok(captured)
 }
 
 pub fn capture_window(store: &SledStore, connection: &ConnectionId) -> Result<Option<Time>, StoreError> {
@@ -195,7 +191,9 @@ pub fn tasks(store: &SledStore, kind: TaskKind, subjects: &[Subject]) -> Result<
         match one(store, Tree::Tasks, &keys::task(kind, *subject))? {
             Some(task) => tasks.push(task),
             // A step ended it between the index and the read.
-            None => store.shared.index().apply(vec![super::schedule::Effect::TaskDone { kind, subject: *subject }]),
+            None => {
+                store.shared.index().apply(vec![super::schedule::Effect::TaskDone { kind, subject: *subject }]);
+            }
         }
     }
     Ok(tasks)
@@ -208,11 +206,18 @@ pub fn rejected(store: &SledStore, limit: usize) -> Result<Vec<Rejected>, StoreE
     Ok(rows)
 }
 
+/// Newest first: the key's order is time.
+pub fn audit(store: &SledStore, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    let trees = store.trees()?;
+    let rows = trees.trees[Tree::Meta as usize].scan_prefix(b"A").rev().take(limit);
+    rows.map(|row| Ok(codec::decode(&row.map_err(broken)?.1)?)).collect()
+}
+
 pub fn stats(store: &SledStore, workspace: &WorkspaceId) -> Result<Stats, StoreError> {
     let trees = store.trees()?;
     let prefix = keys::counter(workspace, "");
     let mut stats = Stats::default();
-    for row in trees.trees[Tree::Meta as usize].scan_prefix(&prefix) {
+    for row in trees.under(Tree::Meta, &prefix) {
         let (key, value) = row.map_err(broken)?;
         let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
         if let Ok(bytes) = value.as_ref().try_into() {

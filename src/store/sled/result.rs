@@ -1,5 +1,7 @@
 //! Steps from a report to its entry in the CRM.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::intake::next_try;
@@ -12,7 +14,7 @@ use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Signal, State, Step, step};
 use crate::domain::dnc::{Note, Scope, Source};
 use crate::domain::event::Event;
-use crate::domain::id::{CallId, EventId};
+use crate::domain::id::{CallId, EventId, LineId, WorkspaceId};
 use crate::domain::report::{Interest, Report};
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
@@ -116,6 +118,11 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
     if line.silent_since.take().is_some() {
         alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LineSilent, name.as_str()))?;
     }
+    // The answer to the probe may have been lost; its report says as much.
+    if line.probed_by(call.placing_at) {
+        line.pause = None;
+        alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
+    }
     tx.write_line(&call.workspace, name, line)
 }
 
@@ -210,7 +217,8 @@ pub fn slot_over(tx: &mut Tx<'_>, call: &mut Call, now: Time) -> Result<(), Stor
     let placing = call.placing_at;
     let mut silent = false;
     free_slot(tx, call, |line| {
-        if line.last_report.is_none_or(|heard| placing.is_some_and(|p| heard < p)) {
+        // A report of the future was heard before the clock was set back.
+        if line.last_report.filter(|heard| *heard <= now).is_none_or(|heard| placing.is_some_and(|p| heard <= p)) {
             line.silent_since.get_or_insert(now);
             silent = true;
         }
@@ -219,4 +227,19 @@ pub fn slot_over(tx: &mut Tx<'_>, call: &mut Call, now: Time) -> Result<(), Stor
         Some(name) if silent => alerts::raise(tx, now, &About::new(&call.workspace, AlertKind::LineSilent, name.as_str()), Code::HoldSilent, ""),
         _ => Ok(()),
     }
+}
+
+/// Slots of a line whose time is over while the sweep has not come by: the next call must not go before the line is known to be silent.
+pub fn overdue_slots(tx: &mut Tx<'_>, workspace: &WorkspaceId, name: &LineId, now: Time, slot_timeout: Duration) -> Result<(), StoreError> {
+    let line = tx.line(workspace, name)?;
+    // One that was heard of since it was placed only settles: no record has to be read for it.
+    let unheard = |until: Time| line.last_report.filter(|heard| *heard <= now).is_none_or(|heard| heard <= until.minus(slot_timeout));
+    for (id, _) in line.in_flight.iter().filter(|(_, until)| **until <= now && unheard(**until)) {
+        if let Some(mut call) = tx.call(*id)?
+            && step(call.state, Signal::SlotTimeout, call.ever_sent) == Step::FreeSlot
+        {
+            slot_over(tx, &mut call, now)?;
+        }
+    }
+    Ok(())
 }

@@ -125,6 +125,31 @@ struct Alive {
     deadline: Option<Time>,
 }
 
+/// What committed steps brought for those who wait.
+#[derive(Default)]
+pub struct News {
+    pub tasks: [bool; TaskKind::ALL.len()],
+    pub placing: bool,
+    pub sweep: bool,
+}
+
+impl News {
+    /// Everything was read anew.
+    pub fn all() -> Self {
+        Self { tasks: [true; TaskKind::ALL.len()], placing: true, sweep: true }
+    }
+
+    fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Task { kind, .. } | Effect::TaskNext { kind, .. } => self.tasks[kind.index()] = true,
+            Effect::Queued { .. } => (self.placing, self.sweep) = (true, true),
+            Effect::Line { .. } | Effect::Brakes(_) => self.placing = true,
+            Effect::Deadline { .. } => self.sweep = true,
+            Effect::Unqueued { .. } | Effect::TaskDone { .. } | Effect::NoDeadline { .. } => {}
+        }
+    }
+}
+
 /// The index.
 #[derive(Default)]
 pub struct Index {
@@ -148,19 +173,19 @@ impl Index {
         if let Some(bytes) = trees.get(Tree::Meta, keys::BRAKES).map_err(broken)? {
             self.board.set_brakes(codec::decode(&bytes)?);
         }
-        for row in &trees.trees[Tree::Lines as usize] {
+        for row in trees.under(Tree::Lines, &[]) {
             let (key, value) = row.map_err(broken)?;
             let name = key.split(|b| *b == 0).nth(1).map(|n| String::from_utf8_lossy(n).into_owned()).unwrap_or_default();
             self.board.set_state(&LineId::new(&name), codec::decode(&value)?);
         }
-        for row in trees.trees[Tree::Index as usize].scan_prefix(b"L") {
+        for row in trees.under(Tree::Index, b"L") {
             let (key, _) = row.map_err(broken)?;
             let Some(id) = keys::id_of(&key[1..]) else { continue };
             if let Some(bytes) = trees.get(Tree::Calls, &id).map_err(broken)? {
                 self.revive(codec::decode(&bytes)?);
             }
         }
-        for row in &trees.trees[Tree::Tasks as usize] {
+        for row in trees.under(Tree::Tasks, &[]) {
             let task: Task = codec::decode(&row.map_err(broken)?.1)?;
             self.task(task.kind, task.subject, task.due);
         }
@@ -234,9 +259,11 @@ impl Index {
         self.board.queued()
     }
 
-    /// Brings committed changes in.
-    pub fn apply(&mut self, effects: Vec<Effect>) {
+    /// Brings committed changes in; what there is to do by them.
+    pub fn apply(&mut self, effects: Vec<Effect>) -> News {
+        let mut news = News::default();
         for effect in effects {
+            news.note(&effect);
             match effect {
                 Effect::Queued { waiting, expires, not_before } => {
                     self.deadlines.insert((expires, Deadline::Expiry, waiting.call));
@@ -271,6 +298,7 @@ impl Index {
                 }
             }
         }
+        news
     }
 
     /// A claim whose step failed or was told to wait.

@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::keys::{self, Tree};
+use super::layout;
 use super::open::{self, OpenError, Options};
 use super::sealed;
 use super::store::SledStore;
@@ -127,9 +128,10 @@ async fn copy(store: &SledStore, part: &Path) -> Result<u64, StoreError> {
         .run(Step::Snapshot, move |_tx| {
             let dirty = last.shared.dirty.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
             let trees = last.trees()?;
-            for (tree, key) in dirty {
-                let value = trees.trees[tree as usize].get(&key).map_err(|e| StoreError::Broken(e.to_string()))?;
-                out.row(tree, &key, value.as_deref()).map_err(failed)?;
+            for key in dirty {
+                let value = trees.read(&key).map_err(|e| StoreError::Broken(e.to_string()))?;
+                let Some((tree, key)) = key.split_first() else { continue };
+                out.row(*tree, key, value.as_deref()).map_err(failed)?;
             }
             let rows = out.rows;
             let digest = out.hash.clone().finalize();
@@ -152,7 +154,7 @@ fn scan(store: &SledStore, part: &Path) -> Result<Out, StoreError> {
     let mut out = Out { file: BufWriter::new(file), hash: Sha256::new(), rows: 0 };
     out.bytes(HEAD).map_err(failed)?;
     for tree in Tree::ALL {
-        for row in &trees.trees[tree as usize] {
+        for row in trees.under(tree, &[]) {
             let (key, value) = row.map_err(|e| StoreError::Broken(e.to_string()))?;
             out.row(tree as u8, &key, Some(&value)).map_err(failed)?;
         }
@@ -249,29 +251,26 @@ pub fn restore(backup: &Path, to: &Path, keys: Arc<Keyring>, now: Time) -> Resul
     let trees = open::open(&Options { keys: Some(keys), ..Options::new(to) })?;
     let mut reader = In::open(backup)?;
     let mut rows = 0u64;
-    let mut batches: [::sled::Batch; 8] = Default::default();
+    let mut batch = ::sled::Batch::default();
     loop {
         let row = reader.row()?;
         let end = row.is_none();
         if let Some((tree, key, value)) = row {
             match value {
-                Some(value) => batches[tree as usize].insert(key, value),
-                None => batches[tree as usize].remove(key),
+                Some(value) => batch.insert(layout::key(tree, &key), value),
+                None => batch.remove(layout::key(tree, &key)),
             }
             rows += 1;
         }
         // Small pieces: a batch above 256 KiB is a larger write than was ever tried.
         if end || rows.is_multiple_of(200) {
-            for (tree, batch) in trees.trees.iter().zip(std::mem::take(&mut batches)) {
-                tree.apply_batch(batch).map_err(store)?;
-            }
+            trees.write(std::mem::take(&mut batch)).map_err(store)?;
         }
         if end {
             break;
         }
     }
-    let meta = &trees.trees[Tree::Meta as usize];
-    let mut brakes: Brakes = match meta.get(keys::BRAKES).map_err(store)? {
+    let mut brakes: Brakes = match trees.get(Tree::Meta, keys::BRAKES).map_err(store)? {
         Some(bytes) => codec::decode(&bytes).map_err(|e| BackupError::Store(e.to_string()))?,
         None => Brakes::default(),
     };
@@ -280,7 +279,9 @@ pub fn restore(backup: &Path, to: &Path, keys: Arc<Keyring>, now: Time) -> Resul
         since: now,
         reason: "restored from a backup: calls that were queued then may have been dialled since. Check them, then resume.".into(),
     });
-    meta.insert(keys::BRAKES, codec::encode(&brakes).map_err(|e| BackupError::Store(e.to_string()))?).map_err(store)?;
+    let mut batch = ::sled::Batch::default();
+    batch.insert(layout::key(Tree::Meta, keys::BRAKES), codec::encode(&brakes).map_err(|e| BackupError::Store(e.to_string()))?);
+    trees.write(batch).map_err(store)?;
     trees.sync().map_err(BackupError::Store)?;
     Ok(rows)
 }

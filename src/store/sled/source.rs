@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::keys::{self, Tree};
 use super::tx::Tx;
 use crate::domain::id::SourceId;
-use crate::domain::source::{Source, SourceKey};
+use crate::domain::source::{Registration, Source, SourceKey, SourceKind};
 use crate::domain::time::Time;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::StoreError;
@@ -21,26 +21,52 @@ pub fn want(tx: &mut Tx<'_>, now: Time, wanted: &[SourceKey], known: &[SourceId]
             tx.write(Tree::Meta, keys::source(id), &source)?;
         }
         if tx.task(TaskKind::Poll, Subject::Source(id))?.is_none() {
-            let connection = Some(key.connection.clone());
-            tx.write_task(&Task { kind: TaskKind::Poll, subject: Subject::Source(id), due: now, tries: 0, first_due: now, epoch: tx.epoch, connection })?;
+            due_now(tx, now, key)?;
         }
     }
     for id in known.iter().filter(|id| !ids.contains(id)) {
         if let Some(source) = tx.read::<Source>(Tree::Meta, &keys::source(*id))?.filter(|source| source.wanted) {
-            tx.write(Tree::Meta, keys::source(*id), &Source { wanted: false, ..source })?;
-            tx.end_task(TaskKind::Poll, Subject::Source(*id));
+            match source.key.kind {
+                // It has to be deleted at the CRM.
+                SourceKind::Subscription => due_now(tx, now, &source.key)?,
+                SourceKind::Poll | SourceKind::Login => tx.end_task(TaskKind::Poll, Subject::Source(*id)),
+            }
+            tx.write(Tree::Meta, keys::source(*id), &Source { wanted: false, failures: 0, ..source })?;
         }
     }
     Ok(())
 }
 
-/// How far a source has come, and when it goes on. One that was ended meanwhile keeps its place and its rest.
+fn due_now(tx: &mut Tx<'_>, now: Time, key: &SourceKey) -> Result<(), StoreError> {
+    let connection = Some(key.connection.clone());
+    tx.write_task(&Task { kind: TaskKind::Poll, subject: Subject::Source(key.id()), due: now, tries: 0, first_due: now, epoch: tx.epoch, connection })
+}
+
+/// A person wants these subscriptions looked at now, or not at all any more.
+pub fn subscribe(tx: &mut Tx<'_>, now: Time, sources: &[SourceId], off: bool) -> Result<usize, StoreError> {
+    let mut changed = 0;
+    for id in sources {
+        let Some(mut source) = tx.read::<Source>(Tree::Meta, &keys::source(*id))?.filter(|source| source.wanted) else { continue };
+        (source.registration.off, source.registration.checked_at, source.failures) = (off, None, 0);
+        tx.write(Tree::Meta, keys::source(*id), &source)?;
+        due_now(tx, now, &source.key)?;
+        changed += 1;
+    }
+    Ok(changed)
+}
+
+/// How far a source has come, and when it goes on. One that was ended meanwhile keeps its place and its rest; what a person
+/// changed meanwhile is looked at, at once.
 pub fn finish(tx: &mut Tx<'_>, source: Source, due: Option<Time>) -> Result<(), StoreError> {
     let id = source.key.id();
     let stored: Option<Source> = tx.read(Tree::Meta, &keys::source(id))?;
-    let wanted = stored.is_some_and(|stored| stored.wanted);
-    tx.write(Tree::Meta, keys::source(id), &Source { wanted, ..source })?;
-    match (tx.task(TaskKind::Poll, Subject::Source(id))?, due.filter(|_| wanted)) {
+    let (wanted, off) = stored.as_ref().map_or((false, false), |stored| (stored.wanted, stored.registration.off));
+    let subscription = source.key.kind == SourceKind::Subscription;
+    let changed = subscription && (wanted, off) != (source.wanted, source.registration.off);
+    let due = if changed { Some(Time(0)) } else { due.filter(|_| wanted || subscription) };
+    let registration = Registration { off, ..source.registration.clone() };
+    tx.write(Tree::Meta, keys::source(id), &Source { wanted, registration, ..source })?;
+    match (tx.task(TaskKind::Poll, Subject::Source(id))?, due) {
         (Some(mut task), Some(due)) => super::intake::next_try(tx, &mut task, due, false),
         _ => {
             tx.end_task(TaskKind::Poll, Subject::Source(id));

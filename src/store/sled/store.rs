@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
-use super::commit::{Committer, Shared};
+use super::commit::{Committer, Shared, Waiting};
 use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
@@ -51,7 +51,7 @@ impl SledStore {
             options,
             trees: ArcSwapOption::from(Some(Arc::new(trees))),
             index: Mutex::new(index),
-            wake: Notify::new(),
+            wake: Waiting::default(),
             trouble: Mutex::new(None),
             dirty: Mutex::new(None),
             copying: Semaphore::new(1),
@@ -87,6 +87,7 @@ impl SledStore {
     /// Gives a claim back that was not used.
     pub fn unclaim(&self, claim: &Claim, not_before: Option<Time>) {
         self.shared.index().unclaim(claim, not_before);
+        self.shared.wake.of(Wake::Placing).notify_waiters();
     }
 }
 
@@ -111,6 +112,7 @@ impl Store for SledStore {
 
     fn release_task(&self, kind: TaskKind, subject: Subject, due: Time) {
         self.shared.index().release_task(kind, subject, due);
+        self.shared.wake.of(Wake::Task(kind)).notify_waiters();
     }
 
     async fn finish_map(&self, now: Time, event: EventId, items: Vec<MappedItem>) -> Result<MapSettled, StoreError> {
@@ -250,12 +252,12 @@ impl Store for SledStore {
 
     fn configure(&self, lines: Vec<LinePolicy>, pools: Vec<Pool>, _now: Time) {
         self.shared.index().configure(lines, pools);
-        self.shared.wake.notify_waiters();
+        self.shared.wake.of(Wake::Placing).notify_waiters();
     }
 
     fn set_rules(&self, rules: Rules) {
         self.shared.index().set_rules(rules);
-        self.shared.wake.notify_waiters();
+        self.shared.wake.of(Wake::Placing).notify_waiters();
     }
 
     fn history(&self, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
@@ -354,6 +356,10 @@ impl Store for SledStore {
         read::rejected(self, limit)
     }
 
+    fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        read::audit(self, limit)
+    }
+
     fn stats(&self, workspace: &WorkspaceId) -> Result<Stats, StoreError> {
         read::stats(self, workspace)
     }
@@ -378,7 +384,7 @@ impl Store for SledStore {
         self.shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn wake(&self) -> &Notify {
-        &self.shared.wake
+    fn wake(&self, what: Wake) -> &Notify {
+        self.shared.wake.of(what)
     }
 }

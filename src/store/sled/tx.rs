@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, CHUNK_BYTES as VALUE_BYTES, Tree};
+use super::layout;
 use super::open::Trees;
 use super::schedule::Effect;
 use crate::domain::call::{Call, Origin, State};
@@ -19,25 +20,24 @@ use crate::store::verbs::StoreError;
 /// Writes that are not on disk yet; `None` removes.
 #[derive(Default)]
 pub struct Overlay {
-    pub trees: [HashMap<Vec<u8>, Option<Vec<u8>>>; 8],
+    /// By the key as it lies in the store.
+    pub writes: HashMap<Vec<u8>, Option<Vec<u8>>>,
     pub bytes: usize,
 }
 
 impl Overlay {
     pub fn is_empty(&self) -> bool {
-        self.trees.iter().all(HashMap::is_empty)
+        self.writes.is_empty()
     }
 
-    fn put(&mut self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>) {
+    fn put(&mut self, tree: Tree, key: &[u8], value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-        self.trees[tree as usize].insert(key, value);
+        self.writes.insert(layout::key(tree, key), value);
     }
 
     pub fn merge(&mut self, other: Overlay) {
         self.bytes += other.bytes;
-        for (mine, theirs) in self.trees.iter_mut().zip(other.trees) {
-            mine.extend(theirs);
-        }
+        self.writes.extend(other.writes);
     }
 }
 
@@ -56,12 +56,13 @@ impl<'a> Tx<'a> {
     }
 
     pub fn raw(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = layout::key(tree, key);
         for overlay in [&self.step, self.group] {
-            if let Some(value) = overlay.trees[tree as usize].get(key) {
+            if let Some(value) = overlay.writes.get(&key) {
                 return Ok(value.clone());
             }
         }
-        Ok(self.trees.get(tree, key).map_err(|e| StoreError::Broken(e.to_string()))?.map(|v| v.to_vec()))
+        Ok(self.trees.read(&key).map_err(|e| StoreError::Broken(e.to_string()))?.map(|v| v.to_vec()))
     }
 
     pub fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
@@ -74,16 +75,16 @@ impl<'a> Tx<'a> {
         if bytes.len() > VALUE_BYTES {
             return Err(StoreError::Record(format!("a record of {} bytes; at most {VALUE_BYTES} are kept in one", bytes.len())));
         }
-        self.step.put(tree, key, Some(bytes));
+        self.step.put(tree, &key, Some(bytes));
         Ok(())
     }
 
     pub fn write_raw(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) {
-        self.step.put(tree, key, Some(value));
+        self.step.put(tree, &key, Some(value));
     }
 
     pub fn remove(&mut self, tree: Tree, key: Vec<u8>) {
-        self.step.put(tree, key, None);
+        self.step.put(tree, &key, None);
     }
 
     /// A number stored as eight bytes; missing is 0.

@@ -22,7 +22,7 @@ use crate::web::State;
 pub struct AlertView {
     pub id: String,
     pub workspace: String,
-    /// line_paused, line_silent, connection_failing, dialer, backlog, brake or stopped.
+    /// line_paused, line_silent, connection_failing, not_subscribed, secret_ends, dialer, backlog, brake or stopped.
     pub kind: String,
     /// The line or connection, or a word.
     pub subject: String,

@@ -19,9 +19,11 @@ use crate::domain::connection::Priority;
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::record::{Customer, Gender, RecordRef};
 use crate::error::Code;
+use crate::failpoint::{self, CALLS_ANSWER};
 use crate::pipeline::{asked, outlook};
 use crate::store::{CallQuery, Change, Made, NewCall, Store};
 use crate::web::State;
+use crate::web::answer::watched;
 
 /// How long an `Idempotency-Key` is remembered.
 const KEY_KEPT: Duration = Duration::from_secs(86_400);
@@ -151,11 +153,13 @@ async fn store(request: &HttpRequest, caller: &Caller, state: &State, call: Call
         Made::Existing(id) => (id, HttpResponse::Ok()),
         Made::OverLimit => return Err(Code::OverLimit.into()),
     };
+    failpoint::hit(CALLS_ANSWER.before);
     let stored = find(state, caller, &id.to_string())?;
     if stored.phone != phone {
         return Err(Fault::new(Code::Conflict, format!("this Idempotency-Key made {id} for another number")));
     }
-    Ok(answer.insert_header((header::LOCATION, format!("/api/v1/calls/{id}"))).json(detail(state, &stored)?))
+    let answer = answer.insert_header((header::LOCATION, format!("/api/v1/calls/{id}"))).json(detail(state, &stored)?);
+    Ok(watched(answer, CALLS_ANSWER.after))
 }
 
 fn find(state: &State, caller: &Caller, text: &str) -> Result<Call, Fault> {

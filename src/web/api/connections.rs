@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::input;
+use super::subscriptions::{self, EndView, SubscriptionView};
 use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::connection::Connection;
@@ -50,6 +51,10 @@ pub struct ConnectionView {
     pub capture_until: Option<String>,
     /// The names of what handshakes handed over. The values are never shown.
     pub captured: Vec<String>,
+    /// The webhooks that it registers at its CRM itself.
+    pub subscriptions: Vec<SubscriptionView>,
+    /// Secrets whose end is known.
+    pub ends: Vec<EndView>,
     /// What keeps it from working, in sentences.
     pub problems: Vec<String>,
 }
@@ -63,7 +68,7 @@ pub struct HookView {
     pub exposed: bool,
 }
 
-fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionView {
+pub fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionView {
     let plugin = state.app.plugins.get(&connection.plugin);
     let word = |value: serde_json::Result<serde_json::Value>| value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
     ConnectionView {
@@ -86,6 +91,8 @@ fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionVi
         managed: "file".into(),
         capture_until: state.app.store.capture_window(&connection.id).ok().flatten().filter(|until| *until > state.app.clock.now()).map(Time::rfc3339),
         captured: state.app.store.captured(&connection.id).map(|captured| captured.into_keys().collect()).unwrap_or_default(),
+        subscriptions: subscriptions::views(state, connection),
+        ends: subscriptions::ends(state, connection),
         problems: problems(state, connection),
     }
 }

@@ -14,9 +14,9 @@ use crate::config::ApiRole;
 use crate::domain::dnc::{self, Entry, Note, Scope, Source};
 use crate::domain::id::WorkspaceId;
 use crate::domain::number_list::Column;
-use crate::domain::phone;
+use crate::domain::phone::Phone;
 use crate::error::Code;
-use crate::pipeline::asked;
+use crate::pipeline::asked::{self, NotAsked};
 use crate::pipeline::dnc::{self as filling, Import, Report};
 use crate::web::State;
 
@@ -141,21 +141,28 @@ fn workspace(caller: &Caller, asked: Option<&str>) -> WorkspaceId {
     caller.workspace.clone().or(asked.map(WorkspaceId::new)).unwrap_or_default()
 }
 
+/// A number that this workspace may dial.
+fn read(state: &State, workspace: &WorkspaceId, text: &str) -> Result<Phone, NotAsked> {
+    asked::read_phone(text, Some(&state.app.live.load().countries(workspace)))
+}
+
 /// The list, by number.
 #[utoipa::path(get, path = "/dnc", tag = "dnc", params(DncQuery), responses((status = 200, body = Page<EntryView>)))]
 pub async fn list(request: HttpRequest, caller: Caller, state: Data<State>) -> Answer {
     let query: DncQuery = input::query(&request)?;
     let limit = input::limit(query.limit)?;
-    let after = query.after.as_deref().map(asked::read_phone).transpose()?.map(|phone| dnc::digits(&phone));
-    let entries = state.app.store.dnc_list(&workspace(&caller, query.workspace.as_deref()), after, limit + 1)?;
+    let workspace = workspace(&caller, query.workspace.as_deref());
+    let after = query.after.as_deref().map(|text| read(&state, &workspace, text)).transpose()?.map(|phone| dnc::digits(&phone));
+    let entries = state.app.store.dnc_list(&workspace, after, limit + 1)?;
     Ok(HttpResponse::Ok().json(Page::of(entries, limit, |entry| entry.phone.e164().to_owned(), EntryView::of)))
 }
 
 /// One number: whether it is on the list, and why.
 #[utoipa::path(get, path = "/dnc/{phone}", tag = "dnc", params(("phone" = String, Path)), responses((status = 200, body = EntryView)))]
 pub async fn show(text: Path<String>, caller: Caller, state: Data<State>) -> Answer {
-    let phone = asked::read_phone(&text)?;
-    match state.app.store.dnc_of(&workspace(&caller, None), &phone)? {
+    let workspace = workspace(&caller, None);
+    let phone = read(&state, &workspace, &text)?;
+    match state.app.store.dnc_of(&workspace, &phone)? {
         Some(note) => Ok(HttpResponse::Ok().json(EntryView::of(Entry { phone, note }))),
         None => Err(Fault::new(Code::NotFound, format!("{} is not on the do-not-call list", phone.national()))),
     }
@@ -169,9 +176,10 @@ pub async fn add(caller: Caller, state: Data<State>, payload: Payload) -> Answer
     if body.phones.is_empty() || body.phones.len() > MOST {
         return Err(Fault::new(Code::BadRequest, format!("`phones` has 1 to {MOST} numbers; a longer list goes to /dnc/import as a file")));
     }
-    let phones = body.phones.iter().map(|text| asked::read_phone(text)).collect::<Result<Vec<phone::Phone>, _>>()?;
+    let workspace = workspace(&caller, body.workspace.as_deref());
+    let phones = body.phones.iter().map(|text| read(&state, &workspace, text)).collect::<Result<Vec<Phone>, _>>()?;
     let note = Note { source: Source::Own, scope: body.scope, by: caller.name.clone(), at: state.app.clock.now(), why: body.why.trim().to_owned() };
-    let (added, refused_calls) = filling::add(&state.app, &workspace(&caller, body.workspace.as_deref()), &phones, note).await?;
+    let (added, refused_calls) = filling::add(&state.app, &workspace, &phones, note).await?;
     Ok(HttpResponse::Ok().json(AddedView { added: added as u64, refused_calls }))
 }
 
@@ -180,8 +188,9 @@ pub async fn add(caller: Caller, state: Data<State>, payload: Payload) -> Answer
 pub async fn remove(request: HttpRequest, text: Path<String>, caller: Caller, state: Data<State>) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let query: DncQuery = input::query(&request)?;
-    let phone = asked::read_phone(&text)?;
-    if !state.app.store.dnc_remove(&workspace(&caller, query.workspace.as_deref()), &phone).await? {
+    let workspace = workspace(&caller, query.workspace.as_deref());
+    let phone = read(&state, &workspace, &text)?;
+    if !state.app.store.dnc_remove(state.app.clock.now(), caller.name.clone(), &workspace, &phone).await? {
         return Err(Fault::new(Code::NotFound, format!("{} is not on the do-not-call list", phone.national())));
     }
     tracing::info!(phone = %phone.masked(), by = %caller.name, "a number was taken off the do-not-call list");

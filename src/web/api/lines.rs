@@ -107,7 +107,7 @@ fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault
         in_flight: stored.in_flight.iter().filter(|(_, until)| **until > now).map(|(call, _)| call.to_string()).collect(),
         max_in_flight: line.max_in_flight,
         rate: line.rate.map(|rate| rate.to_string()),
-        month_used: if stored.month == this_month { stored.month_used } else { 0 },
+        month_used: stored.used_in(&this_month),
         month: this_month,
         monthly_quota: line.monthly_quota,
         last_placing: when(stored.last_placing),

@@ -1,6 +1,7 @@
 //! `/api/v1`: JSON for programs and for the CLI. The route table is [`routes`]; each noun has its file.
 
 pub mod alerts;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod brakes;
@@ -19,6 +20,7 @@ pub mod plugins;
 pub mod preview;
 pub mod routes;
 pub mod stats;
+pub mod subscriptions;
 pub mod view;
 
 pub use routes::configure;

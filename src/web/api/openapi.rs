@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats, subscriptions};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ use crate::web::problem::Problem;
         dnc::show,
         dnc::remove,
         alerts::list,
+        audit::list,
         brakes::show,
         brakes::stop,
         brakes::resume,
@@ -47,6 +48,8 @@ use crate::web::problem::Problem;
         connections::show,
         connections::capture,
         connections::connect,
+        subscriptions::subscribe,
+        subscriptions::unsubscribe,
         plugins::list,
         plugins::show,
         stats::show,

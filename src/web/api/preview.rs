@@ -97,7 +97,7 @@ struct Plan<'a> {
 
 fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Result<PreviewView, Fault> {
     let mut row = PreviewView { input: text.to_owned(), phone: None, phone_national: None, would: "refuse".into(), refusal: None, waits: None, same_as: None };
-    let phone = match asked::read_phone(text) {
+    let phone = match asked::read_phone(text, plan.way.connection.as_ref().map(|c| &c.countries)) {
         Ok(phone) => phone,
         Err(NotAsked::Refused { code, .. }) => {
             row.refusal = Some(code.into());

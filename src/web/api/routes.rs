@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{alerts, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats, subscriptions};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -44,6 +44,7 @@ routes! {
     get "/dnc/{phone}" => dnc::show;
     delete "/dnc/{phone}" => dnc::remove;
     get "/alerts" => alerts::list;
+    get "/audit" => audit::list;
     get "/pause" => brakes::show;
     post "/pause" => brakes::stop;
     post "/resume" => brakes::resume;
@@ -51,6 +52,8 @@ routes! {
     get "/connections/{id}" => connections::show;
     post "/connections/{id}/capture" => connections::capture;
     post "/connections/{id}/connect" => connections::connect;
+    post "/connections/{id}/subscribe" => subscriptions::subscribe;
+    post "/connections/{id}/unsubscribe" => subscriptions::unsubscribe;
     get "/plugins" => plugins::list;
     get "/plugins/{id}" => plugins::show;
     get "/stats" => stats::show;

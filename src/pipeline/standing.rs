@@ -1,0 +1,95 @@
+//! Standing work at a CRM, never done: polls, subscriptions, logins that must not die of not being used. Each is a *source* with
+//! a record and a task of its own.
+
+use std::time::Duration;
+
+use super::app::{App, Wired};
+use super::ask::{AskError, Asking, ask};
+use super::{keep_alive, poll, subscribe};
+use crate::domain::connection::Mode;
+use crate::domain::id::SourceId;
+use crate::domain::request::{Answer, Outbound, Verdict};
+use crate::domain::source::{SourceKey, SourceKind};
+use crate::outbound::SendError;
+use crate::plugin::{ComposeError, Params, Plugin};
+use crate::store::{Store, StoreError};
+
+/// After the first failure, doubling to the longest; a CRM's own wish is longer if it is.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Only a person can mend it: asked seldom.
+const MISCONFIGURED: Duration = Duration::from_secs(900);
+
+/// A request that did not work.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub sentence: String,
+    pub after: Option<Duration>,
+    /// Trying again soon is of no use.
+    pub misconfigured: bool,
+    /// What was asked for is not there (any more).
+    pub gone: bool,
+}
+
+impl Failure {
+    pub fn misconfigured(sentence: impl Into<String>) -> Failure {
+        Failure { sentence: sentence.into(), after: None, misconfigured: true, gone: false }
+    }
+
+    pub fn of(error: &AskError) -> Failure {
+        let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
+        Failure { sentence: error.to_string(), after: None, misconfigured, gone: false }
+    }
+
+    /// How long to wait after so many failures before it.
+    pub fn pause(&self, failures: u32) -> Duration {
+        let step = AFTER_FAILURE.saturating_mul(2u32.saturating_pow(failures.min(16))).min(LONGEST);
+        if self.misconfigured { step.max(MISCONFIGURED) } else { step }.max(self.after.unwrap_or_default())
+    }
+}
+
+/// Asks; an answer that is not good is a failure.
+pub(super) async fn answer(asking: Asking<'_>, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
+    let asked = ask(asking, compose).await.map_err(|error| Failure::of(&error))?;
+    let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);
+    match asked.verdict {
+        Verdict::Done => Ok(asked.answer),
+        Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false, gone: false }),
+        Verdict::Gone | Verdict::NotFound => Err(Failure { gone: true, ..Failure::misconfigured(sentence()) }),
+        _ => Err(Failure::misconfigured(sentence())),
+    }
+}
+
+/// Tells the store which standing work the configuration asks for.
+pub async fn want(app: &App) -> Result<(), StoreError> {
+    let mut wanted = Vec::new();
+    for wired in app.live.load().connections.values().filter(|wired| wired.connection.mode != Mode::Off) {
+        let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { continue };
+        wanted.extend(of_connection(wired, &plugin).into_iter().map(|(kind, name)| key(wired, kind, name)));
+    }
+    wanted.sort();
+    app.store.want_sources(app.clock.now(), wanted).await
+}
+
+fn key(wired: &Wired, kind: SourceKind, name: String) -> SourceKey {
+    SourceKey { workspace: wired.connection.workspace.clone(), connection: wired.connection.id.clone(), kind, name }
+}
+
+fn of_connection(wired: &Wired, plugin: &Plugin) -> Vec<(SourceKind, String)> {
+    let params = &wired.params;
+    let polls = plugin.polls().iter().filter(|poll| plugin.polls_now(poll, params)).map(|poll| (SourceKind::Poll, poll.name.clone()));
+    let subscriptions = plugin.subscriptions().iter().filter(|one| plugin.subscribes_now(one, params));
+    let subscriptions = subscriptions.map(|one| (SourceKind::Subscription, one.name.clone()));
+    let logins = plugin.auths(params).filter(|auth| auth.login.as_ref().is_some_and(|login| login.keep_alive.is_some()));
+    polls.chain(subscriptions).chain(logins.map(|auth| (SourceKind::Login, auth.name.clone()))).collect()
+}
+
+/// One turn of a source.
+pub async fn run(app: &App, id: SourceId) -> Result<(), StoreError> {
+    let Some(source) = app.store.source(id)? else { return app.store.forget_source(id).await };
+    match source.key.kind {
+        SourceKind::Poll => poll::run(app, source).await,
+        SourceKind::Subscription => subscribe::run(app, source).await,
+        SourceKind::Login => keep_alive::run(app, source).await,
+    }
+}

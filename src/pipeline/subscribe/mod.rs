@@ -1,0 +1,8 @@
+//! Webhooks that we register at a CRM ourselves: made, checked, renewed before they end, made again when they are gone, deleted
+//! when nobody wants them. What is known of one lies sealed (`record`); what is to be done next follows from it (`run`).
+
+mod record;
+mod run;
+
+pub use record::texts;
+pub use run::run;
