@@ -19,6 +19,7 @@ use crate::outbound::alert::Receiver;
 use crate::outbound::http::Limits;
 use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
+use crate::pipeline::batch::Batches;
 use crate::pipeline::exposed::Caps;
 use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::turn::Budgets;
@@ -84,6 +85,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         live: ArcSwap::from_pointee(Live::default()),
         budgets: Budgets::default(),
         own_writes: OwnWrites::default(),
+        batches: Batches::default(),
         plugins,
     };
     let gateways = settings.gateway_keys.iter().map(|key| {

@@ -114,13 +114,17 @@ fn check(cli: &Cli, path: Option<&Path>) -> anyhow::Result<ExitCode> {
         good &= ok;
         found.push(json!({"id": id, "ok": ok, "problems": problems}));
     };
-    let warned = |plugin: &Plugin| plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+    // What a server only warns of is to be mended before a plugin is given to anyone.
+    let warned = |plugin: &Plugin| plugin.warnings().iter().cloned().chain(plugin.gaps()).map(|problem| problem.to_string()).collect::<Vec<_>>();
     let broken = |error: &LoadError| error.problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     match path {
         Some(path) => {
             for loaded in folders(path)? {
                 match loaded {
-                    Ok(plugin) => add(plugin.id(), true, warned(&plugin)),
+                    Ok(plugin) => {
+                        let problems = warned(&plugin);
+                        add(plugin.id(), problems.is_empty(), problems);
+                    }
                     Err(error) => add(&error.id, false, broken(&error)),
                 }
             }
@@ -128,14 +132,17 @@ fn check(cli: &Cli, path: Option<&Path>) -> anyhow::Result<ExitCode> {
         None => {
             let settings = crate::config::load(&cli.sources())?;
             let (registry, errors) = Registry::open(settings.plugins.path.as_deref());
-            registry.all().iter().for_each(|plugin| add(plugin.id(), true, warned(plugin)));
+            registry.all().iter().for_each(|plugin| {
+                let problems = warned(plugin);
+                add(plugin.id(), problems.is_empty(), problems);
+            });
             errors.iter().for_each(|error| add(&error.id, false, broken(error)));
         }
     }
     output::show(cli.json, &Value::Array(found), |all| {
         let mut out = String::new();
         for plugin in list(all, "") {
-            out.push_str(&format!("{}: {}\n", text(plugin, "/id"), if plugin["ok"] == json!(true) { "ok" } else { "cannot be used" }));
+            out.push_str(&format!("{}: {}\n", text(plugin, "/id"), if plugin["ok"] == json!(true) { "ok" } else { "not as it should be" }));
             list(plugin, "/problems").iter().for_each(|problem| out.push_str(&format!("  {}\n", text(problem, ""))));
         }
         out

@@ -69,7 +69,7 @@ fn test(plugin: &Plugin, bless: Option<&Path>) -> anyhow::Result<Value> {
                 continue;
             }
         };
-        let result = plugin.run_case(&case);
+        let result = if bless.is_some() { plugin.bless_case(&case) } else { plugin.run_case(&case) };
         passed += usize::from(result.mismatches.is_empty());
         let blessed = bless.filter(|_| !result.mismatches.is_empty());
         if let Some(folder) = blessed {

@@ -34,6 +34,7 @@ use crate::plugin::{Plugin, Registry};
 use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
+use super::batch::Batches;
 use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
 use super::login::Logins;
@@ -187,6 +188,7 @@ pub struct App {
     pub budgets: Budgets,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
+    pub batches: Batches,
 }
 
 impl App {

@@ -1,11 +1,11 @@
 //! Asks the CRM for what a delivery did not carry, then finishes mapping the item.
 
 use std::collections::BTreeSet;
-
-use serde_json::Map;
+use std::sync::Arc;
 
 use super::app::{App, Wired};
-use super::ask::{AskError, Asked, Asking, ask, class_of};
+use super::ask::{AskError, Asking, ask, class_of};
+use super::batch;
 use super::map::{self, Opened};
 use crate::domain::id::{AttemptId, EventId};
 use crate::domain::item::Outcome;
@@ -14,7 +14,7 @@ use crate::domain::retry;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::outbound::SendError;
-use crate::plugin::{LoginError, LookupContext, LookupOutcome, Mapped, Piece, Plugin};
+use crate::plugin::{Learnt, LoginError, LookupContext, LookupOutcome, Mapped, Params, Plugin};
 use crate::store::{Attempt, Leg, MappedItem, NextTry, Store, StoreError, Task};
 
 /// How long until a refused login is tried again for an item.
@@ -39,11 +39,8 @@ pub async fn run(app: &App, task: &Task, event: EventId, index: u16) -> Result<(
         Ok(opened) => opened,
         Err((code, detail)) => return done(app, event, gone(code, detail), None).await,
     };
-    let Some(item) = opened.items.get(usize::from(index)) else {
-        return done(app, event, gone(Code::MapFailed, "the event has fewer items than before".into()), None).await;
-    };
     let mut attempt = None;
-    let found = chain(app, &plugin, &wired, &opened, item, task, &mut attempt).await;
+    let found = chain(app, &plugin, &wired, &opened, index, task, &mut attempt).await;
     let now = app.clock.now();
     let refused = |code, detail: String| {
         let mut settled = gone(code, detail.clone());
@@ -83,17 +80,20 @@ async fn again(
     app.store.finish_lookup(now, last, event, attempt, next).await.map(|_| ())
 }
 
-async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, piece: &Piece, task: &Task, attempt: &mut Option<Attempt>) -> Found {
+async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, index: u16, task: &Task, attempt: &mut Option<Attempt>) -> Found {
     let params = wired.params_at(&opened.event.hook);
+    let Some(piece) = opened.items.get(usize::from(index)) else {
+        return Found::Never { code: Code::MapFailed, detail: "the event has fewer items than before".into() };
+    };
     let item = piece.item(&opened.body);
-    let mut answers = Map::new();
+    let mut learnt = Learnt::default();
     let mut asked: BTreeSet<String> = BTreeSet::new();
     let mut mapped = match map::map_one(app, wired, plugin, opened, piece, params) {
         Ok(mapped) => mapped,
         Err((code, detail)) => return Found::Never { code, detail },
     };
     loop {
-        let context = LookupContext { params, item, lookups: &answers };
+        let context = LookupContext { params, item, learnt: &learnt };
         let lookup = match plugin.next_lookup(&mapped, &context, &asked) {
             Ok(Some(lookup)) => lookup,
             Ok(None) => break,
@@ -101,14 +101,29 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, piece
         };
         let started = app.clock.now();
         let asking = Asking { app, wired, plugin, request: &lookup.request, params, first: asked.is_empty() };
-        let sent = ask(asking, |params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params, ..context }, &wired.bases)).await;
+        let ids = match batch::ids(app, plugin, wired, opened, lookup, &mapped) {
+            Ok(ids) => ids,
+            Err(error) => return not_asked(app, error.into()),
+        };
+        let compose = |params: &Params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params, ..context }, &ids, &wired.bases, started);
+        let request = || async { ask(asking, compose).await.map(|asked| asked.answer) };
+        let sent = match &lookup.batch {
+            None => request().await.map(|answer| (Arc::new(answer), true)),
+            Some(_) => {
+                let key = (opened.event.id, lookup.name.clone(), mapped.record.kind.clone());
+                let asker = batch::Asker { index, record: &mapped.record.id, now: started };
+                app.batches.answer(key, asker, ids.clone(), request).await
+            }
+        };
         let now = app.clock.now();
-        *attempt = Some(attempt_of(app, &lookup.name, task, started, now, &sent));
+        if sent.as_ref().map_or(true, |(_, own)| *own) {
+            *attempt = Some(attempt_of(app, &lookup.name, task, started, now, sent.as_ref().map(|(answer, _)| answer.status)));
+        }
         let answer = match sent {
-            Ok(asked) => asked.answer,
+            Ok((answer, _)) => answer,
             Err(error) => return not_asked(app, error),
         };
-        let outcome = plugin.apply_lookup(lookup, &answer, &mut mapped, params, item, &mut answers, now);
+        let outcome = plugin.apply_lookup(lookup, &answer, &mut mapped, params, item, &mut learnt, now);
         asked.insert(lookup.name.clone());
         match outcome {
             LookupOutcome::Applied => {}
@@ -135,9 +150,9 @@ fn not_asked(app: &App, error: AskError) -> Found {
     }
 }
 
-fn attempt_of(app: &App, name: &str, task: &Task, started: Time, now: Time, sent: &Result<Asked, AskError>) -> Attempt {
+fn attempt_of(app: &App, name: &str, task: &Task, started: Time, now: Time, sent: Result<u16, &AskError>) -> Attempt {
     let (status, class, detail) = match sent {
-        Ok(Asked { answer, .. }) => (Some(answer.status), if answer.status < 300 { "ok" } else { "answer" }, String::new()),
+        Ok(status) => (Some(status), if status < 300 { "ok" } else { "answer" }, String::new()),
         Err(error) => (None, class_of(error), error.to_string()),
     };
     Attempt {

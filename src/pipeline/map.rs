@@ -12,7 +12,7 @@ use crate::domain::item::{Item, Outcome};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::plugin::trigger::Fit;
-use crate::plugin::{LookupContext, MapContext, Mapped, Piece, Plugin, Variant};
+use crate::plugin::{Learnt, LookupContext, MapContext, Mapped, Piece, Plugin, Variant};
 use crate::store::{MappedItem, Store, StoreError};
 
 /// An event as the plugin sees it again: stored bytes, stored headers.
@@ -74,7 +74,7 @@ fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time
         return vec![MappedItem { index: 0, item, call: None, event_key: None, duplicate_window: None, lookup_due: None, exposed: None, tell: None }];
     }
     let params = wired.params_at(&opened.event.hook);
-    let lookups = Map::new();
+    let learnt = Learnt::default();
     (0u16..)
         .zip(&opened.items)
         .map(|(index, piece)| match map_one(app, wired, plugin, opened, piece, params) {
@@ -82,7 +82,7 @@ fn map_all(app: &App, opened: &Opened, plugin: &Plugin, wired: &Wired, now: Time
             Ok(mapped) => {
                 let item = piece.item(&opened.body);
                 let mut mapped = mapped;
-                let context = LookupContext { params, item, lookups: &lookups };
+                let context = LookupContext { params, item, learnt: &learnt };
                 let lacks = mapped.ignored.is_none() && matches!(plugin.next_lookup(&mapped, &context, &BTreeSet::new()), Ok(Some(_)));
                 if !lacks {
                     triggered(plugin, wired, opened, &mut mapped, item, true);

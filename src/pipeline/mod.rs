@@ -10,6 +10,7 @@ pub mod alert;
 pub mod app;
 pub mod ask;
 pub mod asked;
+pub mod batch;
 pub mod connect;
 pub mod dnc;
 pub mod ends;

@@ -13,12 +13,13 @@ use super::connect::Connect;
 use super::jwt::Jwt;
 use super::manifest::{
     At, AuthKind, AuthSpec, BaseSpec, ConnectSpec, FindSpec, Identity, KindSpec, Limits, LoginSpec, LookupSpec, Manifest, OneOrMany, RequestKind, RequestParts,
-    StepSpec,
+    StepSpec, ValueSpec,
 };
 use super::modes;
 use super::names::{self, Shape};
-use super::plugin::{Base, Find, Limit, Lookup, Remaining, Step, WriteBackKind};
+use super::plugin::{Base, Batch, Find, Limit, Lookup, Remaining, Step, WriteBackKind};
 use super::template::Escape;
+use super::value::Value;
 
 /// Every base, each in its modes.
 pub fn bases(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> BTreeMap<String, Vec<Base>> {
@@ -173,18 +174,31 @@ pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<
         .collect()
 }
 
-pub fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, params: &Shape, known: &mut Vec<String>) -> Lookup {
+pub fn lookup(c: &mut Compiler<'_>, manifest: &Manifest, spec: &LookupSpec, params: &Shape, known: &mut BTreeMap<String, Vec<String>>) -> Lookup {
     let name = spec.name.get_ref().clone();
     let names = names::lookup(params, known);
     let place = format!("lookup `{name}`");
-    let request = c.request(&place, RequestKind::Lookup, &spec.name, spec.request(), &names);
+    let asks = if spec.batch.is_some() { names::batch(params) } else { names.clone() };
+    let request = c.request(&place, RequestKind::Lookup, &spec.name, spec.request(), &asks);
     let conditions = c.conditions(&spec.conditions, &names);
-    known.push(name.clone());
+    known.insert(name.clone(), Vec::new());
     let map = map_of(c, manifest, &spec.map);
     let names = names::lookup(params, known);
     let map = c.mapping(&map, &names);
     let fields = fields(c, manifest, &spec.fields, &names);
-    Lookup { fields, name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map }
+    let store = values(c, &spec.store, &names);
+    known.insert(name.clone(), spec.store.keys().cloned().collect());
+    let batch = spec.batch.as_ref().and_then(|batch| {
+        if batch.at_most == 0 {
+            c.error(&spec.name, "a batch asks for one record at least: `at_most` is 0");
+        }
+        Some(Batch { at_most: batch.at_most.max(1), items: c.json_path(&batch.items)?, id: c.value(&batch.id, &names) })
+    });
+    Lookup { fields, name, request, conditions, when: spec.when, needs: spec.needs.clone(), not_found: spec.not_found.clone(), map, store, batch }
+}
+
+fn values(c: &mut Compiler<'_>, specs: &BTreeMap<String, At<ValueSpec>>, names: &Shape) -> BTreeMap<String, Value> {
+    specs.iter().map(|(key, value)| (key.clone(), c.value(value, names))).collect()
 }
 
 /// Every kind of write-back, each in its modes.
@@ -234,7 +248,18 @@ fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, kind: &str, spec: &FindSpec, n
     let place = format!("write_back.{kind}.find");
     let request = c.request(&place, RequestKind::Find, at, spec.request(), names);
     let conditions = c.conditions(&spec.conditions, names);
-    Find { request, conditions, id: c.value(&spec.id, names), wait: spec.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)) }
+    if spec.items.is_none() && !spec.matches.0.is_empty() {
+        c.error(&spec.id, "`match` looks at the pieces of a list: `items` says where they are");
+    }
+    Find {
+        request,
+        conditions,
+        items: spec.items.as_ref().and_then(|items| c.json_path(items)),
+        matches: c.conditions(&spec.matches, names),
+        id: c.value(&spec.id, names),
+        store: values(c, &spec.store, names),
+        wait: spec.wait.as_ref().map_or(Duration::ZERO, |wait| c.duration(wait)),
+    }
 }
 
 /// The steps of one kind, and what those before store.
@@ -258,7 +283,7 @@ impl Steps<'_> {
         let place = format!("write_back.{}.{phase} `{name}`", self.kind);
         let request = c.request(&place, self.request, &spec.name, spec.request(), &names);
         let conditions = c.conditions(&spec.conditions, &names);
-        let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, &names))).collect();
+        let store = values(c, &spec.store, &names);
         self.stored.insert(name.clone(), spec.store.keys().cloned().collect());
         let done_if = c.conditions(&spec.done_if, &names::write_back(self.params, self.manifest, self.stored));
         let reads = spec.reads || request.only_reads();

@@ -48,6 +48,13 @@ pub struct Login {
     pub(super) jwt: Option<Jwt>,
 }
 
+impl Login {
+    /// Its requests in their order.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.steps.iter().map(|step| &step.request)
+    }
+}
+
 #[derive(Debug)]
 pub struct LoginStep {
     pub(super) name: String,
@@ -139,7 +146,7 @@ pub struct LoginRun<'a> {
     ends_at: Option<Time>,
 }
 
-impl LoginRun<'_> {
+impl<'p> LoginRun<'p> {
     fn known(&self) -> Params {
         Tokens { values: self.values.clone(), ends_at: None }.over(&self.params)
     }
@@ -150,12 +157,18 @@ impl LoginRun<'_> {
 
     /// The next request; `None`: the login is done.
     pub fn next(&mut self, bases: &BTreeMap<String, String>) -> Result<Option<Outbound>, LoginError> {
+        Ok(self.next_request(bases)?.map(|(_, outbound)| outbound))
+    }
+
+    /// The next request, with the recipe it was made by.
+    pub fn next_request(&mut self, bases: &BTreeMap<String, String>) -> Result<Option<(&'p Request, Outbound)>, LoginError> {
         let (params, whole) = (self.known(), self.whole());
         let scope = Scope { params: Some(&params), whole: Some(&whole), ..Scope::default() };
-        while let Some(step) = self.login.steps.get(self.at) {
+        let login = self.login;
+        while let Some(step) = login.steps.get(self.at) {
             let source = Source { document: &whole, scope, empty: &self.plugin.manifest.empty };
             if in_mode(&step.request.modes, &params) && all(&step.conditions, &source).unwrap_or(false) {
-                return Ok(Some(self.plugin.request(&step.request, &scope, &params, bases)?));
+                return Ok(Some((&step.request, self.plugin.request(&step.request, &scope, &params, bases)?)));
             }
             self.at += 1;
         }

@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assemble;
 use super::check_receive;
-use super::check_verify::scheme_of;
 use super::compile::{Compiler, MANIFEST};
 use super::ends;
 use super::load::Files;
-use super::manifest::{At, Level, Manifest, MapSpec, OneOrMany, ParameterKind, VerifyKind};
+use super::manifest::{At, Level, Manifest, MapSpec, OneOrMany, ParameterKind};
 use super::modes;
 use super::names;
-use super::not_yet;
 use super::plugin::{Plugin, Variant};
 use super::poll;
 use super::problem::{Problem, did_you_mean};
@@ -24,7 +22,6 @@ const SPEC: u32 = 1;
 pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: String) -> (Plugin, Vec<Problem>) {
     let mut c = Compiler::new(source, files, &manifest);
     head(&mut c, id, &manifest);
-    not_yet::refuse(&mut c, &manifest);
     let params = names::fixed(&manifest);
     let modes = modes::compile(&mut c, &manifest, &params);
     let bases = assemble::bases(&mut c, &manifest, &params);
@@ -46,7 +43,7 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     }
     doubles(&mut c, manifest.receive.iter().map(|r| &r.get_ref().name), "receive variants");
     doubles(&mut c, manifest.lookup.iter().map(|l| &l.get_ref().name), "look-ups");
-    let mut known = Vec::new();
+    let mut known = BTreeMap::new();
     let lookups = manifest.lookup.iter().map(|spec| assemble::lookup(&mut c, &manifest, spec.get_ref(), &params, &mut known)).collect();
     let polls = manifest.poll.iter().filter_map(|at| poll::compile(&mut c, &manifest, at, &params)).collect();
     doubles(&mut c, manifest.poll.iter().map(|p| &p.get_ref().name), "polls");
@@ -54,15 +51,6 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     doubles(&mut c, manifest.subscribe.iter().map(|s| &s.get_ref().name), "subscriptions");
     let kinds = assemble::kinds(&mut c, &manifest, &params);
     let responses = manifest.responses.iter().map(|spec| c.response(spec, &params)).collect();
-    if !files.contains_key("vectors.json")
-        && manifest
-            .receive
-            .iter()
-            .flat_map(|r| &r.get_ref().verify)
-            .any(|v| scheme_of(&manifest, v).is_some_and(|v| matches!(v.kind, VerifyKind::Hmac | VerifyKind::Hash | VerifyKind::Ed25519 | VerifyKind::Rsa)))
-    {
-        c.problems.push(Problem::warning(MANIFEST, 0, "signatures are verified, but there is no vectors.json to prove it"));
-    }
     manifest.parameters.iter().for_each(|parameter| parameter_parts(&mut c, &manifest, parameter));
     for parameter in &manifest.parameters {
         if !c.used_params.contains(&parameter.get_ref().id) {

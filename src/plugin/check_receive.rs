@@ -86,7 +86,10 @@ fn changed(c: &mut Compiler<'_>, spec: &ReceiveSpec) -> Option<Changed> {
     let guarded = spec.loop_guard.as_ref().is_some_and(|guard| !guard.only_changed.is_empty());
     match spec.changed.as_ref().map(|changed| (&changed.names, &changed.keys)) {
         Some((Some(names), None)) => c.json_path(names).map(Changed::Names),
-        Some((None, Some(keys))) => c.json_path(keys).map(Changed::Keys),
+        Some((None, Some(keys))) => {
+            let paths = keys.get_ref().0.iter().map(|path| At::new(keys.span(), path.clone())).collect::<Vec<_>>();
+            Some(Changed::Keys(paths.iter().filter_map(|path| c.json_path(path)).collect()))
+        }
         Some(_) => {
             c.error(&spec.name, "receive.changed has either `names` or `keys`");
             None

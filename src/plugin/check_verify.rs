@@ -10,14 +10,6 @@ use super::verify::{PART_WORDS, Part, Place, Scheme, Timestamp};
 /// The most combinations of algorithm, key encoding, encoding and prefix.
 const MAX_COMBINATIONS: usize = 32;
 
-/// A scheme, written in place or by its name in [verify].
-pub fn scheme_of<'m>(manifest: &'m Manifest, at: &'m At<VerifyRef>) -> Option<&'m VerifySpec> {
-    match at.get_ref() {
-        VerifyRef::Here(spec) => Some(spec),
-        VerifyRef::Named(name) => manifest.verify.get(name).map(At::get_ref),
-    }
-}
-
 pub fn verify_ref(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<VerifyRef>, params: &Shape) -> Option<Scheme> {
     match at.get_ref() {
         VerifyRef::Named(name) => named(c, manifest, &At::new(at.span(), name.clone()), params, true),

@@ -57,7 +57,10 @@ impl Compiler<'_> {
         let sign = parts.sign.map(|sign| self.template(&sign.secret, Escape::Text, names));
         let modes = self.modes(parts.mode);
         let responses = parts.responses.iter().map(|rule| self.response(rule, names)).collect();
-        Request { place: place.to_owned(), kind, modes, method, base, auth, path, query, headers, body, content_type, sign, responses }
+        let named = [parts.body, parts.graphql].into_iter().flatten().map(|file| file.get_ref().as_str()).filter(|file| !file.is_empty());
+        let inside = parts.form.values().chain(parts.json.values()).filter_map(|text| text.get_ref().strip_prefix('@'));
+        let files = named.chain(inside).map(str::to_owned).collect();
+        Request { place: place.to_owned(), files, kind, modes, method, base, auth, path, query, headers, body, content_type, sign, responses }
     }
 
     /// A base's name; it must be there.
@@ -152,6 +155,8 @@ impl Compiler<'_> {
             },
         };
         ResponseRule {
+            at: at.span().start,
+            line: self.line(at),
             requests: spec.requests.0.clone(),
             modes: self.modes(&spec.mode),
             status: spec.status.clone(),

@@ -40,13 +40,18 @@ impl Plugin {
     pub fn compose(&self, request: &Request, context: &Json, params: &Params, bases: &BTreeMap<String, String>, now: Time) -> Result<Outbound, ComposeError> {
         let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
         let mut outbound = self.request(request, &scope, params, bases)?;
-        if let Some(secret) = &request.sign {
-            let secret = secret.render(&scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source })?;
-            let version = context.pointer("/report/version").and_then(Json::as_u64).unwrap_or(0);
-            let id = format!("{}_{version}", context.pointer("/call/id").and_then(Json::as_str).unwrap_or_default());
-            outbound.headers.extend(standard_signature(secret.trim(), &id, now, &outbound.body));
-        }
+        let version = context.pointer("/report/version").and_then(Json::as_u64).unwrap_or(0);
+        let id = format!("{}_{version}", context.pointer("/call/id").and_then(Json::as_str).unwrap_or_default());
+        self.sign(request, &scope, &id, now, &mut outbound)?;
         Ok(outbound)
+    }
+
+    /// Adds the signature that a request wants.
+    pub(super) fn sign(&self, request: &Request, scope: &Scope<'_>, id: &str, now: Time, outbound: &mut Outbound) -> Result<(), ComposeError> {
+        let Some(secret) = &request.sign else { return Ok(()) };
+        let secret = secret.render(scope).map_err(|source| ComposeError::Template { place: request.place.clone(), source })?;
+        outbound.headers.extend(standard_signature(secret.trim(), id, now, &outbound.body));
+        Ok(())
     }
 
     pub(super) fn request(&self, request: &Request, scope: &Scope<'_>, params: &Params, bases: &BTreeMap<String, String>) -> Result<Outbound, ComposeError> {

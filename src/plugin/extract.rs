@@ -168,7 +168,9 @@ impl Changed {
     fn fields(&self, item: &Json) -> Vec<String> {
         match self {
             Changed::Names(path) => path.query(item).all().into_iter().map(text_of).filter(|name| !name.is_empty()).collect(),
-            Changed::Keys(path) => path.query(item).all().into_iter().filter_map(Json::as_object).flat_map(|map| map.keys().cloned()).collect(),
+            Changed::Keys(paths) => {
+                paths.iter().flat_map(|path| path.query(item).all()).filter_map(Json::as_object).flat_map(|map| map.keys().cloned()).collect()
+            }
         }
     }
 }

@@ -52,6 +52,8 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("hmac", 2, 2, hmac_hex),
     ("uuid", 1, 1, |a| Ok(own_uuid(&text(a[0])).into())),
     ("number_id", 1, 1, |a| Ok(number_id(&text(a[0])).into())),
+    ("int", 1, 1, int),
+    ("split", 3, 3, split),
     ("replace", 3, 3, replace),
     ("join", 2, 2, join),
     ("concat", 1, usize::MAX, |a| Ok(a.iter().map(|v| text(v)).collect::<String>().into())),
@@ -63,44 +65,15 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
 ];
 
 /// Every helper that may be called as `{{name …}}` or `(name …)`.
-pub const NAMES: &[&str] = &[
-    "json",
-    "default",
-    "e164",
-    "national",
-    "spellings",
-    "date",
-    "iso",
-    "epoch_ms",
-    "epoch_s",
-    "ms",
-    "duration",
-    "minutes",
-    "mmss",
-    "hhmmss",
-    "map",
-    "table",
-    "pick",
-    "upper",
-    "lower",
-    "trim",
-    "truncate",
-    "base64",
-    "url",
-    "hash",
-    "md5",
-    "hmac",
-    "uuid",
-    "number_id",
-    "replace",
-    "join",
-    "concat",
-    "eq",
-    "ne",
-    "and",
-    "or",
-    "not",
-];
+pub const NAMES: &[&str] = &{
+    let mut names = [""; FUNCTIONS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = FUNCTIONS[at].0;
+        at += 1;
+    }
+    names
+};
 
 pub fn is_helper(name: &str) -> bool {
     NAMES.contains(&name)
@@ -315,7 +288,7 @@ fn hmac_hex(arguments: &[&Json]) -> Result<Json, String> {
 }
 
 /// A UUID in the shape of version 5, which every checker takes: the same for the same text.
-fn own_uuid(text: &str) -> String {
+pub(super) fn own_uuid(text: &str) -> String {
     let digest = Sha256::digest(format!("callbridge:{text}"));
     let mut bytes: [u8; 16] = std::array::from_fn(|i| digest[i]);
     bytes[6] = bytes[6] & 0x0f | 0x50;
@@ -328,6 +301,27 @@ fn number_id(text: &str) -> u64 {
     let digest = Sha256::digest(format!("callbridge:{text}"));
     let bytes: [u8; 8] = std::array::from_fn(|i| digest[i]);
     (u64::from_be_bytes(bytes) >> 11).max(1)
+}
+
+/// The integer as a number of JSON; what is no integer is an error, so that data never becomes two ids.
+fn int(arguments: &[&Json]) -> Result<Json, String> {
+    if blank(arguments[0]) {
+        return Ok(Json::Null);
+    }
+    let whole = text(arguments[0]);
+    whole.trim().parse::<i64>().map(Json::from).map_err(|_| format!("`{whole}` is not an integer"))
+}
+
+/// `split v "_" n`: the n-th piece from 0, from the end where n is negative; nothing where there are fewer.
+fn split(arguments: &[&Json]) -> Result<Json, String> {
+    let (whole, between) = (text(arguments[0]), text(arguments[1]));
+    let Some(n) = number(arguments[2])? else { return Ok(Json::Null) };
+    if between.is_empty() {
+        return Err("there is nothing to split at".to_owned());
+    }
+    let pieces: Vec<&str> = whole.split(&between).collect();
+    let index = usize::try_from(n).ok().or_else(|| pieces.len().checked_sub(usize::try_from(n.unsigned_abs()).ok()?));
+    Ok(index.and_then(|index| pieces.get(index)).map_or(Json::Null, |piece| (*piece).into()))
 }
 
 fn replace(arguments: &[&Json]) -> Result<Json, String> {
@@ -377,7 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_names_is_the_list_of_functions() {
-        assert_eq!(FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>(), NAMES);
+    fn integers_stay_one_number_and_pieces_are_counted_from_both_ends() {
+        let call = |name: &str, arguments: &[Json]| FUNCTIONS.iter().find(|f| f.0 == name).unwrap().3(&arguments.iter().collect::<Vec<_>>());
+        assert_eq!((call("int", &[" 42".into()]), call("int", &["".into()])), (Ok(42.into()), Ok(Json::Null)));
+        assert!(call("int", &["1,2".into()]).is_err() && call("int", &["1.5".into()]).is_err());
+        let piece = |n: i64| call("split", &["DYNAMIC_1046_15".into(), "_".into(), n.into()]).unwrap();
+        assert_eq!((piece(0), piece(-1), piece(2), piece(3), piece(-4)), ("DYNAMIC".into(), "15".into(), "15".into(), Json::Null, Json::Null));
     }
 }

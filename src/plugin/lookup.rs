@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::Params;
 use super::body::decode_json;
 use super::compose::ComposeError;
 use super::extract::{Mapped, fill, texts};
+use super::helpers::own_uuid;
 use super::manifest::When;
 use super::modes::in_mode;
 use super::plugin::{Lookup, Plugin};
+use super::respond::kept;
 use super::template::{RenderError, Scope};
-use super::value::{Source, all};
+use super::value::{Source, all, text_of};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::time::Time;
 
@@ -24,8 +26,34 @@ const CHAIN: usize = 8;
 pub struct LookupContext<'a> {
     pub params: &'a Params,
     pub item: &'a Json,
-    /// Decoded answers of earlier look-ups, by name.
-    pub lookups: &'a Map<String, Json>,
+    pub learnt: &'a Learnt,
+}
+
+/// What earlier look-ups of the same item gave.
+#[derive(Debug, Clone)]
+pub struct Learnt {
+    /// Their decoded answers, by name.
+    lookups: Map<String, Json>,
+    /// What they stored, as templates see it: `{"steps": {"<look-up>": {"<key>": …}}}`.
+    stored: Json,
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Learnt { lookups: Map::new(), stored: json!({"steps": {}}) }
+    }
+}
+
+impl Learnt {
+    pub fn answers(&self) -> &Map<String, Json> {
+        &self.lookups
+    }
+
+    fn keep(&mut self, name: &str, stored: Map<String, Json>) {
+        if let Some(Json::Object(steps)) = self.stored.get_mut("steps") {
+            steps.insert(name.to_owned(), Json::Object(stored));
+        }
+    }
 }
 
 /// What an answer to a look-up led to.
@@ -56,14 +84,44 @@ impl Plugin {
         Ok(None)
     }
 
+    /// The request of a look-up; `ids`: the records that a batch asks for, see [`Plugin::batch_ids`].
     pub fn compose_lookup(
         &self,
         lookup: &Lookup,
         mapped: &Mapped,
         context: &LookupContext<'_>,
+        ids: &[String],
         bases: &BTreeMap<String, String>,
+        now: Time,
     ) -> Result<Outbound, ComposeError> {
-        self.request(&lookup.request, &lookup_scope(mapped, context), context.params, bases)
+        let batch = lookup.batch.as_ref().map(|_| json!({"batch": {"ids": ids}}));
+        let scope = lookup_scope(mapped, context);
+        let scope = Scope { whole: batch.as_ref().or(scope.whole), ..scope };
+        let mut outbound = self.request(&lookup.request, &scope, context.params, bases)?;
+        // The same look-up of the same delivery has the same id, so that the CRM can tell a repeat.
+        let about = format!("{} {} {}", lookup.name, mapped.event_id.as_deref().unwrap_or_default(), ids.join(" "));
+        self.sign(&lookup.request, &scope, &own_uuid(&about), now, &mut outbound)?;
+        Ok(outbound)
+    }
+
+    /// The records that one request of a batch asks for: this one's, and those of `others` that wait for the same, in their order.
+    pub fn batch_ids<'m>(&self, lookup: &Lookup, mapped: &'m Mapped, others: impl Iterator<Item = &'m Mapped>) -> Vec<String> {
+        let Some(batch) = &lookup.batch else { return Vec::new() };
+        let mut ids: Vec<String> = Vec::new();
+        for other in others.filter(|other| other.record.kind == mapped.record.kind && !other.record.id.is_empty()) {
+            if !ids.contains(&other.record.id) {
+                ids.push(other.record.id.clone());
+            }
+        }
+        let chunk = ids.chunks(batch.at_most).find(|chunk| chunk.contains(&mapped.record.id));
+        chunk.map_or_else(|| vec![mapped.record.id.clone()], <[String]>::to_vec)
+    }
+
+    /// What an answer to a look-up means; a CRM that answers well but with nothing at all has no such record.
+    pub fn lookup_verdict(&self, lookup: &Lookup, params: &Params, answer: &Answer, now: Time) -> Verdict {
+        let verdict = self.verdict(&lookup.request, params, answer, now).0;
+        let nothing = verdict == Verdict::Done && (answer.status == 204 || answer.body.is_empty());
+        if nothing || lookup.not_found.contains(&answer.status) { Verdict::NotFound } else { verdict }
     }
 
     /// Reads an answer: fills what is still empty and keeps the answer for later look-ups.
@@ -75,39 +133,55 @@ impl Plugin {
         mapped: &mut Mapped,
         params: &Params,
         item: &Json,
-        lookups: &mut Map<String, Json>,
+        learnt: &mut Learnt,
         now: Time,
     ) -> LookupOutcome {
-        if lookup.not_found.contains(&answer.status) {
-            return LookupOutcome::NotThereYet;
-        }
-        let (verdict, _) = self.verdict(&lookup.request, params, answer, now);
-        // A CRM that answers well but with nothing at all has no such record.
-        if verdict == Verdict::NotFound || (verdict == Verdict::Done && (answer.status == 204 || answer.body.is_empty())) {
-            return LookupOutcome::NotThereYet;
-        }
-        if verdict != Verdict::Done {
-            return LookupOutcome::Failed { verdict, detail: format!("status {}", answer.status) };
+        match self.lookup_verdict(lookup, params, answer, now) {
+            Verdict::Done => {}
+            Verdict::NotFound => return LookupOutcome::NotThereYet,
+            verdict => return LookupOutcome::Failed { verdict, detail: format!("status {}", answer.status) },
         }
         let body = match decode_json(&answer.body) {
             Ok(body) => body,
             Err(_) if answer.truncated => return LookupOutcome::Failed { verdict: Verdict::GiveUp, detail: "the answer is too large".to_owned() },
             Err(error) => return LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail: format!("the answer is not JSON ({error})") },
         };
-        lookups.insert(lookup.name.clone(), body);
-        let body = &lookups[&lookup.name];
+        let wrong = |detail: String| LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail };
+        let body = match &lookup.batch {
+            None => body,
+            Some(_) => match self.piece(lookup, &body, mapped, &LookupContext { params, item, learnt }) {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return LookupOutcome::NotThereYet,
+                Err(error) => return wrong(error.to_string()),
+            },
+        };
+        learnt.lookups.insert(lookup.name.clone(), body);
+        let body = &learnt.lookups[&lookup.name];
         let before = mapped.clone();
-        let context = LookupContext { params, item, lookups };
-        let source = self.lookup_source(&before, &context, body);
-        match fill(&lookup.map, &source, mapped).and_then(|()| texts(&lookup.fields, &source, "fields")) {
-            Ok(found) => {
-                for (id, text) in found.into_iter().filter(|(_, text)| !text.is_empty()) {
-                    mapped.fields.insert(id, text);
-                }
+        let source = self.lookup_source(&before, &LookupContext { params, item, learnt }, body);
+        let read = fill(&lookup.map, &source, mapped).and_then(|()| texts(&lookup.fields, &source, "fields"));
+        let stored = kept(&lookup.store, &source);
+        match (read, stored) {
+            (Ok(found), Ok(stored)) => {
+                mapped.fields.extend(found.into_iter().filter(|(_, text)| !text.is_empty()));
+                learnt.keep(&lookup.name, stored);
                 LookupOutcome::Applied
             }
-            Err(error) => LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail: error.to_string() },
+            (Err(error), _) => wrong(error.to_string()),
+            (_, Err(key)) => wrong(format!("the answer has no `{key}`")),
         }
+    }
+
+    /// What the answer of a batch holds about one record.
+    fn piece(&self, lookup: &Lookup, body: &Json, mapped: &Mapped, context: &LookupContext<'_>) -> Result<Option<Json>, RenderError> {
+        let Some(batch) = &lookup.batch else { return Ok(None) };
+        for piece in batch.items.query(body) {
+            let id = batch.id.json(&self.lookup_source(mapped, context, piece))?;
+            if id.is_some_and(|id| text_of(&id) == mapped.record.id) {
+                return Ok(Some(piece.clone()));
+            }
+        }
+        Ok(None)
     }
 
     fn lookup_source<'a>(&'a self, mapped: &'a Mapped, context: &LookupContext<'a>, document: &'a Json) -> Source<'a> {
@@ -121,7 +195,8 @@ fn lookup_scope<'a>(mapped: &'a Mapped, context: &LookupContext<'a>) -> Scope<'a
         item: Some(context.item),
         record: Some(&mapped.record),
         owner: Some(mapped.owner.as_deref().unwrap_or_default()),
-        lookups: Some(context.lookups),
+        lookups: Some(&context.learnt.lookups),
+        whole: Some(&context.learnt.stored),
         ..Scope::default()
     }
 }

@@ -122,10 +122,6 @@ fn with(base: &Shape, more: impl IntoIterator<Item = (&'static str, Shape)>) -> 
     Shape::Object(map)
 }
 
-fn lookups(names: &[String]) -> Shape {
-    Shape::object(names.iter().map(|name| (name.clone(), Shape::Open)))
-}
-
 /// `receive.map`, `receive.ignore`.
 pub fn receive(params: &Shape) -> Shape {
     let open = ["item", "parent", "place", "body", "query", "header"].map(|name| (name, Shape::Open));
@@ -137,10 +133,16 @@ pub fn answer(params: &Shape) -> Shape {
     with(params, [("query", Shape::Open), ("event", Shape::leaves(json!({"id": "1"})))])
 }
 
-/// A look-up's request, conditions and map; `names`: the look-ups whose answers are known there.
-pub fn lookup(params: &Shape, names: &[String]) -> Shape {
+/// A look-up's request, conditions and map; `known`: the look-ups whose answers are known there, with what they store.
+pub fn lookup(params: &Shape, known: &BTreeMap<String, Vec<String>>) -> Shape {
     let record = Shape::leaves(json!({"type": "1", "id": "1"}));
-    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", lookups(names))])
+    let answers = Shape::object(known.keys().map(|name| (name.clone(), Shape::Open)));
+    with(params, [("item", Shape::Open), ("record", record), ("owner", Shape::Leaf(json!("1"))), ("lookup", answers), ("steps", steps(known))])
+}
+
+/// The request of a look-up for many records: nothing of a single one.
+pub fn batch(params: &Shape) -> Shape {
+    with(params, [("record", Shape::leaves(json!({"type": "1"}))), ("batch", Shape::leaves(json!({"ids": ["1", "2"]})))])
 }
 
 /// The requests of a subscription.

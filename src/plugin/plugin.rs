@@ -110,8 +110,8 @@ impl Variant {
 #[derive(Debug)]
 pub enum Changed {
     Names(JsonPath),
-    /// The keys of an object, or of each object of a list.
-    Keys(JsonPath),
+    /// The keys of an object, or of each object of a list; of several places together.
+    Keys(Vec<JsonPath>),
 }
 
 /// What a sender is told, per outcome.
@@ -183,9 +183,21 @@ pub struct Lookup {
     pub(super) when: When,
     pub(super) needs: Vec<Field>,
     pub(super) not_found: Vec<u16>,
+    /// Kept for later look-ups as `steps.<name>.<key>`.
+    pub(super) store: BTreeMap<String, Value>,
+    pub batch: Option<Batch>,
     pub(super) map: Mapping,
     /// What a trigger may test, by the ids of `[[fields]]`.
     pub(super) fields: BTreeMap<String, Value>,
+}
+
+/// One request for many records of an event.
+#[derive(Debug)]
+pub struct Batch {
+    pub(super) at_most: usize,
+    /// The pieces of the answer, and the record's id in a piece.
+    pub(super) items: JsonPath,
+    pub(super) id: Value,
 }
 
 /// What is written back for one kind.
@@ -208,7 +220,12 @@ pub struct WriteBackKind {
 pub struct Find {
     pub request: Request,
     pub conditions: Vec<Condition>,
+    /// Where the answer is a list of which ours is the first that `matches`.
+    pub(super) items: Option<JsonPath>,
+    pub(super) matches: Vec<Condition>,
     pub(super) id: Value,
+    /// Stands as if the step that makes the entry had stored it.
+    pub(super) store: BTreeMap<String, Value>,
     /// How long the CRM's search lags behind its writes.
     pub wait: Duration,
 }
@@ -289,6 +306,10 @@ impl Plugin {
     /// The variant that took an event earlier, by its name.
     pub fn variant(&self, name: &str) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    pub fn lookups(&self) -> &[Lookup] {
+        &self.lookups
     }
 
     pub fn lookup(&self, name: &str) -> Option<&Lookup> {

@@ -26,6 +26,8 @@ pub struct Request {
     pub(super) content_type: Option<String>,
     /// The secret of a Standard Webhooks signature; empty = unsigned.
     pub(super) sign: Option<Template>,
+    /// The files in `templates/` that it is made of.
+    pub files: Vec<String>,
     /// Tried before the plugin's own rules.
     pub(super) responses: Vec<ResponseRule>,
 }

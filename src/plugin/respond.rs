@@ -1,6 +1,7 @@
 //! What the CRM is told per outcome of a delivery, and what its own answers mean.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json, json};
@@ -13,7 +14,7 @@ use super::plugin::{Find, Plugin, Step, Variant};
 use super::request::Request;
 use super::select::pairs;
 use super::template::{Scope, Template};
-use super::value::{Condition, Source, Value, all};
+use super::value::{Condition, Source, Value, all, text_of};
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 
@@ -113,6 +114,18 @@ impl Plugin {
 
     /// What an answer of the CRM leads to, and the plugin's sentence (vi, en) for it: the request's own rules, the plugin's, the defaults.
     pub fn verdict(&self, request: &Request, params: &Params, answer: &Answer, now: Time) -> (Verdict, Option<(String, String)>) {
+        match self.ruled(request, params, answer, now) {
+            Some((rule, verdict)) => (verdict, rule.say.as_ref().map(|say| (say.vi.clone(), say.en.clone()))),
+            None => (self.usual(request, params, answer, now), None),
+        }
+    }
+
+    /// The rule that says what an answer means, where one does.
+    pub fn rule_for<'r>(&'r self, request: &'r Request, params: &Params, answer: &Answer, now: Time) -> Option<&'r ResponseRule> {
+        self.ruled(request, params, answer, now).map(|(rule, _)| rule)
+    }
+
+    fn ruled<'r>(&'r self, request: &'r Request, params: &Params, answer: &Answer, now: Time) -> Option<(&'r ResponseRule, Verdict)> {
         let parsed = OnceCell::new();
         let body = || parsed.get_or_init(|| decode_json(&answer.body).unwrap_or(Json::Null));
         let status = json!({"status": answer.status});
@@ -136,9 +149,9 @@ impl Plugin {
                 ResponseClass::Gone => Verdict::Gone,
                 ResponseClass::NotFound => Verdict::NotFound,
             };
-            return (verdict, rule.say.as_ref().map(|say| (say.vi.clone(), say.en.clone())));
+            return Some((rule, verdict));
         }
-        (self.usual(request, params, answer, now), None)
+        None
     }
 
     /// The verdict where no rule says anything.
@@ -173,23 +186,43 @@ impl Plugin {
         };
         let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
         let source = Source { document: &body, scope, empty: &self.manifest.empty };
-        let mut kept = Map::new();
-        for (key, value) in &step.store {
-            let text = value.text(&source).unwrap_or_default();
-            if text.is_empty() && !value.may_be_empty() {
-                return Err(StoreError::Absent { step: step.name.clone(), key: key.clone() });
-            }
-            kept.insert(key.clone(), text.into());
-        }
-        Ok(kept)
+        kept(&step.store, &source).map_err(|key| StoreError::Absent { step: step.name.clone(), key })
     }
 
-    /// The id of the entry that a search found.
-    pub fn found(&self, find: &Find, answer: &Answer) -> Option<String> {
-        let body = decode_json(&answer.body).ok()?;
-        let source = Source { document: &body, scope: Scope::default(), empty: &self.manifest.empty };
-        find.id.text(&source).ok().filter(|id| !id.is_empty())
+    /// What a search found: the entry's `id`, and beside it what `find` stores. Empty where there is no such entry.
+    pub fn found(&self, find: &Find, answer: &Answer, context: &Json, params: &Params) -> Map<String, Json> {
+        let Ok(body) = decode_json(&answer.body) else { return Map::new() };
+        let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
+        let pieces = find.items.as_ref().map_or_else(|| vec![&body], |items| items.query(&body).all());
+        for document in pieces {
+            let source = Source { document, scope, empty: &self.manifest.empty };
+            if !all(&find.matches, &source).unwrap_or(false) {
+                continue;
+            }
+            let Some(id) = find.id.text(&source).ok().filter(|id| !id.is_empty()) else { continue };
+            // What else is wanted of it may be missing: that it is there counts more.
+            let mut found = kept(&find.store, &source).unwrap_or_default();
+            found.insert("id".to_owned(), id.into());
+            return found;
+        }
+        Map::new()
     }
+}
+
+/// What `store` keeps of an answer: texts, and `true` and `false` as they are. The error names what is not there.
+pub(super) fn kept(store: &BTreeMap<String, Value>, source: &Source<'_>) -> Result<Map<String, Json>, String> {
+    let mut kept = Map::new();
+    for (key, value) in store {
+        let found = value.there(source).ok().flatten();
+        let json = match found.as_deref() {
+            Some(Json::Bool(b)) => Json::Bool(*b),
+            Some(other) => text_of(other).into(),
+            None if value.may_be_empty() => String::new().into(),
+            None => return Err(key.clone()),
+        };
+        kept.insert(key.clone(), json);
+    }
+    Ok(kept)
 }
 
 /// Whether a rule for `rule` is one for `asked`.
@@ -200,6 +233,9 @@ fn covers(rule: RequestKind, asked: RequestKind) -> bool {
 /// A rule about the CRM's answers.
 #[derive(Debug)]
 pub struct ResponseRule {
+    /// Where it stands in plugin.toml: its first byte and its line.
+    pub at: usize,
+    pub line: usize,
     pub requests: Vec<RequestKind>,
     pub modes: Vec<String>,
     pub status: Vec<StatusSpec>,

@@ -61,10 +61,14 @@ impl Value {
         self.find(source, &|json| !source.is_empty(json))
     }
 
+    /// The first value that is there: `false` is one, too.
+    pub fn there<'a>(&self, source: &Source<'a>) -> Result<Option<Cow<'a, Json>>, RenderError> {
+        self.find(source, &|json| matches!(json, Json::Bool(_)) || !source.is_empty(json))
+    }
+
     /// The first value that is there at all: `false` is one.
     pub fn truth(&self, source: &Source<'_>) -> Result<Option<bool>, RenderError> {
-        let found = self.find(source, &|json| matches!(json, Json::Bool(_)) || !source.is_empty(json))?;
-        Ok(found.and_then(|json| match json.as_ref() {
+        Ok(self.there(source)?.and_then(|json| match json.as_ref() {
             Json::Bool(b) => Some(*b),
             Json::Number(n) => Some(n.as_f64().is_some_and(|n| n != 0.0)),
             Json::String(s) => truth_word(s),
@@ -174,6 +178,7 @@ impl Condition {
         Ok(match op {
             Op::Ne => left != right,
             Op::Contains => left.contains(&right),
+            Op::NotContains => !left.contains(&right),
             Op::MatchesPrefix => left.starts_with(&right),
             Op::Gt => numbers(&left, &right).is_some_and(|(l, r)| l > r),
             Op::Lt => numbers(&left, &right).is_some_and(|(l, r)| l < r),
@@ -184,8 +189,7 @@ impl Condition {
 
 /// The text a condition compares. `false` compares as the text `false`, not as nothing.
 fn compared(value: &Value, source: &Source<'_>) -> Result<String, RenderError> {
-    let found = value.find(source, &|json| matches!(json, Json::Bool(_)) || !source.is_empty(json))?;
-    Ok(found.map(|json| text_of(&json)).unwrap_or_default())
+    Ok(value.there(source)?.map(|json| text_of(&json)).unwrap_or_default())
 }
 
 /// The words of `to`: a list, or text with commas between the words (a parameter of type `list`).

@@ -15,7 +15,7 @@ use callbridge::domain::time::Time;
 use callbridge::plugin::body::{self, Format, Reading};
 use callbridge::plugin::load::{self, Files};
 use callbridge::plugin::vectors::Vector;
-use callbridge::plugin::{LookupContext, MapContext, Plugin};
+use callbridge::plugin::{Learnt, LookupContext, MapContext, Plugin};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Map;
@@ -197,9 +197,9 @@ fn receive(plugin: &Plugin, delivery: &Delivery, params: &callbridge::plugin::Pa
             let context = MapContext { params, body: &body, query: &delivery.query, headers: &delivery.headers, lookups: &lookups };
             let Ok(mapped) = plugin.map(variant, piece, &context) else { continue };
             let _ = phone::normalise(&mapped.customer.phone);
-            let context = LookupContext { params, item, lookups: &lookups };
+            let context = LookupContext { params, item, learnt: &Learnt::default() };
             if let Ok(Some(lookup)) = plugin.next_lookup(&mapped, &context, &BTreeSet::new())
-                && let Ok(request) = plugin.compose_lookup(lookup, &mapped, &context, &Default::default())
+                && let Ok(request) = plugin.compose_lookup(lookup, &mapped, &context, &[], &Default::default(), callbridge::domain::time::Time(0))
             {
                 let url = url::Url::parse(&request.url).expect("a composed address can be read");
                 assert!(request.headers.iter().all(|(_, v)| !v.contains(['\r', '\n'])), "a header holds one line");

@@ -18,6 +18,7 @@ mod greet;
 mod hubspot;
 mod lines;
 mod login;
+mod lookup_batch;
 mod million;
 mod moods;
 mod plugin_docs;

@@ -113,8 +113,7 @@ impl Work<'_> {
             }
             if state.unclear {
                 match self.find(state).await {
-                    Ok(Some(entry)) => self.adopt(state, entry),
-                    Ok(None) => {}
+                    Ok(found) => self.adopt(state, found),
                     Err(turn) => return turn,
                 }
             }
@@ -132,7 +131,8 @@ impl Work<'_> {
             if state.steps.contains_key(&step.name) {
                 continue;
             }
-            if step.reads && kind.create.iter().skip_while(|s| s.name != step.name).skip(1).all(|later| state.steps.contains_key(&later.name)) {
+            let behind = || kind.create.iter().skip_while(|s| s.name != step.name).skip(1);
+            if step.reads && behind().next().is_some() && behind().all(|later| state.steps.contains_key(&later.name)) {
                 // Everything it was read for is done.
                 continue;
             }
@@ -177,12 +177,12 @@ impl Work<'_> {
         self.hold(&step.done_if, state).map_err(|error| Turn::GiveUp { sentence: error.to_string() })
     }
 
-    /// Takes an entry that an earlier process made for ours: the step that gives the id is done, later ones may be missing.
-    fn adopt(&self, state: &mut KindState, entry: String) {
+    /// Takes an entry that was made for ours before, if one was found: the step that gives the id is done, later ones may be missing.
+    fn adopt(&self, state: &mut KindState, found: Map<String, Value>) {
         let kind = self.kind;
-        let stored: Map<String, Value> = [("id".to_owned(), Value::String(entry.clone()))].into_iter().collect();
+        let Some(entry) = found.get("id").and_then(Value::as_str).map(str::to_owned) else { return };
         for step in &kind.create {
-            state.steps.entry(step.name.clone()).or_insert_with(|| Value::Object(stored.clone()));
+            state.steps.entry(step.name.clone()).or_insert_with(|| Value::Object(found.clone()));
             if step.gives_entry() {
                 break;
             }
@@ -191,22 +191,23 @@ impl Work<'_> {
         state.begun = Some(if kind.update.is_empty() { self.version } else { 0 });
     }
 
-    async fn find(&mut self, state: &KindState) -> Result<Option<String>, Turn> {
+    /// What a search found; nothing where there is no entry of this call.
+    async fn find(&mut self, state: &KindState) -> Result<Map<String, Value>, Turn> {
         let kind = self.kind;
-        let Some(find) = &kind.find else { return Ok(None) };
+        let Some(find) = &kind.find else { return Ok(Map::new()) };
         let visible_at = state.unclear_at.unwrap_or(self.sent_at).plus(find.wait);
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
         }
         match self.hold(&find.conditions, state) {
             Ok(true) if self.plugin.in_mode(&find.request, &self.wired.params) => {}
-            Ok(_) => return Ok(None),
+            Ok(_) => return Ok(Map::new()),
             Err(error) => return Err(Turn::GiveUp { sentence: error.to_string() }),
         }
         match self.request(state, &find.request, "find", None).await {
-            Sent::Ok(mut found) => Ok(found.remove("found").and_then(|v| v.as_str().map(str::to_owned))),
+            Sent::Ok(found) => Ok(found),
             Sent::Not(turn) => Err(turn),
-            Sent::Gone(_) => Ok(None),
+            Sent::Gone(_) => Ok(Map::new()),
         }
     }
 
@@ -333,7 +334,7 @@ impl Work<'_> {
                     Sent::Ok(Map::new())
                 }
             },
-            (None, Some(find)) => Sent::Ok(self.plugin.found(find, answer).map(|id| ("found".to_owned(), Value::String(id))).into_iter().collect()),
+            (None, Some(find)) => Sent::Ok(self.plugin.found(find, answer, context, &self.wired.params)),
             (None, None) => Sent::Ok(Map::new()),
         }
     }

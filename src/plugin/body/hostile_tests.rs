@@ -1,19 +1,31 @@
 //! Bodies made to hurt: each is refused with its code, or read as the data it is, at once and in little memory.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::tests::delivery;
 use super::{Format, Reading, decode};
 use crate::error::Code;
 
-/// What a refusal may take: 50 ms on an idle machine, and this on a busy one in an unoptimised build.
-const AT_ONCE_MS: u128 = 250;
+/// What a refusal may take of this thread: 50 ms, and twice that where nothing is optimised.
+const AT_ONCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 50 });
+
+/// The time that this thread has worked: what others do on a busy machine does not count.
+fn worked() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+}
 
 fn read(format: Option<Format>, content_type: &str, body: &[u8]) -> Result<serde_json::Value, Code> {
-    let before = Instant::now();
-    let result = decode(Reading { format, ..Reading::default() }, &delivery(content_type, body.to_vec())).map_err(|error| error.code);
-    let took = before.elapsed().as_millis();
-    assert!(took < AT_ONCE_MS, "{took} ms for {:?}…", String::from_utf8_lossy(&body[..body.len().min(40)]));
+    let delivery = delivery(content_type, body.to_vec());
+    let read = || {
+        let before = worked();
+        let result = decode(Reading { format, ..Reading::default() }, &delivery).map_err(|error| error.code);
+        (worked() - before, result)
+    };
+    // A neighbour on the same core slows this thread, too: the best of a few tries is its own.
+    let (took, result) = (0..5).map(|_| read()).find(|(took, _)| *took < AT_ONCE).unwrap_or_else(read);
+    assert!(took < AT_ONCE, "{took:?} for {:?}…", String::from_utf8_lossy(&body[..body.len().min(40)]));
     result
 }
 

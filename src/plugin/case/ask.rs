@@ -3,83 +3,141 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compare;
-use super::file::Exchange;
+use super::exchange::{DONE, Exchange, class_of};
 use super::run::Run;
 use crate::domain::request::{Answer, Outbound, Verdict};
-use crate::plugin::{ComposeError, Params, Request};
+use crate::plugin::{ComposeError, Login, LoginError, Lookup, Params, Request};
 
-/// Where the answers of a request come from.
-pub(super) enum Transcript<'a> {
-    Lookups,
-    Pairs { pairs: &'a mut VecDeque<Exchange>, sent: &'a mut Vec<String> },
+/// Pairs that are still to come, and those that came, as `--bless` writes them.
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    pub pairs: VecDeque<Exchange>,
+    pub sent: Vec<String>,
+}
+
+impl Transcript {
+    pub fn new(pairs: &[Exchange]) -> Transcript {
+        Transcript { pairs: pairs.iter().cloned().collect(), sent: Vec::new() }
+    }
+
+    pub fn blessed(&self) -> String {
+        self.sent.join("===\n")
+    }
+}
+
+/// Why a request was not answered.
+pub(super) enum Unasked {
+    /// The login it needs was refused: a person has to act, or time has to pass.
+    Login,
+    /// The case cannot hold.
+    Fault(String),
+}
+
+impl From<ComposeError> for Unasked {
+    fn from(error: ComposeError) -> Self {
+        Unasked::Fault(error.to_string())
+    }
+}
+
+/// One request on its way.
+pub(super) struct Asking<'r> {
+    pub request: &'r Request,
+    pub compose: &'r dyn Fn(&Params) -> Result<Outbound, ComposeError>,
+    pub place: &'r str,
+    /// The look-up it is: those read an answer in their own way.
+    pub lookup: Option<&'r Lookup>,
 }
 
 impl Run<'_> {
+    /// Sends one request to the transcript; once more after a new login where its tokens are refused.
+    pub(super) fn ask(&mut self, asking: &Asking<'_>, to: &mut Transcript) -> Result<(Answer, Verdict), Unasked> {
+        let with = self.proof(asking.request, false)?;
+        let (answer, verdict) = self.exchange(asking, &(asking.compose)(&with)?, to);
+        let login = self.plugin.auth_of(asking.request, &with).is_some_and(|auth| auth.login.is_some());
+        if !login || verdict != Verdict::RefreshToken {
+            return Ok((answer, verdict));
+        }
+        let with = self.proof(asking.request, true)?;
+        Ok(self.exchange(asking, &(asking.compose)(&with)?, to))
+    }
+
     /// The parameters with the tokens that a request shows; logs in where there are none yet, or the old ones were `refused`.
-    fn proof(&mut self, request: &Request, refused: bool) -> Result<Params, String> {
-        let (plugin, params, clock) = (self.plugin, self.params.clone(), self.case.clock);
+    fn proof(&mut self, request: &Request, refused: bool) -> Result<Params, Unasked> {
+        let (plugin, params) = (self.plugin, self.params.clone());
         let Some(login) = plugin.auth_of(request, &params).and_then(|auth| auth.login.as_ref()) else { return Ok(params) };
         if self.tokens.values.is_empty() || refused {
-            if self.logins.is_empty() {
-                return Err("the plugin logs in first: the case needs 0-token.http, or [token] with what a login gave before".to_owned());
-            }
-            let mut run = plugin.log_in(login, &params, &self.tokens.values, clock).map_err(|error| error.to_string())?;
-            while let Some(request) = run.next(&BTreeMap::new()).map_err(|error| error.to_string())? {
-                let expected = self.logins.pop_front();
-                self.logged_in.push(compare::blessed(expected.as_ref(), &request));
-                let Some(expected) = expected else { return Err("the login makes a request that is not in 0-token.http".to_owned()) };
-                compare::request("login", &expected, &request, &mut self.result.mismatches);
-                run.answer(&expected.answer, clock).map_err(|error| error.to_string())?;
-            }
-            self.tokens = run.done(clock);
+            self.log_in(login, &params)?;
         }
         Ok(self.tokens.over(&params))
     }
 
-    /// Sends one request to the transcript; once more after a new login where its tokens are refused.
-    pub(super) fn ask(
-        &mut self,
-        request: &Request,
-        compose: &dyn Fn(&Params) -> Result<Outbound, ComposeError>,
-        to: Transcript<'_>,
-        place: &str,
-    ) -> Result<Answer, String> {
-        let mut to = to;
-        let with = self.proof(request, false)?;
-        let answer = self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place);
-        let login = self.plugin.auth_of(request, &with).is_some_and(|auth| auth.login.is_some());
-        if !login || self.plugin.verdict(request, &with, &answer, self.case.clock).0 != Verdict::RefreshToken {
-            return Ok(answer);
+    fn log_in(&mut self, login: &Login, params: &Params) -> Result<(), Unasked> {
+        let (plugin, clock) = (self.plugin, self.case.clock);
+        if self.logins.pairs.is_empty() {
+            return Err(Unasked::Fault("the plugin logs in here: the case needs 0-token.http, or [token] with what a login gave before".to_owned()));
         }
-        let with = self.proof(request, true)?;
-        Ok(self.exchange(&compose(&with).map_err(|error| error.to_string())?, &mut to, place))
+        let compose_failed = |error: LoginError| Unasked::Fault(error.to_string());
+        let mut run = plugin.log_in(login, params, &self.tokens.values, clock).map_err(compose_failed)?;
+        while let Some((request, outbound)) = run.next_request(&BTreeMap::new()).map_err(compose_failed)? {
+            let expected = self.logins.pairs.pop_front();
+            self.note(request, params, expected.as_ref().map(|e| &e.answer));
+            let read = expected.as_ref().map_or(Ok(()), |expected| run.answer(&expected.answer, clock));
+            let verdict = match &read {
+                Ok(()) => Verdict::Done,
+                Err(LoginError::Refused { verdict, .. }) => *verdict,
+                Err(LoginError::Compose(error)) => return Err(Unasked::Fault(error.to_string())),
+            };
+            self.compared("login", expected.as_ref(), &outbound, verdict);
+            if self.bless {
+                self.logins.sent.push(compare::blessed(expected.as_ref(), &outbound, &class_of(verdict)));
+            }
+            match (expected, read) {
+                (None, _) => return Err(Unasked::Fault("the login makes a request that is not in 0-token.http".to_owned())),
+                (Some(_), Err(_)) => return Err(Unasked::Login),
+                (Some(_), Ok(())) => {}
+            }
+        }
+        self.tokens = run.done(clock);
+        Ok(())
     }
 
-    fn exchange(&mut self, request: &Outbound, to: &mut Transcript<'_>, place: &str) -> Answer {
-        let expected = match to {
-            Transcript::Lookups => self.lookups.pop_front(),
-            Transcript::Pairs { pairs, .. } => pairs.pop_front(),
+    fn exchange(&mut self, asking: &Asking<'_>, outbound: &Outbound, to: &mut Transcript) -> (Answer, Verdict) {
+        let (plugin, clock, params) = (self.plugin, self.case.clock, self.params.clone());
+        let expected = to.pairs.pop_front();
+        let answer = match (&expected, asking.lookup) {
+            (Some(expected), _) => expected.answer.clone(),
+            (None, Some(_)) => Answer { status: 404, ..Answer::default() },
+            (None, None) => Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() },
         };
-        let blessed = compare::blessed(expected.as_ref(), request);
-        let absent = match to {
-            Transcript::Lookups => {
-                self.looked_up.push(blessed);
-                Answer { status: 404, ..Answer::default() }
-            }
-            Transcript::Pairs { sent, .. } => {
-                sent.push(blessed);
-                Answer { status: 200, body: bytes::Bytes::from_static(b"{\"id\":\"1\"}"), ..Answer::default() }
-            }
+        self.note(asking.request, &params, expected.as_ref().map(|_| &answer));
+        let verdict = match asking.lookup {
+            Some(lookup) => plugin.lookup_verdict(lookup, &params, &answer, clock),
+            None => plugin.verdict(asking.request, &params, &answer, clock).0,
         };
-        match expected {
-            Some(expected) => {
-                compare::request(place, &expected, request, &mut self.result.mismatches);
-                expected.answer
-            }
-            None => {
-                self.miss(format!("{place}: this request is not in the case"));
-                absent
-            }
+        if self.bless {
+            to.sent.push(compare::blessed(expected.as_ref(), outbound, &class_of(verdict)));
+        }
+        self.compared(asking.place, expected.as_ref(), outbound, verdict);
+        (answer, verdict)
+    }
+
+    /// What a request and what its answer was read as, beside what the case says.
+    fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, verdict: Verdict) {
+        let Some(expected) = expected else { return self.miss(format!("{place}: this request is not in the case: {} {}", outbound.method, outbound.url)) };
+        compare::request(place, expected, outbound, &mut self.result.mismatches);
+        let class = class_of(verdict);
+        if class != expected.class {
+            let said = if expected.class == DONE { "done (no word after `<<<`)".to_owned() } else { expected.class.clone() };
+            self.miss(format!("{place}: the answer is read as {class}, the case says {said}"));
+        }
+        self.result.classes.push(class);
+    }
+
+    /// Remembers what this request and its answer prove.
+    fn note(&mut self, request: &Request, params: &Params, answer: Option<&Answer>) {
+        self.result.sent.extend(request.files.iter().cloned());
+        if let Some(rule) = answer.and_then(|answer| self.plugin.rule_for(request, params, answer, self.case.clock)) {
+            self.result.rules.insert(rule.at);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use url::Url;
 
-use super::file::Exchange;
+use super::exchange::{DONE, Exchange};
 use crate::domain::request::Outbound;
 
 /// Differences of two JSON documents, by path; `"*"` stands for anything.
@@ -41,16 +41,37 @@ pub fn request(place: &str, expected: &Exchange, real: &Outbound, out: &mut Vec<
             out.push(format!("{place}: header {name}: expected `{value}`, found `{}`", found.unwrap_or("nothing")));
         }
     }
-    let body = String::from_utf8_lossy(&real.body);
-    match (serde_json::from_str::<Json>(&expected.body), serde_json::from_str::<Json>(&body)) {
-        (Ok(left), Ok(right)) => json(&format!("{place}: body $"), &left, &right, out),
-        _ if expected.body == body || expected.body == "*" => {}
-        _ => out.push(format!("{place}: body: expected `{}`, found `{body}`", expected.body)),
+    let form = real.headers.iter().any(|(name, value)| name == "content-type" && value.starts_with("application/x-www-form-urlencoded"));
+    body(&format!("{place}: body"), &expected.body, &String::from_utf8_lossy(&real.body), form, out);
+}
+
+/// Differences of two bodies: JSON as JSON, a form by its pairs, anything else as text; `"*"` stands for anything.
+pub fn body(place: &str, expected: &str, real: &str, form: bool, out: &mut Vec<String>) {
+    let (expected, real) = (expected.trim(), real.replace("\r\n", "\n"));
+    let real = real.trim();
+    match (serde_json::from_str::<Json>(expected), serde_json::from_str::<Json>(real)) {
+        (Ok(left), Ok(right)) => json(&format!("{place} $"), &left, &right, out),
+        _ if expected == real || expected == "*" => {}
+        _ if form => pairs(place, expected, real, out),
+        _ => out.push(format!("{place}: expected `{expected}`, found `{real}`")),
     }
 }
 
-/// A pair as `--bless` writes it: what was really sent, and the answer as it was.
-pub fn blessed(expected: Option<&Exchange>, real: &Outbound) -> String {
+fn pairs(place: &str, expected: &str, real: &str, out: &mut Vec<String>) {
+    let read = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
+    let (left, right) = (read(expected), read(real));
+    if left.len() != right.len() {
+        out.push(format!("{place}: expected `{expected}`, found `{real}`"));
+    }
+    for ((name, value), (found_name, found)) in left.iter().zip(&right) {
+        if name != found_name || (value != "*" && value != found) {
+            out.push(format!("{place}: expected {name}={value}, found {found_name}={found}"));
+        }
+    }
+}
+
+/// A pair as `--bless` writes it: what was really sent, what the answer was read as, and the answer as it was.
+pub fn blessed(expected: Option<&Exchange>, real: &Outbound, class: &str) -> String {
     let (host, target) = parts(&real.url);
     let mut text = format!(">>>\n{} {target} HTTP/1.1\nHost: {host}\n", real.method);
     for (name, value) in real.headers.iter().filter(|(name, _)| name != "accept") {
@@ -63,7 +84,8 @@ pub fn blessed(expected: Option<&Exchange>, real: &Outbound) -> String {
     let pretty = serde_json::from_str::<Json>(&body).ok().and_then(|json| serde_json::to_string_pretty(&json).ok());
     text.push_str(&pretty.unwrap_or_else(|| body.into_owned()));
     let answer = expected.map_or("HTTP/1.1 200 OK\nContent-Type: application/json\n\n{\"id\":\"1\"}", |expected| expected.answer_text.as_str());
-    format!("{}\n<<<\n{answer}\n", text.trim_end_matches('\n'))
+    let class = if class == DONE { String::new() } else { format!(" {class}") };
+    format!("{}\n<<<{class}\n{answer}\n", text.trim_end_matches('\n'))
 }
 
 fn capital(word: &str) -> String {
@@ -78,4 +100,21 @@ fn parts(url: &str) -> (String, String) {
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     (host, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_compared_by_its_pairs() {
+        let differences = |expected: &str, real: &str| {
+            let mut out = Vec::new();
+            body("body", expected, real, true, &mut out);
+            out
+        };
+        assert_eq!(differences("a=1&b=x+y", "a=1&b=x%20y"), Vec::<String>::new());
+        assert_eq!(differences("a=*&b=2", "a=1&b=2"), Vec::<String>::new());
+        assert!(!differences("a=1", "a=1&b=2").is_empty() && !differences("a=1&b=3", "a=1&b=2").is_empty());
+    }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::Deserialize;
 
+use super::exchange::{Exchange, Pairs, delivery, pairs, text};
 use crate::domain::event::Delivery;
-use crate::domain::request::Answer;
 use crate::domain::time::Time;
 use crate::plugin::{Params, Plugin};
 
@@ -22,15 +21,19 @@ pub struct Case {
     pub language: String,
     pub parameters: Params,
     pub expect: Expect,
+    /// What is delivered; where records are polled, nothing.
     pub webhook: Delivery,
-    /// The login's requests; its file, too.
-    pub logins: Option<(String, Vec<Exchange>)>,
+    /// So many times.
+    pub repeat: usize,
+    /// What is polled instead.
+    pub polls: Option<Pairs>,
+    /// The login's requests.
+    pub logins: Option<Pairs>,
     /// What handshakes and subscriptions stored before, under their dotted names.
     pub stored: Params,
     /// What a login gave before, by name.
     pub tokens: Params,
-    /// File name and pairs.
-    pub lookups: Vec<(String, Vec<Exchange>)>,
+    pub lookups: Vec<Pairs>,
     pub call: Option<(String, serde_json::Value)>,
     /// Reports with the write-back that follows; a write-back without a report comes first: the call was lost or refused.
     pub rounds: Vec<Round>,
@@ -56,6 +59,11 @@ pub struct Expect {
     pub items: Option<usize>,
     #[serde(default)]
     pub outcomes: Vec<String>,
+    /// The body that the sender is told.
+    pub body: Option<String>,
+    /// What a handshake hands over.
+    #[serde(default)]
+    pub captured: Params,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +75,8 @@ struct Head {
     clock: String,
     #[serde(default)]
     hook: String,
+    #[serde(default = "once")]
+    repeat: usize,
     #[serde(default = "vi")]
     language: String,
     #[serde(default)]
@@ -94,20 +104,12 @@ pub fn schema() -> serde_json::Value {
     crate::plugin::schema::schema::<Head>("callbridge: case.toml")
 }
 
-fn vi() -> String {
-    "vi".to_owned()
+fn once() -> usize {
+    1
 }
 
-/// A request that must be sent and the answer it is given.
-#[derive(Debug, Clone, Default)]
-pub struct Exchange {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-    pub answer: Answer,
-    /// The answer as written, kept by `--bless`.
-    pub answer_text: String,
+fn vi() -> String {
+    "vi".to_owned()
 }
 
 impl Plugin {
@@ -139,93 +141,61 @@ impl Case {
             numbered.push((number, kind, file, bytes));
         }
         numbered.sort_by_key(|(number, ..)| *number);
-        let webhook = numbered.iter().find(|(_, kind, ..)| *kind == "webhook.http").ok_or("there is no 1-webhook.http")?;
-        let webhook = delivery(webhook.3, &head.hook, clock).ok_or_else(|| format!("{}: this is no HTTP request", webhook.2))?;
-        let (mut logins, mut lookups, mut call, mut rounds): (_, Vec<_>, _, Vec<Round>) = (None, Vec::new(), None, Vec::new());
+        let webhook = match numbered.iter().find(|(_, kind, ..)| *kind == "webhook.http") {
+            Some((_, _, file, bytes)) => delivery(bytes, &head.hook, clock).ok_or_else(|| format!("{file}: this is no HTTP request"))?,
+            None if numbered.iter().any(|(_, kind, ..)| *kind == "poll.http") => Delivery {
+                method: "GET".to_owned(),
+                uri: String::new(),
+                tail: String::new(),
+                query: String::new(),
+                headers: Vec::new(),
+                body: Default::default(),
+                received_at: clock,
+            },
+            None => return Err("there is neither 1-webhook.http nor 1-poll.http".to_owned()),
+        };
+        let mut parts = Parts::default();
         for (_, kind, file, bytes) in numbered {
-            match kind {
-                "webhook.http" => {}
-                "token.http" => logins = Some((file.to_owned(), exchanges(text(file, bytes)?).map_err(|why| format!("{file}: {why}"))?)),
-                "lookup.http" => lookups.push((file.to_owned(), exchanges(text(file, bytes)?).map_err(|why| format!("{file}: {why}"))?)),
-                "call.json" => call = Some((file.to_owned(), serde_json::from_slice(bytes).map_err(|e| format!("{file}: {e}"))?)),
-                "report.json" => rounds.push(Round { report: Some(bytes.to_vec()), ..Round::default() }),
-                "write-back.http" => {
-                    let pairs = exchanges(text(file, bytes)?).map_err(|why| format!("{file}: {why}"))?;
-                    match rounds.last_mut().filter(|round| round.file.is_none()) {
-                        Some(round) => (round.file, round.exchanges) = (Some(file.to_owned()), pairs),
-                        None => rounds.push(Round { report: None, file: Some(file.to_owned()), exchanges: pairs }),
-                    }
-                }
-                _ => return Err(format!("{file}: expected token.http, webhook.http, lookup.http, call.json, report.json or write-back.http after the number")),
-            }
+            parts.add(kind, file, bytes)?;
         }
+        let Parts { logins, polls, lookups, call, rounds } = parts;
         let stored = head.stored();
-        let (name, title, origin) = (name.to_owned(), head.title, head.origin);
+        let (name, title, origin, repeat) = (name.to_owned(), head.title, head.origin, head.repeat);
         let (hook, language, parameters, tokens, expect) = (head.hook, head.language, head.parameters, head.token, head.expect);
-        Ok(Case { name, title, origin, clock, hook, language, parameters, expect, webhook, logins, stored, tokens, lookups, call, rounds })
+        Ok(Case { name, title, origin, clock, hook, language, parameters, expect, webhook, repeat, polls, logins, stored, tokens, lookups, call, rounds })
     }
 }
 
-fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
-    std::str::from_utf8(bytes).map_err(|_| format!("{file}: not UTF-8"))
+/// What lies beside `case.toml` and the delivery.
+#[derive(Default)]
+struct Parts {
+    logins: Option<Pairs>,
+    polls: Option<Pairs>,
+    lookups: Vec<Pairs>,
+    call: Option<(String, serde_json::Value)>,
+    rounds: Vec<Round>,
 }
 
-type Head1 = (String, Vec<(String, String)>);
-
-/// The first line, the headers with names in lower case, and where the body begins.
-fn head_of(bytes: &[u8]) -> Option<(Head1, usize)> {
-    let crlf = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| (at, at + 4));
-    let lf = bytes.windows(2).position(|w| w == b"\n\n").map(|at| (at, at + 2));
-    let (end, body) = crlf.into_iter().chain(lf).min().unwrap_or((bytes.len(), bytes.len()));
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let mut lines = head.lines().map(str::trim_end);
-    let first = lines.next()?.to_owned();
-    let headers = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect();
-    Some(((first, headers), body))
+impl Parts {
+    fn add(&mut self, kind: &str, file: &str, bytes: &[u8]) -> Result<(), String> {
+        match kind {
+            "webhook.http" => {}
+            "token.http" => self.logins = Some(pairs(file, bytes)?),
+            "poll.http" => self.polls = Some(pairs(file, bytes)?),
+            "lookup.http" => self.lookups.push(pairs(file, bytes)?),
+            "call.json" => self.call = Some((file.to_owned(), serde_json::from_slice(bytes).map_err(|e| format!("{file}: {e}"))?)),
+            "report.json" => self.rounds.push(Round { report: Some(bytes.to_vec()), ..Round::default() }),
+            "write-back.http" => {
+                let (file, pairs) = pairs(file, bytes)?;
+                match self.rounds.last_mut().filter(|round| round.file.is_none()) {
+                    Some(round) => (round.file, round.exchanges) = (Some(file), pairs),
+                    None => self.rounds.push(Round { report: None, file: Some(file), exchanges: pairs }),
+                }
+            }
+            _ => return Err(format!("{file}: expected one of {} after the number", KINDS.join(", "))),
+        }
+        Ok(())
+    }
 }
 
-fn delivery(bytes: &[u8], tail: &str, clock: Time) -> Option<Delivery> {
-    let ((first, headers), body) = head_of(bytes)?;
-    let mut words = first.split_whitespace();
-    let (method, target) = (words.next()?, words.next()?);
-    let host = headers.iter().find(|(name, _)| name == "host").map_or("localhost", |(_, value)| value.as_str());
-    let uri = if target.starts_with("http") { target.to_owned() } else { format!("https://{host}{target}") };
-    let query = target.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default();
-    Some(Delivery {
-        method: method.to_owned(),
-        uri,
-        tail: tail.trim_matches('/').to_owned(),
-        query,
-        headers,
-        body: Bytes::copy_from_slice(&bytes[body..]),
-        received_at: clock,
-    })
-}
-
-fn exchanges(source: &str) -> Result<Vec<Exchange>, String> {
-    let source = source.replace("\r\n", "\n");
-    source.split("\n===\n").map(str::trim).filter(|pair| !pair.is_empty()).map(exchange).collect()
-}
-
-fn exchange(pair: &str) -> Result<Exchange, String> {
-    let pair = pair.strip_prefix(">>>\n").ok_or("a pair begins with a line `>>>`")?;
-    let (request, answer) = match pair.split_once("\n<<<\n") {
-        Some((request, answer)) => (request, answer),
-        None => (pair.strip_suffix("\n<<<").unwrap_or(pair), "HTTP/1.1 200 OK\n"),
-    };
-    let ((first, headers), body) = head_of(request.as_bytes()).ok_or("the request cannot be read")?;
-    let mut words = first.split_whitespace();
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Err("the request has no first line".to_owned()) };
-    let body = request.get(body..).unwrap_or_default().trim().to_owned();
-    let ((status, answer_headers), answer_body) = head_of(answer.as_bytes()).ok_or("the answer cannot be read")?;
-    let status = status.split_whitespace().nth(1).and_then(|status| status.parse().ok()).ok_or("the answer has no status")?;
-    let answer_body = Bytes::from(answer.get(answer_body..).unwrap_or_default().trim().to_owned());
-    Ok(Exchange {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers,
-        body,
-        answer: Answer { status, headers: answer_headers, body: answer_body, truncated: false },
-        answer_text: answer.trim_end().to_owned(),
-    })
-}
+const KINDS: [&str; 7] = ["token.http", "webhook.http", "poll.http", "lookup.http", "call.json", "report.json", "write-back.http"];

@@ -1,9 +1,14 @@
 //! Transcripts of a plugin (`cases/<name>/`): example, test and *Try it* in one, run without network, clock or store.
 
+mod arrive;
 mod ask;
 mod compare;
+mod exchange;
 mod file;
+mod items;
 mod run;
+mod write;
 
-pub use file::{Case, Exchange, Expect, schema};
+pub use exchange::Exchange;
+pub use file::{Case, Expect, Round, schema};
 pub use run::CaseResult;

@@ -127,12 +127,12 @@ pub struct LoopGuardSpec {
     pub quiet: Option<At<String>>,
 }
 
-/// Which fields changed: names as texts, or the keys of an object.
+/// Which fields changed: names as texts, or the keys of objects.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangedSpec {
     pub names: Option<At<String>>,
-    pub keys: Option<At<String>>,
+    pub keys: Option<At<Several<String>>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -118,6 +118,7 @@ pub enum Op {
     Exists,
     Missing,
     Contains,
+    NotContains,
     MatchesPrefix,
     Gt,
     Lt,

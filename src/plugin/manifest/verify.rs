@@ -82,6 +82,13 @@ pub enum VerifyKind {
     All,
 }
 
+impl VerifyKind {
+    /// Whether it is a signature, which is right or wrong in a way that only a vector shows.
+    pub fn signs(self) -> bool {
+        matches!(self, VerifyKind::Hmac | VerifyKind::Hash | VerifyKind::Ed25519 | VerifyKind::Rsa | VerifyKind::StandardWebhooks)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {

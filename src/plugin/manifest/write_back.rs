@@ -38,6 +38,11 @@ with_request! {
     pub struct FindSpec {
         pub id: At<ValueSpec>,
         pub wait: Option<At<String>>,
+        /// Where the answer is a list: its pieces.
+        pub items: Option<At<String>>,
+        /// The piece is ours where these hold.
+        #[serde(rename = "match", default)]
+        pub matches: Conditions,
     }
 }
 

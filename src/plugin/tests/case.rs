@@ -13,6 +13,7 @@ token = "t"
 [expect]
 status = 200
 outcomes = ["called", "ignored:own_write", "refused:missing_phone"]
+body = "{}"
 "#;
 const WEBHOOK: &str = "POST /hooks/a/b HTTP/1.1\r\nHost: bridge.example.vn\r\n\r\n[{\"id\":\"7\",\"phone\":\"+84912345678\",\"owner\":\"u1\"},{\"by\":\"me\"},{\"id\":\"8\",\"owner\":\"u1\"}]";
 const LOOKUP: &str =
@@ -47,7 +48,7 @@ fn run(changed: &[(&str, &str)]) -> crate::plugin::case::CaseResult {
     }
     let plugin = plugin(&files);
     assert_eq!(plugin.case_names(), ["one"]);
-    plugin.run_case(&plugin.case("one").unwrap())
+    plugin.bless_case(&plugin.case("one").unwrap())
 }
 
 #[test]
@@ -59,12 +60,14 @@ fn a_right_transcript_holds_to_its_second_report() {
 fn a_wrong_transcript_says_where() {
     for (file, from, to, said) in [
         ("case.toml", "status = 200", "status = 202", "the CRM was to be told 202, it is told 200"),
+        ("case.toml", "body = \"{}\"", "body = \"[]\"", "the body that the CRM is told $: expected [], found {}"),
         ("case.toml", "ignored:own_write", "called", "expected called, called"),
         ("2-lookup.http", "leads/8", "leads/9", "look-up lead: expected GET /api/leads/9"),
         ("3-call.json", "0912345678", "0987654321", "call $.customerPhone: expected \"0987654321\""),
         ("5-write-back.http", "\"seconds\": 74", "\"seconds\": 1", "body $.seconds: expected 1, found 74"),
         ("5-write-back.http", "crm.example.vn", "evil.vn", "header host"),
         ("7-write-back.http", "notes/12", "notes/13", "write-back note update: expected PUT /api/notes/13"),
+        ("5-write-back.http", "<<<", "<<< retry 30s", "the answer is read as done, the case says retry 30s"),
     ] {
         let original = [("case.toml", CASE), ("2-lookup.http", LOOKUP), ("3-call.json", CALL), ("5-write-back.http", WRITE), ("7-write-back.http", UPDATE)];
         let text = original.iter().find(|(name, _)| *name == file).unwrap().1.replace(from, to);
@@ -76,4 +79,60 @@ fn a_wrong_transcript_says_where() {
             assert_eq!(run(&blessed).mismatches, Vec::<String>::new());
         }
     }
+}
+
+#[test]
+fn the_same_delivery_again_is_one_call() {
+    let again = CASE
+        .replace("[parameters]", "repeat = 2\n[parameters]")
+        .replace("\"refused:missing_phone\"]", "\"refused:missing_phone\", \"ignored:duplicate\", \"ignored:own_write\", \"ignored:duplicate\"]");
+    assert_eq!(run(&[("case.toml", &again)]).mismatches, Vec::<String>::new());
+}
+
+/// A kind whose entry can be looked for among those of the record.
+const SEARCHABLE: &str = r#"identity = "searchable"
+
+[write_back.note.find]
+path = "/leads/{{url record.id}}/notes"
+items = "$.notes[*]"
+match = [{ value = "$.text", op = "contains", to = "{{call.id}}" }]
+id = "$.id"
+store = { version = "$.version" }
+"#;
+const LIMITED: &str =
+    ">>>\nPOST /api/leads/7/notes HTTP/1.1\n\n*\n<<< retry 1500ms\nHTTP/1.1 400 Bad Request\nRetry-After: 1500\n\n{\"code\": \"LIMIT\"}\n===\n";
+const BROKEN_OFF: &str = ">>>\nPOST /api/leads/7/notes HTTP/1.1\n\n*\n<<< retry\nHTTP/1.1 502 Bad Gateway\n===\n";
+
+fn searched(answer: &str, then: &str) -> Vec<String> {
+    let found = format!(">>>\nGET /api/leads/7/notes HTTP/1.1\n<<<\nHTTP/1.1 200 OK\n\n{answer}\n===\n");
+    let mut all = folder(&MANIFEST.replacen("identity = \"none\"\n", SEARCHABLE, 1), NOTE);
+    let pairs = format!("{LIMITED}{BROKEN_OFF}{found}{then}");
+    let case = CASE.replace("\"ignored:own_write\", \"refused:missing_phone\"", "\"ignored:own_write\"");
+    let webhook = WEBHOOK.replace(",{\"id\":\"8\",\"owner\":\"u1\"}", "");
+    for (name, text) in [("case.toml", &case), ("1-webhook.http", &webhook), ("4-report.json", &REPORT.to_owned()), ("5-write-back.http", &pairs)] {
+        all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+    }
+    let plugin = load("sample", all).unwrap();
+    plugin.run_case(&plugin.case("one").unwrap()).mismatches
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_and_looks_for_what_may_be_there() {
+    let ours = r#"{"notes": [{"id": 11, "text": "call_other", "version": 1}, {"id": 12, "text": "… call_00000000000000000000000000", "version": 3}]}"#;
+    assert_eq!(searched(ours, UPDATE), Vec::<String>::new(), "found: nothing is made, and it is brought up to date");
+    let others = r#"{"notes": [{"id": 11, "text": "call_other"}]}"#;
+    assert_eq!(searched(others, WRITE), Vec::<String>::new(), "not found: made again");
+    assert!(searched(others, "")[0].contains("this request is not in the case"));
+}
+
+#[test]
+fn what_nothing_proves_is_a_gap() {
+    let gaps = |changed: &[(&str, &str)]| plugin(changed).gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let bare = gaps(&[("case.toml", CASE), ("1-webhook.http", WEBHOOK)]);
+    assert!(bare.contains("templates/note.json.hbs: warning: no case sends"), "{bare}");
+    assert!(bare.contains("rule says what it means (Over the limit)"), "{bare}");
+    assert!(bare.contains("`list` accepts a right signature") && bare.contains("rejects a wrong"), "{bare}");
+    let files = [("case.toml", CASE), ("1-webhook.http", WEBHOOK), ("2-lookup.http", LOOKUP), ("4-report.json", REPORT)];
+    let limited = gaps(&[&files[..], &[("5-write-back.http", LIMITED.trim_end_matches("===\n"))]].concat());
+    assert!(!limited.contains("templates/") && !limited.contains("Over the limit") && limited.contains("signature"), "{limited}");
 }

@@ -12,7 +12,7 @@ use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::plugin::names;
-use crate::plugin::{LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Reply};
+use crate::plugin::{Learnt, LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Reply};
 
 fn map(item: &Json, own: &Params) -> Mapped {
     let plugin = sample();
@@ -66,14 +66,14 @@ fn a_parameter_can_point_at_a_field() {
 fn look_ups_run_for_what_is_missing_and_fill_only_that() {
     let (plugin, own) = (sample(), params(&[]));
     let item = json!({"id": "7", "phone": "0912345678"});
-    let (mut mapped, mut lookups, mut done) = (map(&item, &own), Map::new(), BTreeSet::new());
-    let lookup = plugin.next_lookup(&mapped, &LookupContext { params: &own, item: &item, lookups: &lookups }, &done).unwrap().unwrap();
+    let (mut mapped, mut lookups, mut done) = (map(&item, &own), Learnt::default(), BTreeSet::new());
+    let lookup = plugin.next_lookup(&mapped, &LookupContext { params: &own, item: &item, learnt: &lookups }, &done).unwrap().unwrap();
     assert_eq!(plugin.apply_lookup(lookup, &answer(404, ""), &mut mapped, &own, &item, &mut lookups, Time(0)), LookupOutcome::NotThereYet);
     let found = answer(200, r#"{"phone": "0900000000", "owner": {"id": "u9"}}"#);
     assert_eq!(plugin.apply_lookup(lookup, &found, &mut mapped, &own, &item, &mut lookups, Time(0)), LookupOutcome::Applied);
     assert_eq!((mapped.customer.phone.as_str(), mapped.owner.as_deref()), ("0912345678", Some("u9")));
     done.insert(lookup.name.clone());
-    assert!(plugin.next_lookup(&mapped, &LookupContext { params: &own, item: &item, lookups: &lookups }, &done).unwrap().is_none());
+    assert!(plugin.next_lookup(&mapped, &LookupContext { params: &own, item: &item, learnt: &lookups }, &done).unwrap().is_none());
     let html = plugin.apply_lookup(lookup, &answer(200, "<html>"), &mut mapped, &own, &item, &mut lookups, Time(0));
     assert!(matches!(html, LookupOutcome::Failed { verdict: Verdict::Misconfigured, .. }));
 }

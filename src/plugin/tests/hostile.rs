@@ -11,7 +11,7 @@ use crate::domain::time::Time;
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, WriteBack};
 use crate::plugin::note::Note;
-use crate::plugin::{ComposeError, LookupContext, Mapped};
+use crate::plugin::{ComposeError, Learnt, LookupContext, Mapped};
 
 fn context(record: &str, owner: &str, note: &str) -> Json {
     let (record, customer, call) = (RecordRef { kind: "lead".to_owned(), id: record.to_owned() }, Customer::default(), CallFacts::default());
@@ -66,10 +66,10 @@ fn a_record_id_stays_one_segment_of_its_own_host() {
 fn a_plain_name_in_a_path_is_encoded_too() {
     let plugin = sample();
     let mapped = Mapped { record: RecordRef { kind: "lead".to_owned(), id: "1/../2&x=y".to_owned() }, ..Mapped::default() };
-    let (item, lookups, own) = (json!({}), Map::new(), params(&[("phone_field", "a b&c")]));
+    let (item, lookups, own) = (json!({}), Learnt::default(), params(&[("phone_field", "a b&c")]));
     let lookup = plugin.lookup("lead").unwrap();
-    let context = LookupContext { params: &own, item: &item, lookups: &lookups };
-    let request = plugin.compose_lookup(lookup, &mapped, &context, &BTreeMap::new()).unwrap();
+    let context = LookupContext { params: &own, item: &item, learnt: &lookups };
+    let request = plugin.compose_lookup(lookup, &mapped, &context, &[], &BTreeMap::new(), Time(0)).unwrap();
     assert_eq!(request.url, "https://crm.example.vn/api/leads/1%2F..%2F2%26x%3Dy?fields=phone,a%20b%26c");
 }
 

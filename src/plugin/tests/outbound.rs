@@ -16,7 +16,7 @@ use crate::plugin::load::{Files, LoadError, load};
 use crate::plugin::manifest::JwtAlgorithm;
 use crate::plugin::note::Note;
 use crate::plugin::template::{Escape, Template};
-use crate::plugin::{LoginError, LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Plugin, names};
+use crate::plugin::{Learnt, LoginError, LookupContext, LookupOutcome, MapContext, Mapped, Params, Piece, Plugin, names};
 
 const MANIFEST: &str = include_str!("../testdata/outbound.toml");
 const CALL: &str = r#"{ "result": {{json (table "result" "no_answer")}}, "by": "{{#if mode.oauth}}oauth{{else}}key{{/if}}", "word": {{json event.word}} }"#;
@@ -139,12 +139,12 @@ fn the_admins_own_lines_lie_on_top_of_a_table() {
 fn a_look_up_asks_with_a_query_and_a_chain_has_an_end() {
     let (plugin, item) = (plugin(), json!({"id": "7"}));
     let own = params(&plugin, &[]);
-    let (mut lookups, mut done) = (Map::new(), BTreeSet::new());
+    let (mut lookups, mut done) = (Learnt::default(), BTreeSet::new());
     let mut mapped = Mapped { record: RecordRef { kind: String::new(), id: "7".to_owned() }, ..Mapped::default() };
-    let none = Map::new();
-    let context = LookupContext { params: &own, item: &item, lookups: &none };
+    let none = Learnt::default();
+    let context = LookupContext { params: &own, item: &item, learnt: &none };
     let lookup = plugin.next_lookup(&mapped, &context, &done).unwrap().unwrap();
-    let request = plugin.compose_lookup(lookup, &mapped, &context, &BTreeMap::new()).unwrap();
+    let request = plugin.compose_lookup(lookup, &mapped, &context, &[], &BTreeMap::new(), NOW).unwrap();
     assert_eq!(request.url, "https://crm.example.vn/v1/people/7?fields=phone%2Cname");
     for empty in [answer(204, ""), answer(200, ""), answer(299, r#"{"items":[]}"#)] {
         let outcome = plugin.apply_lookup(lookup, &empty, &mut mapped, &own, &item, &mut lookups, NOW);

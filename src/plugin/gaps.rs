@@ -1,0 +1,95 @@
+//! What is in a plugin and nothing proves: `callbridge plugin check` refuses it, a server that loads the plugin does not.
+
+use std::collections::BTreeSet;
+
+use super::manifest::{At, Manifest, ReceiveSpec, RequestKind, VerifyRef};
+use super::plugin::Plugin;
+use super::problem::Problem;
+use super::request::Request;
+use super::respond::ResponseRule;
+use super::vectors::{Expected, Vector};
+
+/// Where the manifest lies in the folder.
+const MANIFEST: &str = "plugin.toml";
+
+impl Plugin {
+    /// Templates and response rules without a case, and signatures without a vector.
+    pub fn gaps(&self) -> Vec<Problem> {
+        let (mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new());
+        for case in self.case_names().iter().filter_map(|name| self.case(name).ok()) {
+            let result = self.run_case(&case);
+            sent.extend(result.sent);
+            rules.extend(result.rules);
+        }
+        let mut gaps = self.signatures();
+        let files: BTreeSet<&String> = self.requests().into_iter().flat_map(|request| &request.files).collect();
+        let unsent = files.into_iter().filter(|file| !sent.contains(*file));
+        gaps.extend(unsent.map(|file| Problem::warning(&format!("templates/{file}"), 0, "no case sends what this template makes")));
+        for rule in self.rules().filter(|rule| !rules.contains(&rule.at) && rule.requests != [RequestKind::Subscribe]) {
+            let said = rule.say.as_ref().map(|say| format!(" ({})", say.en)).unwrap_or_default();
+            gaps.push(Problem::warning(MANIFEST, rule.line, format!("no case has an answer of which this rule says what it means{said}")));
+        }
+        gaps.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        gaps.dedup();
+        gaps
+    }
+
+    /// Every request that cases can hold.
+    fn requests(&self) -> Vec<&Request> {
+        let lookups = self.lookups.iter().map(|lookup| &lookup.request);
+        let steps = self.kinds.iter().flat_map(|kind| kind.create.iter().chain(&kind.update).chain(&kind.correction)).map(|step| &step.request);
+        let finds = self.kinds.iter().filter_map(|kind| kind.find.as_ref()).map(|find| &find.request);
+        let polls = self.polls.iter().flat_map(|poll| [Some(poll.request()), poll.ack_request()]).flatten();
+        let logins = self.auths.iter().filter_map(|auth| auth.login.as_ref()).flat_map(|login| login.requests());
+        lookups.chain(steps).chain(finds).chain(polls).chain(logins).collect()
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &ResponseRule> {
+        self.responses.iter().chain(self.requests().into_iter().flat_map(|request| &request.responses))
+    }
+
+    /// Variants whose signature no vector lets through; schemes that none turns away.
+    fn signatures(&self) -> Vec<Problem> {
+        let vectors: Vec<Vector> = self.file("vectors.json").and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+        let variants = || self.manifest.receive.iter().map(At::get_ref).filter(|variant| variant.verify.iter().any(|at| signs(&self.manifest, at.get_ref())));
+        let shown = |name: &str, expected| vectors.iter().any(|vector| vector.variant == name && vector.expected == expected);
+        let mut gaps = Vec::new();
+        for variant in variants() {
+            let name = variant.name.get_ref();
+            let checks = schemes(variant);
+            let alike = || variants().filter(|other| schemes(other) == checks).any(|other| shown(other.name.get_ref(), Expected::Reject));
+            if !shown(name, Expected::Accept) {
+                gaps.push(Problem::warning("vectors.json", 0, format!("no vector shows that the variant `{name}` accepts a right signature")));
+            }
+            if !alike() {
+                gaps.push(Problem::warning(
+                    "vectors.json",
+                    0,
+                    format!("no vector shows that the variant `{name}`, or one that verifies alike, rejects a wrong signature"),
+                ));
+            }
+        }
+        gaps
+    }
+}
+
+/// By which schemes a variant verifies; one that is written in place is its own.
+fn schemes(variant: &ReceiveSpec) -> Vec<&str> {
+    let mut names = Vec::new();
+    for at in &variant.verify {
+        names.push(match at.get_ref() {
+            VerifyRef::Named(name) => name.as_str(),
+            VerifyRef::Here(_) => variant.name.get_ref().as_str(),
+        });
+    }
+    names
+}
+
+fn signs(manifest: &Manifest, verify: &VerifyRef) -> bool {
+    let named = |name: &str| manifest.verify.get(name).map(At::get_ref);
+    let scheme = match verify {
+        VerifyRef::Here(scheme) => Some(scheme.as_ref()),
+        VerifyRef::Named(name) => named(name),
+    };
+    scheme.is_some_and(|scheme| scheme.kind.signs() || scheme.of.iter().filter_map(|name| named(name.get_ref())).any(|one| one.kind.signs()))
+}
