@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::manifest::{At, Manifest, ReceiveSpec, RequestKind, VerifyRef};
+use super::manifest::{At, Manifest, ReceiveSpec, VerifyRef};
 use super::plugin::Plugin;
 use super::problem::Problem;
 use super::request::Request;
@@ -13,11 +13,12 @@ use super::vectors::{Expected, Vector};
 const MANIFEST: &str = "plugin.toml";
 
 impl Plugin {
-    /// Templates and response rules without a case, and signatures without a vector.
+    /// Templates, response rules and requests of subscriptions without a case, and signatures without a vector.
     pub fn gaps(&self) -> Vec<Problem> {
-        let (mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new());
+        let (mut asked, mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for case in self.case_names().iter().filter_map(|name| self.case(name).ok()) {
             let result = self.run_case(&case);
+            asked.extend(result.asked);
             sent.extend(result.sent);
             rules.extend(result.rules);
         }
@@ -25,7 +26,9 @@ impl Plugin {
         let files: BTreeSet<&String> = self.requests().into_iter().flat_map(|request| &request.files).collect();
         let unsent = files.into_iter().filter(|file| !sent.contains(*file));
         gaps.extend(unsent.map(|file| Problem::warning(&format!("templates/{file}"), 0, "no case sends what this template makes")));
-        for rule in self.rules().filter(|rule| !rules.contains(&rule.at) && rule.requests != [RequestKind::Subscribe]) {
+        let unasked = self.subscriptions.iter().flat_map(|of| of.parts()).filter(|part| !asked.contains(&part.request.place));
+        gaps.extend(unasked.map(|part| Problem::warning(MANIFEST, 0, format!("no case asks what {} asks", part.request.place))));
+        for rule in self.rules().filter(|rule| !rules.contains(&rule.at)) {
             let said = rule.say.as_ref().map(|say| format!(" ({})", say.en)).unwrap_or_default();
             gaps.push(Problem::warning(MANIFEST, rule.line, format!("no case has an answer of which this rule says what it means{said}")));
         }
@@ -41,7 +44,8 @@ impl Plugin {
         let finds = self.kinds.iter().filter_map(|kind| kind.find.as_ref()).map(|find| &find.request);
         let polls = self.polls.iter().flat_map(|poll| [Some(poll.request()), poll.ack_request()]).flatten();
         let logins = self.auths.iter().filter_map(|auth| auth.login.as_ref()).flat_map(|login| login.requests());
-        lookups.chain(steps).chain(finds).chain(polls).chain(logins).collect()
+        let subscriptions = self.subscriptions.iter().flat_map(|of| of.parts()).map(|part| &part.request);
+        lookups.chain(steps).chain(finds).chain(polls).chain(logins).chain(subscriptions).collect()
     }
 
     fn rules(&self) -> impl Iterator<Item = &ResponseRule> {

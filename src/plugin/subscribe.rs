@@ -11,7 +11,7 @@ use super::auth;
 use super::body::decode_json;
 use super::compile::Compiler;
 use super::compose::ComposeError;
-use super::manifest::{At, Manifest, RequestKind, SubscribeRequestSpec, SubscribeSpec, SubscriptionSecret, Words};
+use super::manifest::{At, HookSpec, Manifest, RequestKind, SubscribeRequestSpec, SubscribeSpec, SubscriptionSecret, Words};
 use super::modes::in_mode;
 use super::names::{self, Shape};
 use super::plugin::Plugin;
@@ -150,6 +150,26 @@ impl Subscription {
         self.create.store.contains_key("secret")
     }
 
+    /// Every request of it.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        [self.find.as_ref(), Some(&self.create), self.check.as_ref(), self.renew.as_ref(), self.delete.as_ref()].into_iter().flatten()
+    }
+
+    /// Texts of it under the names that templates know them by.
+    pub fn named<'a>(&self, values: impl IntoIterator<Item = (&'a String, &'a String)>) -> Params {
+        values.into_iter().map(|(key, value)| (format!("subscription.{}.{key}", self.name), value.clone())).collect()
+    }
+
+    /// What its requests may know: the parameters of its hook, what is kept of it, and the address it sends to.
+    pub fn params<'a>(&self, mut params: Params, url: &str, kept: impl IntoIterator<Item = (&'a String, &'a String)>) -> Params {
+        let own = format!("subscription.{}.", self.name);
+        params.retain(|key, _| !key.starts_with(&own));
+        params.extend(self.named(kept));
+        params.insert(format!("{own}url"), url.to_owned());
+        params.insert("hook.url".to_owned(), url.to_owned());
+        params
+    }
+
     /// Something can tell whether one of ours is there before it is made.
     pub fn can_look(&self) -> bool {
         self.find.is_some() || self.check_finds
@@ -167,6 +187,14 @@ impl Plugin {
 
     pub fn subscription(&self, name: &str) -> Option<&Subscription> {
         self.subscriptions.iter().find(|subscription| subscription.name == name)
+    }
+
+    /// The kind of hook it sends to.
+    pub fn hook_of(&self, subscription: &Subscription) -> Option<&HookSpec> {
+        match &subscription.hook {
+            Some(hook) => self.hook_kind(hook),
+            None => self.manifest.hooks.first().map(At::get_ref),
+        }
     }
 
     /// Whether it is there in these modes and its conditions hold.

@@ -108,13 +108,14 @@ impl Run<'_> {
 
     /// The hook it sends to; where the connection has none of that kind, its first address with that kind's tail.
     fn hook(&self) -> Option<(&Params, String)> {
-        let wanted = self.of.hook.as_deref().or_else(|| self.plugin.manifest().hooks.first().map(|hook| hook.get_ref().name.as_str()));
+        let kind = self.plugin.hook_of(self.of);
+        let wanted = kind.map(|kind| kind.name.as_str());
         let hooks = &self.wired.hooks;
         if let Some(own) = hooks.iter().find(|hook| wanted.is_none_or(|wanted| hook.params.get("hook.kind").is_some_and(|kind| kind == wanted))) {
             return Some((&own.params, own.params.get("hook.url").cloned()?));
         }
         let first = hooks.first()?;
-        let tail = wanted.and_then(|wanted| self.plugin.hook_kind(wanted)).map(|kind| kind.tail.trim_matches('/')).filter(|tail| !tail.is_empty());
+        let tail = kind.map(|kind| kind.tail.trim_matches('/')).filter(|tail| !tail.is_empty());
         let url = first.params.get("hook.url")?;
         Some((&first.params, tail.map_or_else(|| url.clone(), |tail| format!("{url}/{tail}"))))
     }
@@ -125,13 +126,8 @@ impl Run<'_> {
 
     /// What its requests may know.
     fn params(&self) -> Params {
-        let (mut params, url) = self.hook().map_or_else(|| (self.wired.params.clone(), String::new()), |(params, url)| (params.clone(), url));
-        let own = format!("subscription.{}.", self.of.name);
-        params.retain(|key, _| !key.starts_with(&own));
-        params.extend(self.record.texts().map(|(key, value)| (format!("{own}{key}"), value.clone())));
-        params.insert(format!("{own}url"), url.clone());
-        params.insert("hook.url".to_owned(), url);
-        params
+        let (params, url) = self.hook().map_or_else(|| (self.wired.params.clone(), String::new()), |(params, url)| (params.clone(), url));
+        self.of.params(params, &url, self.record.texts())
     }
 
     /// What it is asked to be, without tokens and times: when that changes, it is made anew.
@@ -281,7 +277,7 @@ impl Run<'_> {
     /// Deletes it at the CRM; one that is not there is as good as deleted. `found`: what was learnt of another than the one kept.
     async fn delete(&mut self, found: &Learnt) -> Result<(), Trouble> {
         let mut params = self.params();
-        params.extend(found.values.iter().map(|(key, value)| (format!("subscription.{}.{key}", self.of.name), value.clone())));
+        params.extend(self.of.named(&found.values));
         let Some(delete) = self.of.delete.as_ref().filter(|part| self.plugin.part_is_there(part, self.now(), &params)) else { return Ok(()) };
         match self.ask_with(delete, &params).await {
             Ok(_) => Ok(()),

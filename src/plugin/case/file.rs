@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::exchange::{Exchange, Pairs, delivery, pairs, text};
+use super::subscribe::Deed;
 use crate::domain::event::Delivery;
 use crate::domain::time::Time;
 use crate::plugin::{Params, Plugin};
@@ -21,6 +22,11 @@ pub struct Case {
     pub language: String,
     pub parameters: Params,
     pub expect: Expect,
+    /// What is asked for webhooks to come, and what is done in that.
+    pub subscriptions: Option<Pairs>,
+    pub deeds: Vec<Deed>,
+    /// Something is delivered or polled.
+    pub arrives: bool,
     /// What is delivered; where records are polled, nothing.
     pub webhook: Delivery,
     /// So many times.
@@ -64,6 +70,9 @@ pub struct Expect {
     /// What a handshake hands over.
     #[serde(default)]
     pub captured: Params,
+    /// What is kept of subscriptions in the end.
+    #[serde(default)]
+    pub subscription: BTreeMap<String, Params>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +96,9 @@ struct Head {
     subscription: BTreeMap<String, Params>,
     #[serde(default)]
     token: Params,
+    /// What is done with each subscription, in this order.
+    #[serde(default = "make")]
+    subscribe: Vec<Deed>,
     expect: Expect,
 }
 
@@ -106,6 +118,10 @@ pub fn schema() -> serde_json::Value {
 
 fn once() -> usize {
     1
+}
+
+fn make() -> Vec<Deed> {
+    vec![Deed::Make]
 }
 
 fn vi() -> String {
@@ -141,34 +157,60 @@ impl Case {
             numbered.push((number, kind, file, bytes));
         }
         numbered.sort_by_key(|(number, ..)| *number);
-        let webhook = match numbered.iter().find(|(_, kind, ..)| *kind == "webhook.http") {
+        let there = |wanted: &str| numbered.iter().find(|(_, kind, ..)| *kind == wanted);
+        let webhook = match there("webhook.http") {
             Some((_, _, file, bytes)) => delivery(bytes, &head.hook, clock).ok_or_else(|| format!("{file}: this is no HTTP request"))?,
-            None if numbered.iter().any(|(_, kind, ..)| *kind == "poll.http") => Delivery {
-                method: "GET".to_owned(),
-                uri: String::new(),
-                tail: String::new(),
-                query: String::new(),
-                headers: Vec::new(),
-                body: Default::default(),
-                received_at: clock,
-            },
-            None => return Err("there is neither 1-webhook.http nor 1-poll.http".to_owned()),
+            None if there("poll.http").is_some() || there("subscribe.http").is_some() => nothing(clock),
+            None => return Err("there is none of 0-subscribe.http, 1-webhook.http and 1-poll.http".to_owned()),
         };
+        let arrives = there("webhook.http").is_some() || there("poll.http").is_some();
         let mut parts = Parts::default();
         for (_, kind, file, bytes) in numbered {
             parts.add(kind, file, bytes)?;
         }
-        let Parts { logins, polls, lookups, call, rounds } = parts;
-        let stored = head.stored();
-        let (name, title, origin, repeat) = (name.to_owned(), head.title, head.origin, head.repeat);
-        let (hook, language, parameters, tokens, expect) = (head.hook, head.language, head.parameters, head.token, head.expect);
-        Ok(Case { name, title, origin, clock, hook, language, parameters, expect, webhook, repeat, polls, logins, stored, tokens, lookups, call, rounds })
+        let Parts { subscriptions, logins, polls, lookups, call, rounds } = parts;
+        Ok(Case {
+            name: name.to_owned(),
+            stored: head.stored(),
+            title: head.title,
+            origin: head.origin,
+            clock,
+            hook: head.hook,
+            language: head.language,
+            parameters: head.parameters,
+            expect: head.expect,
+            subscriptions,
+            deeds: head.subscribe,
+            arrives,
+            webhook,
+            repeat: head.repeat,
+            polls,
+            logins,
+            tokens: head.token,
+            lookups,
+            call,
+            rounds,
+        })
+    }
+}
+
+/// Where nothing is delivered.
+fn nothing(clock: Time) -> Delivery {
+    Delivery {
+        method: "GET".to_owned(),
+        uri: String::new(),
+        tail: String::new(),
+        query: String::new(),
+        headers: Vec::new(),
+        body: Default::default(),
+        received_at: clock,
     }
 }
 
 /// What lies beside `case.toml` and the delivery.
 #[derive(Default)]
 struct Parts {
+    subscriptions: Option<Pairs>,
     logins: Option<Pairs>,
     polls: Option<Pairs>,
     lookups: Vec<Pairs>,
@@ -180,6 +222,7 @@ impl Parts {
     fn add(&mut self, kind: &str, file: &str, bytes: &[u8]) -> Result<(), String> {
         match kind {
             "webhook.http" => {}
+            "subscribe.http" => self.subscriptions = Some(pairs(file, bytes)?),
             "token.http" => self.logins = Some(pairs(file, bytes)?),
             "poll.http" => self.polls = Some(pairs(file, bytes)?),
             "lookup.http" => self.lookups.push(pairs(file, bytes)?),
@@ -198,4 +241,4 @@ impl Parts {
     }
 }
 
-const KINDS: [&str; 7] = ["token.http", "webhook.http", "poll.http", "lookup.http", "call.json", "report.json", "write-back.http"];
+const KINDS: [&str; 8] = ["subscribe.http", "token.http", "webhook.http", "poll.http", "lookup.http", "call.json", "report.json", "write-back.http"];

@@ -7,8 +7,10 @@ mod exchange;
 mod file;
 mod items;
 mod run;
+mod subscribe;
 mod write;
 
 pub use exchange::Exchange;
 pub use file::{Case, Expect, Round, schema};
 pub use run::CaseResult;
+pub use subscribe::Deed;

@@ -17,11 +17,14 @@ pub struct CaseResult {
     /// Files as they would have to be for the case to hold, by name; only of a run that blesses.
     pub blessed: BTreeMap<String, String>,
     /// The outcome of each item: `called`, `ignored:<code>`, `refused:<code>`, `waiting`, `failed`; or one `rejected:<code>` or `handshake`.
+    /// Where nothing arrives, of each subscription: `subscribed`, `unsubscribed`, `waiting`.
     pub outcomes: Vec<String>,
     /// What each answer of the CRM was read as, in their order.
     pub classes: Vec<String>,
     /// The id of each kind's entry and what its steps stored.
     pub entries: BTreeMap<&'static str, (Option<String>, Map<String, Json>)>,
+    /// Which requests were made, by their place in the manifest.
+    pub asked: BTreeSet<String>,
     /// Templates whose requests were sent.
     pub sent: BTreeSet<String>,
     /// Where the response rules stand that said what an answer means.
@@ -50,6 +53,7 @@ impl Plugin {
             bless,
             result: CaseResult::default(),
             tokens: Tokens { values: case.tokens.clone(), ends_at: None },
+            subscriptions: all(case.subscriptions.as_slice()),
             logins: all(case.logins.as_slice()),
             polls: all(case.polls.as_slice()),
             lookups: all(&case.lookups),
@@ -68,6 +72,7 @@ pub(super) struct Run<'a> {
     pub(super) bless: bool,
     pub(super) result: CaseResult,
     pub(super) tokens: Tokens,
+    pub(super) subscriptions: Transcript,
     pub(super) logins: Transcript,
     pub(super) polls: Transcript,
     pub(super) lookups: Transcript,
@@ -81,8 +86,11 @@ impl Run<'_> {
     }
 
     fn start(&mut self) {
+        if self.case.subscriptions.is_some() {
+            self.subscribe();
+        }
         let mut called = Vec::new();
-        for _ in 0..self.case.repeat {
+        for _ in 0..if self.case.arrives { self.case.repeat } else { 0 } {
             called.extend(match self.case.polls {
                 Some(_) => self.poll(),
                 None => self.deliver(),
@@ -101,6 +109,7 @@ impl Run<'_> {
     /// What the case has and nobody asked for.
     fn left(&mut self) {
         let files = [
+            (self.case.subscriptions.as_ref(), &self.subscriptions, "of the subscriptions"),
             (self.case.logins.as_ref(), &self.logins, "of the login"),
             (self.case.polls.as_ref(), &self.polls, "of the poll"),
             (self.case.lookups.first(), &self.lookups, "of the look-ups"),

@@ -2,6 +2,7 @@
 
 mod built_in;
 mod case;
+mod case_subscribe;
 mod flow;
 mod hostile;
 mod inbound;
