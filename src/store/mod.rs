@@ -9,6 +9,8 @@ mod contract;
 #[cfg(test)]
 mod contract_expiry;
 #[cfg(test)]
+mod contract_held;
+#[cfg(test)]
 mod contract_rules;
 #[cfg(test)]
 mod golden;
