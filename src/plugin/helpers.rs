@@ -382,7 +382,7 @@ mod tests {
     fn a_time_ahead_is_a_time_for_the_others() {
         let call = |name: &str, arguments: &[Json]| FUNCTIONS.iter().find(|f| f.0 == name).unwrap().3(&arguments.iter().collect::<Vec<_>>());
         let ahead = call("plus", &["2026-11-22T23:50:00Z".into(), "15m".into()]).unwrap();
-        assert_eq!((&ahead, call("epoch_s", &[ahead.clone()])), (&"2026-11-23T00:05:00Z".into(), Ok(1_795_392_300.into())));
+        assert_eq!((&ahead, call("epoch_s", std::slice::from_ref(&ahead))), (&"2026-11-23T00:05:00Z".into(), Ok(1_795_392_300.into())));
         assert_eq!(call("plus", &[1_795_391_400_000_i64.into(), "15m".into()]), Ok(ahead));
         assert!(call("plus", &[Json::Null, "1d".into()]) == Ok(Json::Null) && call("plus", &[0.into(), "15".into()]).is_err());
     }
