@@ -217,6 +217,8 @@ codes! {
         "Check the connection's token and rights in the CRM; callbridge connection test shows the answer.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection test cho thấy phản hồi."
     NotSubscribed "not_subscribed" Misconfigured 502: "the webhook could not be registered at the CRM", "không đăng ký được webhook tại CRM";
         "See the detail: check the connection's rights in the CRM and server.public_url; callbridge connection subscribe ID tries at once.", "Xem chi tiết: kiểm tra quyền của kết nối trong CRM và server.public_url; callbridge connection subscribe ID để thử lại ngay."
+    WebhookLeft "webhook_left" Misconfigured 409: "a webhook is left at a CRM: its connection or its plugin no longer knows of it", "webhook còn lại ở CRM: kết nối hoặc plugin không còn biết đến nó";
+        "Delete it in the CRM, then callbridge connection unsubscribe ID. Or put the connection back with mode = \"off\": then it is deleted by itself.", "Xóa webhook đó trong CRM, rồi chạy callbridge connection unsubscribe ID. Hoặc khai báo lại kết nối với mode = \"off\" để callbridge tự xóa."
     SecretEnds "secret_ends" Misconfigured 502: "a key of this connection ends soon", "mã truy cập của kết nối sắp hết hạn";
         "Make a new key in the CRM and enter it with its new date before the old one ends.", "Tạo mã mới trong CRM và điền vào kết nối cùng ngày hết hạn mới trước khi mã cũ hết hạn."
     SecretEnded "secret_ended" Misconfigured 502: "a key of this connection has ended", "mã truy cập của kết nối đã hết hạn";

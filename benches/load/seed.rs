@@ -51,6 +51,7 @@ pub fn event(connection: usize, now: Time) -> Event {
         received_at: now,
         sealed: String::new(),
         replays: 0,
+        let_in: None,
         items: 0,
     }
 }

@@ -1,4 +1,4 @@
-//! `callbridge event`: list, show, replay.
+//! `callbridge event`: list, show, replay, accept.
 
 use std::process::ExitCode;
 
@@ -34,6 +34,11 @@ pub enum Args {
         /// evt_…
         id: String,
     },
+    /// Let a refused webhook in whose signature is right and only its time too old: `event list --rejected` shows its id.
+    Accept {
+        /// evt_…
+        id: String,
+    },
 }
 
 pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
@@ -55,6 +60,11 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
             Args::Replay { id } => {
                 let event = server.post(&format!("/events/{}/replay", encoded(id)), &json!({})).await?;
                 eprintln!("its records are taken up again");
+                output::show(cli.json, &event, detail);
+            }
+            Args::Accept { id } => {
+                let event = server.post(&format!("/rejected/{}/accept", encoded(id)), &json!({})).await?;
+                eprintln!("it is taken like any other webhook now");
                 output::show(cli.json, &event, detail);
             }
         }
@@ -85,9 +95,14 @@ fn rows(page: &Value) -> String {
 fn refused(page: &Value) -> String {
     let row = |rejected: &Value| {
         let why = [text(rejected, "/reason/sentence/en"), text(rejected, "/detail")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-        vec![moment(rejected, "/at"), text(rejected, "/connection"), text(rejected, "/reason/code"), text(rejected, "/body_bytes"), why]
+        let id = match rejected["state"].as_str() {
+            Some("held") => text(rejected, "/id"),
+            Some("accepted") => "accepted".to_owned(),
+            _ => String::new(),
+        };
+        vec![moment(rejected, "/at"), text(rejected, "/connection"), text(rejected, "/reason/code"), text(rejected, "/body_bytes"), id, why]
     };
-    table(&["RECEIVED (+07)", "CONNECTION", "CODE", "BYTES", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    table(&["RECEIVED (+07)", "CONNECTION", "CODE", "BYTES", "ACCEPT WITH", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
 }
 
 fn detail(event: &Value) -> String {

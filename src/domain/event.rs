@@ -57,6 +57,9 @@ pub struct Event {
     /// How often it was replayed by a person.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub replays: u16,
+    /// It came too late to be believed, and a person let it in then: that is when it is wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<Time>,
     /// How many items it was split into; 0 until it was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub items: u16,

@@ -162,6 +162,7 @@ impl<'a> Desk<'a> {
             received_at: delivery.received_at,
             sealed: String::new(),
             replays: 0,
+            let_in: None,
             items: 0,
         }
     }
@@ -189,6 +190,10 @@ impl<'a> Desk<'a> {
         // What a handshake hands over is a secret, also where it is refused.
         let shown = if refusal.code == Code::CaptureClosed { 0 } else { body.len().min(EXCERPT) };
         let excerpt: String = String::from_utf8_lossy(&body[..shown]).into_owned();
+        let variant = refusal.variant;
+        // Only its time is wrong: a person who knows why may let it in.
+        let stale = variant.filter(|variant| refusal.code == Code::StaleSignature && self.plugin.parse(variant, self.delivery).is_ok());
+        let held = stale.map(|variant| (self.event(variant), body.clone()));
         let kept = Rejected {
             at: self.delivery.received_at,
             workspace: self.wired.connection.workspace.clone(),
@@ -198,10 +203,11 @@ impl<'a> Desk<'a> {
             method: self.delivery.method.clone(),
             body_bytes: body.len() as u64,
             excerpt: self.app.redact(&excerpt),
+            held: held.as_ref().map(|(event, _)| event.id),
+            let_in: None,
         };
-        let variant = refusal.variant;
         let told = self.refuse(refusal, None);
-        match self.app.store.reject(kept).await {
+        match self.app.store.reject(kept, held).await {
             Err(error) if (200..300).contains(&told.reply.status) => self.cannot_store(variant, &error),
             _ => told,
         }

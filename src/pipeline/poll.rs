@@ -132,6 +132,7 @@ impl Run<'_> {
             received_at: now,
             sealed: String::new(),
             replays: 0,
+            let_in: None,
             items: 0,
         }
     }

@@ -104,7 +104,8 @@ impl Maker<'_> {
             Some(priority) => priority == Priority::Interactive,
             None => mapped.interactive,
         };
-        let wished_at = mapped.occurred_at.filter(|at| *at <= event.received_at && event.received_at.since(*at) < OLDEST_WISH).unwrap_or(event.received_at);
+        let happened = || mapped.occurred_at.filter(|at| *at <= event.received_at && event.received_at.since(*at) < OLDEST_WISH);
+        let wished_at = event.let_in.or_else(happened).unwrap_or(event.received_at);
         let mut call = blank(self.id, event.workspace.clone(), Origin::Item { event: event.id, index }, phone, wished_at, self.now);
         call.connection = Some(connection.id.clone());
         call.record = mapped.record.clone();

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::template::{Escape, TABLES, encode_component};
 use super::{phone, tables};
+use crate::domain::span;
 use crate::domain::time::Time;
 
 /// Block helpers; everything else in [`NAMES`] is a function.
@@ -32,6 +33,7 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("iso", 1, 1, |a| on_time(a[0], |t| t.rfc3339().into())),
     ("epoch_ms", 1, 1, |a| on_time(a[0], |t| t.0.into())),
     ("epoch_s", 1, 1, |a| on_time(a[0], |t| t.0.div_euclid(1000).into())),
+    ("plus", 2, 2, plus),
     ("ms", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |n| n.saturating_mul(1000).into()))),
     ("duration", 1, 2, duration),
     ("minutes", 1, 1, |a| Ok(number(a[0])?.map_or(Json::Null, |s| (s.max(0) + 59).div_euclid(60).into()))),
@@ -244,6 +246,12 @@ fn date(arguments: &[&Json]) -> Result<Json, String> {
     Ok(out)
 }
 
+/// A time so much later, as RFC 3339.
+fn plus(arguments: &[&Json]) -> Result<Json, String> {
+    let ahead = span::parse(&text(arguments[1])).map_err(|error| error.to_string())?;
+    on_time(arguments[0], |time| time.plus(ahead).rfc3339().into())
+}
+
 /// All spellings of a phone number, or the n-th from 0.
 fn spellings(a: &[&Json]) -> Result<Json, String> {
     let all = phone::spellings(&text(a[0]));
@@ -368,6 +376,15 @@ mod tests {
         assert_eq!((call("minutes", 74), call("minutes", 60), call("minutes", 0)), (Json::from(2), Json::from(1), Json::from(0)));
         assert_eq!((call("mmss", 74), call("mmss", 3700)), (Json::from("01:14"), Json::from("61:40")));
         assert_eq!(call("hhmmss", 3700), "01:01:40");
+    }
+
+    #[test]
+    fn a_time_ahead_is_a_time_for_the_others() {
+        let call = |name: &str, arguments: &[Json]| FUNCTIONS.iter().find(|f| f.0 == name).unwrap().3(&arguments.iter().collect::<Vec<_>>());
+        let ahead = call("plus", &["2026-11-22T23:50:00Z".into(), "15m".into()]).unwrap();
+        assert_eq!((&ahead, call("epoch_s", std::slice::from_ref(&ahead))), (&"2026-11-23T00:05:00Z".into(), Ok(1_795_392_300.into())));
+        assert_eq!(call("plus", &[1_795_391_400_000_i64.into(), "15m".into()]), Ok(ahead));
+        assert!(call("plus", &[Json::Null, "1d".into()]) == Ok(Json::Null) && call("plus", &[0.into(), "15".into()]).is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn at(secs: u64) -> Time {
 
 pub(super) struct Fixture {
     pub(super) store: SledStore,
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -129,6 +129,7 @@ pub(super) fn event(n: u8) -> Event {
         received_at: T0,
         sealed: String::new(),
         replays: 0,
+        let_in: None,
         items: 0,
     }
 }

@@ -50,6 +50,7 @@ fn records_of_every_version_are_read() {
     reads::<Task>("task");
     reads::<Attempt>("attempt");
     reads::<Rejected>("rejected");
+    reads::<Rejected>("rejected_held");
     reads::<LineState>("line");
     reads::<Brakes>("brakes");
     reads::<Source>("source");

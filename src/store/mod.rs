@@ -11,6 +11,8 @@ mod contract_clock;
 #[cfg(test)]
 mod contract_expiry;
 #[cfg(test)]
+mod contract_held;
+#[cfg(test)]
 mod contract_rules;
 #[cfg(test)]
 mod golden;

@@ -262,6 +262,10 @@ pub enum Change {
     Replay {
         event: EventId,
     },
+    /// A refused delivery that is kept whole becomes the event it would have been; denied where it did before.
+    LetIn {
+        delivery: EventId,
+    },
     /// Let a handshake of this connection hand over its secrets, until then.
     OpenCapture {
         connection: ConnectionId,
@@ -353,6 +357,12 @@ pub struct Rejected {
     pub body_bytes: u64,
     /// The first bytes of the body, redacted.
     pub excerpt: String,
+    /// It is kept whole, to be let in by a person as this event: the signature is right, only its time is too old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<EventId>,
+    /// A person let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<Time>,
 }
 
 /// Texts that a connection keeps under a name, which has a slash: a login's tokens (`login/main`), a subscription's ids and secret
@@ -407,8 +417,8 @@ pub enum Wake {
 pub trait Store {
     /// Keeps the event, its body and the task to map it. INSERT event, body, task.
     async fn accept(&self, now: Time, event: Event, body: Bytes) -> Result<(), StoreError>;
-    /// Keeps a refused delivery in a bounded list. INSERT, DELETE the oldest.
-    async fn reject(&self, rejected: Rejected) -> Result<(), StoreError>;
+    /// Keeps a refused delivery in a bounded list; with what a person may let in, sealed, in a shorter one. INSERT, DELETE the oldest.
+    async fn reject(&self, rejected: Rejected, held: Option<(Event, Bytes)>) -> Result<(), StoreError>;
     /// Tasks of this kind that are due, at most `max`; a taken task is not given again until it is finished or released.
     fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError>;
     /// When the next task of this kind is due.

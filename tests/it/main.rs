@@ -16,6 +16,7 @@ mod far_end;
 mod fuzz;
 mod greet;
 mod hubspot;
+mod let_in;
 mod lines;
 mod login;
 mod lookup_batch;

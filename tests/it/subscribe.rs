@@ -9,6 +9,7 @@ use callbridge::domain::alert::AlertKind;
 use callbridge::domain::connection::Mode;
 use callbridge::domain::source::{Source, SourceKind};
 use callbridge::domain::time::Time;
+use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
@@ -319,6 +320,41 @@ async fn it_is_deleted_by_command_or_when_the_connection_is_switched_off() {
     w.advance(Duration::from_secs(3600)).await;
     assert!(w.hooks().is_empty());
     w.f.finish().await;
+}
+
+/// With the connection went its token: where the webhook is left is said, until somebody deleted it there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_connection_leaves_is_told_with_its_id_until_a_person_says_it_is_deleted() {
+    let mut w = World::start(Crm::default()).await;
+    let hook = w.made().await;
+    let connections = std::mem::take(&mut w.f.settings.connections);
+    w.f.restart().await;
+    w.f.run_due().await;
+    let alert = |w: &World| w.f.alerts().into_iter().rfind(|alert| alert.kind == AlertKind::NotSubscribed).unwrap();
+    let told = alert(&w);
+    let url = w.far.url();
+    assert_eq!((told.code, told.subject.as_str(), told.is_open()), (Code::WebhookLeft, "shop/leads", true));
+    assert_eq!(told.detail, format!("leads: the webhook `{}` is still registered at {}", hook.id, url.trim_end_matches('/')));
+    assert!(!format!("{told:?}").contains(KEY));
+    // A restart tells nothing twice; the connection in the settings again, it goes on with the same webhook.
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert_eq!(w.f.alerts().len(), 1);
+    w.f.settings.connections = connections;
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert!(!alert(&w).is_open() && w.the_hook().id == hook.id);
+    assert_eq!(w.deliver(&hook, "78").await, 202);
+
+    w.f.settings.connections.clear();
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert!(alert(&w).is_open());
+    crm_of(&w.crm).hooks.clear();
+    assert_eq!(w.api("POST", "/connections/shop/unsubscribe").await["mode"], "removed");
+    w.f.run_due().await;
+    assert!(w.f.alerts().iter().all(|alert| !alert.is_open()) && w.source().problem.is_none());
+    w.f.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

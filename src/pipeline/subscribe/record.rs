@@ -19,6 +19,8 @@ const OWN: char = '@';
 const MAKING: &str = "@making";
 /// It is registered, with this digest.
 const MADE_OF: &str = "@made_of";
+/// Where: for a person, when the connection is gone.
+const BASE: &str = "@base";
 const SINCE: &str = "@since";
 const RENEWED: &str = "@renewed";
 /// Where it lives for a stated time and nothing says how long before its end it is renewed: a quarter of that time, at most this.
@@ -80,6 +82,11 @@ impl Record {
         self.0.values.get("id").map(String::as_str)
     }
 
+    /// Scheme and host of the CRM.
+    pub fn base(&self) -> Option<&str> {
+        self.0.values.get(BASE).map(String::as_str)
+    }
+
     pub fn texts(&self) -> impl Iterator<Item = (&String, &String)> {
         shown(&self.0)
     }
@@ -104,12 +111,13 @@ impl Record {
     }
 
     /// On disk before the request that makes it leaves; with a secret of our own where one is wanted.
-    pub fn making(&self, of: &Subscription, url: &str, digest: &str, now: Time) -> Option<Kept> {
+    pub fn making(&self, of: &Subscription, url: &str, base: &str, digest: &str, now: Time) -> Option<Kept> {
         let mut next = self.only_secret(now);
         if of.secret != SubscriptionSecret::None && !next.values.contains_key("secret") {
             next.values.insert("secret".to_owned(), secret(of.secret)?);
         }
         next.values.insert("url".to_owned(), url.to_owned());
+        next.values.insert(BASE.to_owned(), base.to_owned());
         next.values.insert(MAKING.to_owned(), digest.to_owned());
         Some(next)
     }

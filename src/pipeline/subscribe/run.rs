@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::left::left;
 use super::record::{Record, slot};
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::request::Answer;
@@ -45,9 +46,10 @@ fn wrong(why: impl ToString) -> Trouble {
 /// Makes it, looks after it, or deletes it.
 pub async fn run(app: &App, source: Source) -> Result<(), StoreError> {
     let wired = app.connection(&source.key.connection);
-    let plugin = wired.as_ref().and_then(|wired| app.plugins.get(&wired.connection.plugin));
-    let (Some(wired), Some(plugin)) = (wired, plugin) else { return app.store.finish_source(source, None, None).await };
-    let Some(of) = plugin.subscription(&source.key.name) else { return app.store.finish_source(source, None, None).await };
+    let Some(wired) = wired else { return left(app, source).await };
+    // A folder that does not load now: it goes on when it does.
+    let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { return app.store.finish_source(source, None, None).await };
+    let Some(of) = plugin.subscription(&source.key.name) else { return left(app, source).await };
     let kept = app.store.kept(&source.key.connection, &slot(&of.name))?;
     let mut run = Run { app, wired: &wired, plugin: &plugin, of, source, record: Record(kept.unwrap_or_default()), asked: 0 };
     match run.turn().await {
@@ -148,6 +150,13 @@ impl Run<'_> {
         hex::encode(digest.finalize())
     }
 
+    /// Scheme and host that it is made at.
+    fn base(&self) -> String {
+        let asked = self.plugin.compose_subscribe(&self.of.create, Time(0), &self.params(), &self.wired.bases);
+        let url = asked.ok().and_then(|request| url::Url::parse(&request.url).ok());
+        url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    }
+
     // --- requests
 
     /// A part that is there in these modes.
@@ -199,7 +208,7 @@ impl Run<'_> {
             }
             self.delete(&learnt).await?;
         }
-        let making = self.record.making(self.of, &self.hook_url(), &digest, self.now());
+        let making = self.record.making(self.of, &self.hook_url(), &self.base(), &digest, self.now());
         self.keep(making.ok_or_else(|| wrong("the system gives no random numbers"))?).await?;
         let create = &self.of.create;
         let answer = self.ask(create).await?;

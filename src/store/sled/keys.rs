@@ -43,6 +43,9 @@ pub const BRAKES: &[u8] = b"brakes";
 pub const REJECTED_NEXT: &[u8] = b"rejected";
 /// How many refused deliveries are kept.
 pub const REJECTED_KEPT: u64 = 1000;
+/// The next slot of deliveries that a person may let in.
+pub const HELD_NEXT: &[u8] = b"held";
+pub const HELD: &[u8] = b"Q";
 
 pub fn item(event: EventId, index: u16) -> Vec<u8> {
     [&event.0[..], &index.to_be_bytes()].concat()
@@ -169,6 +172,21 @@ pub fn alert(id: AlertId) -> Vec<u8> {
 
 pub fn rejected(slot: u64) -> Vec<u8> {
     [b"R".as_slice(), &slot.to_be_bytes()].concat()
+}
+
+/// A line of the list of deliveries that a person may let in.
+pub fn held(slot: u64) -> Vec<u8> {
+    [HELD, &slot.to_be_bytes()].concat()
+}
+
+/// The event such a delivery would be.
+pub fn held_event(id: EventId) -> Vec<u8> {
+    [b"q".as_slice(), &id.0].concat()
+}
+
+/// A piece of its body, sealed.
+pub fn held_piece(id: EventId, piece: u16) -> Vec<u8> {
+    [b"q".as_slice(), &id.0, &piece.to_be_bytes()].concat()
 }
 
 /// What a connection keeps under a name.

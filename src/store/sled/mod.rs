@@ -29,6 +29,7 @@ mod schedule;
 mod sealed;
 mod snapshot;
 mod source;
+mod stale;
 mod store;
 mod sweep;
 mod tx;

@@ -1,9 +1,12 @@
 //! Steps that a person or a program asks for: new calls, and the one audited verb for changes.
 
+use std::sync::Arc;
+
 use super::intake;
 use super::keys::{self, Tree};
 use super::placing::{DIALER, EVERYTHING};
 use super::result::over_without_report;
+use super::stale;
 use super::tx::Tx;
 use super::{alerts, history};
 use crate::domain::alert::{About, AlertKind};
@@ -13,6 +16,7 @@ use crate::domain::item::Item;
 use crate::domain::time::Time;
 use crate::domain::write_back::Status;
 use crate::error::Code;
+use crate::secrets::Keyring;
 use crate::store::Rules;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{AuditEntry, Change, Changed, Made, NewCall, StoreError};
@@ -45,17 +49,19 @@ pub fn audit(tx: &mut Tx<'_>, now: Time, actor: &str, change: String) -> Result<
     tx.write(Tree::Meta, keys::audit(now, AttemptId::from_uuid(uuid::Uuid::new_v4())), &AuditEntry { at: now, actor: actor.to_owned(), change })
 }
 
+/// What a change needs that is read, opened or sealed before its step.
+pub struct Prepared {
+    pub rules: Arc<Rules>,
+    pub items: Vec<(u16, Item)>,
+    pub sealed: Vec<Kept>,
+    pub held: Option<stale::Opened>,
+}
+
 /// Applies a change and writes down who asked for it.
-pub fn change(
-    tx: &mut Tx<'_>,
-    now: Time,
-    actor: &str,
-    change: Change,
-    items: Vec<(u16, Item)>,
-    rules: &Rules,
-    sealed: Vec<Kept>,
-) -> Result<Changed, StoreError> {
+pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, prepared: Prepared, keys: &Keyring) -> Result<Changed, StoreError> {
     let what = format!("{change:?}");
+    let Prepared { rules, items, sealed, held } = prepared;
+    let rules = &*rules;
     let changed = match change {
         Change::Cancel { call, write_back } => cancel(tx, now, call, write_back)?,
         Change::CancelAll { calls } => {
@@ -116,6 +122,7 @@ pub fn change(
             true => Changed::Ok,
             false => Changed::Denied("every item of this event gave a call or still waits".into()),
         },
+        Change::LetIn { delivery } => stale::let_in(tx, now, delivery, held, keys)?,
         Change::OpenCapture { connection, until } => {
             tx.write_raw(Tree::Meta, keys::capture_window(&connection), until.0.to_be_bytes().to_vec());
             Changed::Ok

@@ -38,7 +38,7 @@ impl SledStore {
                 }
             }
         }
-        Ok(removed)
+        Ok(removed + self.prune_held(now).await?)
     }
 }
 

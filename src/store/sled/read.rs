@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, Tree};
-use super::sealed;
 use super::store::SledStore;
+use super::{sealed, stale};
 use crate::domain::call::{Call, State};
 use crate::domain::event::Event;
 use crate::domain::id::{CallId, ConnectionId, EventId, LineId, SourceId, WorkspaceId};
@@ -201,6 +201,7 @@ pub fn tasks(store: &SledStore, kind: TaskKind, subjects: &[Subject]) -> Result<
 
 pub fn rejected(store: &SledStore, limit: usize) -> Result<Vec<Rejected>, StoreError> {
     let mut rows: Vec<Rejected> = under(store, Tree::Meta, b"R", 9)?.into_iter().map(|(_, rejected)| rejected).collect();
+    rows.extend(stale::list(store)?);
     rows.sort_by_key(|r| std::cmp::Reverse(r.at));
     rows.truncate(limit);
     Ok(rows)

@@ -46,7 +46,7 @@ fn due_now(tx: &mut Tx<'_>, now: Time, key: &SourceKey) -> Result<(), StoreError
 pub fn subscribe(tx: &mut Tx<'_>, now: Time, sources: &[SourceId], off: bool) -> Result<usize, StoreError> {
     let mut changed = 0;
     for id in sources {
-        let Some(mut source) = tx.read::<Source>(Tree::Meta, &keys::source(*id))?.filter(|source| source.wanted) else { continue };
+        let Some(mut source) = tx.read::<Source>(Tree::Meta, &keys::source(*id))?.filter(|source| source.wanted || off) else { continue };
         (source.registration.off, source.registration.checked_at, source.failures) = (off, None, 0);
         tx.write(Tree::Meta, keys::source(*id), &source)?;
         due_now(tx, now, &source.key)?;

@@ -13,7 +13,7 @@ use super::keys::{self, Tree};
 use super::open::{self, OpenError, Options, Trees};
 use super::schedule::Index;
 use super::tx::Tx;
-use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, source, sweep};
+use super::{alerts, history, intake, person, placing, read, result, sealed, snapshot, source, stale, sweep};
 use crate::domain::alert::Alert;
 use crate::domain::call::Call;
 use crate::domain::event::Event;
@@ -97,8 +97,11 @@ impl Store for SledStore {
         self.committer.run(Step::Accept, intake::accept(now, event, body, trees.epoch, &trees.keys)?).await
     }
 
-    async fn reject(&self, rejected: Rejected) -> Result<(), StoreError> {
-        self.committer.run(Step::Reject, move |tx| intake::reject(tx, &rejected)).await
+    async fn reject(&self, rejected: Rejected, held: Option<(Event, Bytes)>) -> Result<(), StoreError> {
+        match held {
+            Some((event, body)) => self.committer.run(Step::Reject, stale::keep(rejected, event, &body, &self.trees()?.keys)?).await,
+            None => self.committer.run(Step::Reject, move |tx| intake::reject(tx, &rejected)).await,
+        }
     }
 
     fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError> {
@@ -234,16 +237,15 @@ impl Store for SledStore {
     }
 
     async fn change(&self, now: Time, actor: String, change: Change) -> Result<Changed, StoreError> {
-        let items = match &change {
-            Change::Replay { event } => self.items(*event)?,
-            _ => Vec::new(),
-        };
-        let rules = self.rules();
-        let sealed = match &change {
-            Change::Capture { connection, values } => sealed::captured(connection, values, &self.trees()?.keys)?,
-            _ => Vec::new(),
-        };
-        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, items, &rules, sealed)).await
+        let keys = Arc::clone(&self.trees()?.keys);
+        let mut prepared = person::Prepared { rules: self.rules(), items: Vec::new(), sealed: Vec::new(), held: None };
+        match &change {
+            Change::Replay { event } => prepared.items = self.items(*event)?,
+            Change::Capture { connection, values } => prepared.sealed = sealed::captured(connection, values, &keys)?,
+            Change::LetIn { delivery } => prepared.held = stale::open(self, *delivery)?,
+            _ => {}
+        }
+        self.committer.run(Step::Change, move |tx| person::change(tx, now, &actor, change, prepared, &keys)).await
     }
 
     async fn sweep(&self, now: Time, policy: SweepPolicy) -> Result<Swept, StoreError> {

@@ -67,6 +67,12 @@ pub struct ItemView {
 /// A delivery that was not accepted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RejectedView {
+    /// The event it becomes when it is accepted; null where it cannot be: only what has a right signature with an old time is kept whole.
+    pub id: Option<String>,
+    /// held (it can be accepted), accepted, or refused.
+    pub state: String,
+    #[schema(format = DateTime)]
+    pub accepted_at: Option<String>,
     #[schema(format = DateTime)]
     pub at: String,
     pub workspace: String,
@@ -127,7 +133,15 @@ impl ItemView {
 
 impl From<Rejected> for RejectedView {
     fn from(rejected: Rejected) -> Self {
+        let state = match (rejected.held, rejected.let_in) {
+            (_, Some(_)) => "accepted",
+            (Some(_), None) => "held",
+            (None, None) => "refused",
+        };
         Self {
+            id: rejected.held.map(|id| id.to_string()),
+            state: state.to_owned(),
+            accepted_at: rejected.let_in.map(|at| at.rfc3339()),
             at: rejected.at.rfc3339(),
             workspace: rejected.workspace.to_string(),
             connection: rejected.connection.to_string(),

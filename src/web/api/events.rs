@@ -15,7 +15,7 @@ use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
-use crate::store::{Change, Store};
+use crate::store::{Change, Rejected, Store};
 use crate::web::State;
 
 /// A filtered page looks at no more events than this.
@@ -123,4 +123,18 @@ pub async fn rejected(request: HttpRequest, caller: Caller, state: Data<State>) 
     let all = state.app.store.rejected(usize::MAX)?;
     let rows: Vec<RejectedView> = all.into_iter().filter(|r| caller.sees(&r.workspace)).take(limit).map(RejectedView::from).collect();
     Ok(HttpResponse::Ok().json(Page::whole(rows)))
+}
+
+/// Let a delivery in whose signature is right and only its time too old: it becomes the event `id`. Once more changes nothing.
+#[utoipa::path(post, path = "/rejected/{id}/accept", tag = "events", params(("id" = String, Path)), responses((status = 200, body = EventDetail)))]
+pub async fn accept(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
+    caller.needs(ApiRole::Admin)?;
+    let delivery: EventId = input::id("event", &id)?;
+    let known = |rejected: &Rejected| rejected.held == Some(delivery) && caller.sees(&rejected.workspace);
+    let rejected = state.app.store.rejected(usize::MAX)?.into_iter().find(known);
+    let rejected = rejected.ok_or_else(|| Fault::no_such("refused delivery that can be accepted", id.as_str()))?;
+    if rejected.let_in.is_none() {
+        Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), Change::LetIn { delivery }).await?)?;
+    }
+    detail(&state, find(&state, &caller, &id)?)
 }

@@ -30,6 +30,7 @@ use crate::web::problem::Problem;
         events::show,
         events::replay,
         events::rejected,
+        events::accept,
         lines::list,
         lines::show,
         lines::pause,

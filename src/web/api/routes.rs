@@ -34,6 +34,7 @@ routes! {
     get "/events/{id}" => events::show;
     post "/events/{id}/replay" => events::replay;
     get "/rejected" => events::rejected;
+    post "/rejected/{id}/accept" => events::accept;
     get "/lines" => lines::list;
     get "/lines/{id}" => lines::show;
     post "/lines/{id}/pause" => lines::pause;

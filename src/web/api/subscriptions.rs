@@ -112,7 +112,8 @@ pub async fn subscribe(id: Path<String>, caller: Caller, state: Data<State>) -> 
     change(&id, &caller, &state, false).await
 }
 
-/// Delete the connection's webhooks at its CRM; they stay deleted until somebody subscribes again.
+/// Delete the connection's webhooks at its CRM; they stay deleted until somebody subscribes again. Of a connection that is no longer
+/// configured: what it left at the CRM was deleted there by hand, and is forgotten here.
 #[utoipa::path(post, path = "/connections/{id}/unsubscribe", tag = "connections", params(("id" = String, Path)), responses((status = 200, body = ConnectionView)))]
 pub async fn unsubscribe(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
     change(&id, &caller, &state, true).await
@@ -121,7 +122,7 @@ pub async fn unsubscribe(id: Path<String>, caller: Caller, state: Data<State>) -
 async fn change(id: &str, caller: &Caller, state: &Data<State>, off: bool) -> Answer {
     caller.needs(ApiRole::Admin)?;
     let wired: Option<std::sync::Arc<Wired>> = state.app.connection(&ConnectionId::new(id)).filter(|wired| caller.sees(&wired.connection.workspace));
-    let wired = wired.ok_or_else(|| Fault::no_such("connection", id))?;
+    let Some(wired) = wired else { return deleted_by_hand(id, caller, state, off).await };
     let sources: Vec<SourceId> = of_connection(state, &wired.connection.id).iter().filter(|source| source.wanted).map(|source| source.key.id()).collect();
     if sources.is_empty() {
         return Err(Fault::new(
@@ -131,4 +132,16 @@ async fn change(id: &str, caller: &Caller, state: &Data<State>, off: bool) -> An
     }
     Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), Change::Subscribe { sources, off }).await?)?;
     Ok(HttpResponse::Ok().json(super::connections::view(state, caller, &wired.connection)))
+}
+
+/// Of a connection that is gone: a person says that what it left at the CRM is deleted there.
+async fn deleted_by_hand(id: &str, caller: &Caller, state: &Data<State>, off: bool) -> Answer {
+    let connection = ConnectionId::new(id);
+    let left = |source: &&Source| !source.wanted && source.problem.is_some() && caller.sees(&source.key.workspace);
+    let sources: Vec<SourceId> = of_connection(state, &connection).iter().filter(left).map(|source| source.key.id()).collect();
+    if !off || sources.is_empty() || state.app.connection(&connection).is_some() {
+        return Err(Fault::no_such("connection", id));
+    }
+    Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), Change::Subscribe { sources, off }).await?)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({"id": id, "mode": "removed", "subscriptions": []})))
 }
