@@ -48,6 +48,12 @@ fn a_json_template_must_become_json() {
 }
 
 #[test]
+fn an_integer_that_is_not_there_is_null() {
+    let plugin = load("sample", folder(MANIFEST, "{ \"a\": {{int report.answer_seconds}} }")).unwrap();
+    assert!(!plugin.warnings().iter().any(|p| p.message.contains("when every name is absent")), "{:?}", plugin.warnings());
+}
+
+#[test]
 fn a_folder_is_called_by_its_name_however_it_is_pointed_at() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sample");
