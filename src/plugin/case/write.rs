@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
                 Verdict::Done => {}
                 Verdict::GiveUp | Verdict::Gone | Verdict::NotFound => return Turn::Never,
                 Verdict::Retry { .. } | Verdict::RefreshToken | Verdict::Misconfigured => {
-                    entry.unclear |= creates && !step.reads && (answer.status >= 500 || answer.status == 408);
+                    entry.unclear |= creates && !step.reads && verdict.is_unclear(answer.status);
                     return Turn::Later;
                 }
             }
