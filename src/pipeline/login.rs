@@ -187,7 +187,10 @@ impl Run<'_> {
         if let Some(ready) = newer.as_ref().and_then(|kept| self.good(kept)) {
             return Ok(ready);
         }
-        if let AskError::Login(why) = &error {
+        // Nothing was sent, so there is nothing to be patient about.
+        if let AskError::Login(why) = &error
+            && *why != LoginError::NotConnected
+        {
             let pause = match why {
                 LoginError::Refused { verdict: Verdict::Retry { after }, .. } => after.unwrap_or(REFUSED),
                 _ => REFUSED,

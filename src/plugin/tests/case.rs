@@ -132,7 +132,8 @@ fn a_broken_answer_of_any_class_is_looked_after() {
     let mut all = folder(&format!("{}{rule}", MANIFEST.replacen("identity = \"none\"\n", SEARCHABLE, 1)), NOTE);
     let broken = ">>>\nPOST /api/leads/7/notes HTTP/1.1\n\n*\n<<< misconfigured\nHTTP/1.1 500 Internal Server Error\n===\n";
     let found = ">>>\nGET /api/leads/7/notes HTTP/1.1\n<<<\nHTTP/1.1 200 OK\n\n{}\n===\n";
-    let (case, webhook) = (CASE.replace(", \"ignored:own_write\", \"refused:missing_phone\"", ""), WEBHOOK.replace(",{\"by\":\"me\"},{\"id\":\"8\",\"owner\":\"u1\"}", ""));
+    let (case, webhook) =
+        (CASE.replace(", \"ignored:own_write\", \"refused:missing_phone\"", ""), WEBHOOK.replace(",{\"by\":\"me\"},{\"id\":\"8\",\"owner\":\"u1\"}", ""));
     let pairs = format!("{broken}{found}{WRITE}");
     for (name, text) in [("case.toml", &case), ("1-webhook.http", &webhook), ("4-report.json", &REPORT.to_owned()), ("5-write-back.http", &pairs)] {
         all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
