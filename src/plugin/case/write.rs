@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
             ended_at: clock,
             refusal: lost.then(|| Code::Lost.to_string()),
             reason: lost.then(|| Code::Lost.sentence(&self.case.language).to_owned()),
+            after: self.case.after.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             ..CallFacts::default()
         }
     }

@@ -82,6 +82,23 @@ fn a_wrong_transcript_says_where() {
 }
 
 #[test]
+fn what_the_connections_rules_say_is_seen_by_its_templates() {
+    let files = |case: &str| {
+        let template = r#"{ "text": "{{note.text}}", "seconds": {{json report.answer_seconds}}, "owner": {{json after.stage}} }"#;
+        let mut all = folder(MANIFEST, template);
+        for (name, text) in
+            [("case.toml", case), ("1-webhook.http", WEBHOOK), ("2-lookup.http", LOOKUP), ("4-report.json", REPORT), ("5-write-back.http", WRITE)]
+        {
+            all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+        }
+        let plugin = load("sample", all).unwrap();
+        plugin.run_case(&plugin.case("one").unwrap()).mismatches
+    };
+    assert_eq!(files(&CASE.replace("[expect]", "[after]\nstage = \"u1\"\n[expect]")), Vec::<String>::new());
+    assert!(files(CASE)[0].contains("$.owner: expected \"u1\", found null"));
+}
+
+#[test]
 fn the_same_delivery_again_is_one_call() {
     let again = CASE
         .replace("[parameters]", "repeat = 2\n[parameters]")
