@@ -163,6 +163,10 @@ pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Res
                 let trigger = connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger));
                 faults.extend(trigger.map(|fault| format!("connection `{}`: {fault}", connection.id)));
                 faults.extend(plugin.check_params(&given).into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
+                for hook in &connection.hooks {
+                    let own = hook.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+                    faults.extend(plugin.check_secrets(&own).into_iter().map(|fault| format!("connection `{}`, hook `{}`: {fault}", connection.id, hook.name)));
+                }
             }
         }
     }

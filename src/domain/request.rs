@@ -59,3 +59,35 @@ pub enum Verdict {
     /// The record is not there yet.
     NotFound,
 }
+
+impl Verdict {
+    /// Whether a request that is to be made again may have been carried out all the same: a 408 or a 5xx, whatever else its
+    /// answer was read as, may come from a proxy that had passed it on.
+    pub fn is_unclear(self, status: u16) -> bool {
+        let again = matches!(self, Verdict::Retry { .. } | Verdict::RefreshToken | Verdict::Misconfigured);
+        again && (status >= 500 || status == 408)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_may_hide_a_success_is_unclear_whatever_its_class() {
+        let retry = Verdict::Retry { after: None };
+        for (verdict, status, unclear) in [
+            (retry, 502, true),
+            (retry, 408, true),
+            (retry, 429, false),
+            (Verdict::Misconfigured, 500, true),
+            (Verdict::Misconfigured, 403, false),
+            (Verdict::RefreshToken, 500, true),
+            (Verdict::RefreshToken, 401, false),
+            (Verdict::GiveUp, 500, false),
+            (Verdict::Done, 500, false),
+        ] {
+            assert_eq!(verdict.is_unclear(status), unclear, "{verdict:?} {status}");
+        }
+    }
+}

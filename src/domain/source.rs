@@ -44,11 +44,22 @@ impl SourceKey {
     }
 }
 
+/// A source that the configuration asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    pub key: SourceKey,
+    /// Digest of its settings.
+    pub made_of: String,
+}
+
 /// A source and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     #[serde(flatten)]
     pub key: SourceKey,
+    /// Digest of the settings that it works with: with others it is looked at, at once.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_of: String,
     /// The configuration asks for it. One that it no longer asks for rests, and goes on where it ended when it is asked for again.
     pub wanted: bool,
     #[serde(default)]
@@ -112,7 +123,16 @@ pub struct Progress {
 
 impl Source {
     pub fn new(key: SourceKey) -> Source {
-        Source { key, wanted: true, poll: Progress::default(), registration: Registration::default(), worked_at: None, problem: None, failures: 0 }
+        Source {
+            key,
+            made_of: String::new(),
+            wanted: true,
+            poll: Progress::default(),
+            registration: Registration::default(),
+            worked_at: None,
+            problem: None,
+            failures: 0,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
 use super::ask::AskError;
-use super::login;
+use super::{login, standing};
 use crate::domain::id::ConnectionId;
 use crate::domain::time::Time;
 use crate::plugin::connect::{Asked, Granted};
@@ -117,6 +117,7 @@ pub async fn finish(app: &App, id: &ConnectionId, back: &Back) -> Result<(), Con
     let tokens = plugin.exchanged(connect, &wired.params, &answer, app.clock.now()).map_err(ConnectError::Login)?;
     login::keep(app, &wired, &plugin, auth, kept, &wired.params, tokens).await?;
     tracing::info!(connection.id = %id, "the connection was connected at its CRM");
+    standing::refresh(app).await;
     Ok(())
 }
 

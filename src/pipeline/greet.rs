@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ingest::{Desk, Refusal, Told, unbelieved};
+use super::standing;
 use crate::domain::secret::SecretText;
 use crate::error::Code;
 use crate::plugin::{Reply, Shaken};
@@ -57,6 +58,7 @@ async fn capture(desk: &Desk<'_>, shaken: &Shaken<'_>) -> Result<(), Told> {
             // Before anything can be logged or stored with it.
             app.redactor.rcu(|redactor| redactor.and(values.values().map(String::as_str)));
             app.recapture(id);
+            standing::refresh(app).await;
             tracing::info!(connection.id = %id, handshake = %shaken.handshake.name, names = ?values.keys().collect::<Vec<_>>(), "a handshake's secrets were kept");
             Ok(())
         }

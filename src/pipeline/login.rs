@@ -15,12 +15,14 @@ use crate::domain::request::Verdict;
 use crate::domain::time::Time;
 use crate::plugin::{Auth, Login, LoginError, Params, Plugin, Tokens};
 use crate::secrets::Redactor;
-use crate::store::{Kept, Store};
+use crate::store::{Kept, Store, StoreError};
 
 /// A login that was refused is not made again sooner, however many requests want it.
 const REFUSED: Duration = Duration::from_secs(30);
 /// Where the digest of what the login began with stands among the kept values; no token has such a name.
 const START: &str = "@start";
+/// When a person connected, there too; over renewals it stays.
+const CONNECTED: &str = "@connected";
 
 type Name = (ConnectionId, String);
 
@@ -97,7 +99,12 @@ pub async fn ready(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login
         Ok(tokens) => tokens,
         Err(error) => return run.failed(before.as_ref(), error),
     };
-    run.keep(before.as_ref(), tokens).await
+    run.keep(before.as_ref(), tokens, None).await
+}
+
+/// When a person connected it last.
+pub(super) fn connected(app: &App, wired: &Wired, auth: &Auth) -> Result<Option<String>, StoreError> {
+    Ok(app.store.kept(&wired.connection.id, &slot(&auth.name))?.and_then(|kept| kept.values.get(CONNECTED).cloned()))
 }
 
 /// Keeps tokens that came another way (the connect button), as a login would.
@@ -106,7 +113,7 @@ pub async fn keep(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login:
     let gate = app.logins.gate(&run.name());
     let _only = gate.lock().await;
     let before = run.kept()?;
-    run.keep(before.as_ref(), tokens).await.map(drop)
+    run.keep(before.as_ref(), tokens, Some(app.clock.now())).await.map(drop)
 }
 
 /// A digest of what a login begins with: tokens that came of another beginning are not used. Where nothing is written as its
@@ -152,7 +159,7 @@ impl Run<'_> {
     }
 
     fn hide(&self, kept: &Kept) {
-        self.app.logins.hide(self.name(), kept.values.iter().filter(|(name, _)| *name != START).map(|(_, value)| value.clone()));
+        self.app.logins.hide(self.name(), kept.values.iter().filter(|(name, _)| !is_own(name)).map(|(_, value)| value.clone()));
     }
 
     /// The tokens, if they came of this beginning, have not ended and were not refused.
@@ -180,7 +187,10 @@ impl Run<'_> {
         if let Some(ready) = newer.as_ref().and_then(|kept| self.good(kept)) {
             return Ok(ready);
         }
-        if let AskError::Login(why) = &error {
+        // Nothing was sent, so there is nothing to be patient about.
+        if let AskError::Login(why) = &error
+            && *why != LoginError::NotConnected
+        {
             let pause = match why {
                 LoginError::Refused { verdict: Verdict::Retry { after }, .. } => after.unwrap_or(REFUSED),
                 _ => REFUSED,
@@ -192,10 +202,12 @@ impl Run<'_> {
     }
 
     /// On disk first, then used.
-    async fn keep(&self, before: Option<&Kept>, tokens: Tokens) -> Result<Ready, AskError> {
+    async fn keep(&self, before: Option<&Kept>, tokens: Tokens, connected: Option<Time>) -> Result<Ready, AskError> {
         let now = self.app.clock.now();
         let mut values: BTreeMap<String, String> = tokens.values;
         values.insert(START.to_owned(), self.start.clone());
+        let connected = connected.map(|at| at.0.to_string()).or_else(|| before?.values.get(CONNECTED).cloned());
+        values.extend(connected.map(|at| (CONNECTED.to_owned(), at)));
         let kept = Kept { at: now, version: before.map_or(0, |before| before.version) + 1, ends_at: tokens.ends_at, values };
         let (connection, slot) = self.name();
         self.hide(&kept);
@@ -208,7 +220,12 @@ impl Run<'_> {
     }
 }
 
+/// Ours, and no token.
+fn is_own(name: &str) -> bool {
+    name == START || name == CONNECTED
+}
+
 fn tokens_of(kept: &Kept) -> Tokens {
-    let values = kept.values.iter().filter(|(name, _)| *name != START).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let values = kept.values.iter().filter(|(name, _)| !is_own(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     Tokens { values, ends_at: kept.ends_at }
 }

@@ -1,15 +1,19 @@
 //! Standing work at a CRM, never done: polls, subscriptions, logins that must not die of not being used. Each is a *source* with
 //! a record and a task of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use super::app::{App, Wired};
 use super::ask::{AskError, Asking, ask};
-use super::{keep_alive, poll, subscribe};
+use super::{keep_alive, login, poll, subscribe};
 use crate::domain::connection::Mode;
 use crate::domain::id::SourceId;
 use crate::domain::request::{Answer, Outbound, Verdict};
-use crate::domain::source::{SourceKey, SourceKind};
+use crate::domain::source::{SourceKey, SourceKind, Wanted};
 use crate::outbound::SendError;
 use crate::plugin::{ComposeError, Params, Plugin};
 use crate::store::{Store, StoreError};
@@ -60,15 +64,48 @@ pub(super) async fn answer(asking: Asking<'_>, compose: impl Fn(&Params) -> Resu
     }
 }
 
-/// Tells the store which standing work the configuration asks for.
+/// Tells the store which standing work the configuration asks for: at the start, and whenever something of it has changed.
 pub async fn want(app: &App) -> Result<(), StoreError> {
     let mut wanted = Vec::new();
     for wired in app.live.load().connections.values().filter(|wired| wired.connection.mode != Mode::Off) {
         let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { continue };
-        wanted.extend(of_connection(wired, &plugin).into_iter().map(|(kind, name)| key(wired, kind, name)));
+        let made_of = made_of(app, wired, &plugin)?;
+        wanted.extend(of_connection(wired, &plugin).into_iter().map(|(kind, name)| Wanted { key: key(wired, kind, name), made_of: made_of.clone() }));
     }
     wanted.sort();
     app.store.want_sources(app.clock.now(), wanted).await
+}
+
+/// The same after something has come that standing work may have waited for; what cannot be kept now is found at the next start.
+pub(super) async fn refresh(app: &App) {
+    if let Err(error) = want(app).await {
+        tracing::error!(error = %error, "what is to be fetched from CRMs and registered there could not be brought up to date");
+    }
+}
+
+/// Digest of all that a connection's standing work depends on: the plugin, what the admin set, what was captured and when somebody
+/// connected. Keyed, for there are secrets in it.
+fn made_of(app: &App, wired: &Wired, plugin: &Plugin) -> Result<String, StoreError> {
+    let mut parts = vec![plugin.hash().to_owned()];
+    let mut texts = |texts: &BTreeMap<String, String>| {
+        // What subscriptions keep changes by their own work.
+        let own = texts.iter().filter(|(name, _)| !name.starts_with("subscription."));
+        parts.extend(own.flat_map(|(name, value)| [name.clone(), value.clone()]));
+    };
+    texts(&wired.params);
+    wired.hooks.iter().for_each(|hook| texts(&hook.params));
+    texts(&wired.bases);
+    for auth in plugin.auths(&wired.params).filter(|auth| auth.login.is_some()) {
+        parts.extend(login::connected(app, wired, auth)?);
+    }
+    // HMAC takes keys of any length; the fallback is never reached.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&app.store.instance_key()) else { return Ok(String::new()) };
+    mac.update(b"source");
+    for part in parts {
+        mac.update(&part.len().to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    Ok(hex::encode(mac.finalize().into_bytes()))
 }
 
 fn key(wired: &Wired, kind: SourceKind, name: String) -> SourceKey {

@@ -89,6 +89,9 @@ impl Tokens {
 pub enum LoginError {
     #[error("{0}")]
     Compose(#[from] ComposeError),
+    /// Nothing is there yet that it could begin with.
+    #[error("nobody has connected it at the CRM yet: press Connect first, or install the app there while its window is open (callbridge connection capture)")]
+    NotConnected,
     #[error("the login was refused: {detail}")]
     Refused { verdict: Verdict, detail: String, says: Option<(String, String)> },
 }
@@ -168,6 +171,9 @@ impl<'p> LoginRun<'p> {
         while let Some(step) = login.steps.get(self.at) {
             let source = Source { document: &whole, scope, empty: &self.plugin.manifest.empty };
             if in_mode(&step.request.modes, &params) && all(&step.conditions, &source).unwrap_or(false) {
+                if login.begins && self.values.is_empty() && step.request.uses("token") {
+                    return Err(LoginError::NotConnected);
+                }
                 return Ok(Some((&step.request, self.plugin.request(&step.request, &scope, &params, bases)?)));
             }
             self.at += 1;

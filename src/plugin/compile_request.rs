@@ -58,7 +58,7 @@ impl Compiler<'_> {
         let modes = self.modes(parts.mode);
         let responses = parts.responses.iter().map(|rule| self.response(rule, names)).collect();
         let named = [parts.body, parts.graphql].into_iter().flatten().map(|file| file.get_ref().as_str()).filter(|file| !file.is_empty());
-        let inside = parts.form.values().chain(parts.json.values()).filter_map(|text| text.get_ref().strip_prefix('@'));
+        let inside = parts.form.values().chain(parts.json.into_iter().flatten().map(|(_, text)| text)).filter_map(|text| text.get_ref().strip_prefix('@'));
         let files = named.chain(inside).map(str::to_owned).collect();
         Request { place: place.to_owned(), files, kind, modes, method, base, auth, path, query, headers, body, content_type, sign, responses }
     }
@@ -82,13 +82,13 @@ impl Compiler<'_> {
 
     fn request_body<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>, names: &Shape) -> (Body, Option<&'static str>) {
         let file = parts.body.filter(|body| !body.get_ref().is_empty());
-        if usize::from(file.is_some()) + usize::from(!parts.form.is_empty()) + usize::from(!parts.json.is_empty()) > 1 {
+        if usize::from(file.is_some()) + usize::from(!parts.form.is_empty()) + usize::from(parts.json.is_some()) > 1 {
             self.error(at, "a request has one of `body`, `form` and `json`");
         }
         let (body, usual) = if !parts.form.is_empty() {
             (Body::Form(self.fields(parts.form, names)), Some("application/x-www-form-urlencoded"))
-        } else if !parts.json.is_empty() {
-            (Body::Flat(self.fields(parts.json, names)), Some("application/json"))
+        } else if let Some(json) = parts.json {
+            (Body::Flat(self.fields(json, names)), Some("application/json"))
         } else {
             match file.and_then(|at| self.body(at, names)) {
                 Some((template, json, content_type)) => (Body::File { template, json }, Some(content_type)),
@@ -168,7 +168,7 @@ impl Compiler<'_> {
     }
 
     fn method<T>(&mut self, at: &At<T>, parts: &RequestParts<'_>) -> String {
-        let has_body = parts.body.is_some_and(|b| !b.get_ref().is_empty()) || !parts.form.is_empty() || !parts.json.is_empty() || parts.graphql.is_some();
+        let has_body = parts.body.is_some_and(|b| !b.get_ref().is_empty()) || !parts.form.is_empty() || parts.json.is_some() || parts.graphql.is_some();
         let Some(method) = parts.method else { return if has_body { "POST" } else { "GET" }.to_owned() };
         if !matches!(method.get_ref().as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
             self.error(at, format!("`{}` is not a method: GET, POST, PUT, PATCH or DELETE", method.get_ref()));

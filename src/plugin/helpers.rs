@@ -115,7 +115,8 @@ fn build(escape: Escape) -> Handlebars<'static> {
             "json" => escape == Escape::Json,
             _ => false,
         };
-        let as_json = *name == "json";
+        // An `int` stands bare in a JSON file, where nothing at all would be no JSON.
+        let as_json = *name == "json" || (*name == "int" && escape == Escape::Json);
         if *name == "table" {
             registry.register_helper(name, Box::new(TableCall));
             continue;

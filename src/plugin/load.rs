@@ -54,12 +54,18 @@ pub fn load(id: &str, files: Files) -> Result<Plugin, LoadError> {
 
 /// A folder on disk; its name is the plugin's id.
 pub fn load_dir(path: &Path) -> Result<Plugin, LoadError> {
-    let id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let id = name_of(path);
     let mut files = Files::new();
     match read(path, path, &mut files) {
         Ok(()) => load(&id, files),
         Err(problem) => Err(LoadError { id, problems: vec![problem] }),
     }
+}
+
+/// A folder's own name; `.` and `..` have none, the folder that they mean has.
+fn name_of(path: &Path) -> String {
+    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    named(path).or_else(|| named(&path.canonicalize().ok()?)).unwrap_or_default()
 }
 
 fn read(root: &Path, folder: &Path, files: &mut Files) -> Result<(), Problem> {

@@ -372,6 +372,7 @@ impl Plugin {
                 _ => {}
             }
         }
+        faults.extend(self.check_secrets(&whole));
         faults
     }
 

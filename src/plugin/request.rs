@@ -33,6 +33,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether something of it is filled in from this root.
+    pub fn uses(&self, root: &str) -> bool {
+        let named = |list: &[(String, Template)]| list.iter().any(|(_, template)| template.uses(root));
+        self.path.uses(root) || named(&self.query) || named(&self.headers) || self.body.uses(root)
+    }
+
     /// Whether it changes nothing at the CRM.
     pub fn only_reads(&self) -> bool {
         self.method == "GET"
@@ -101,6 +107,17 @@ pub struct Written {
 impl Body {
     pub fn is_some(&self) -> bool {
         !matches!(self, Body::None)
+    }
+
+    fn uses(&self, root: &str) -> bool {
+        match self {
+            Body::None => false,
+            Body::File { template, .. } => template.uses(root),
+            Body::Form(fields) | Body::Flat(fields) => fields.iter().any(|(_, field)| match field {
+                Field::Text(template) | Field::File(template, _) => template.uses(root),
+            }),
+            Body::GraphQl { variables, .. } => variables.uses(root),
+        }
     }
 
     /// Writes it; `content_type` is what the request says.

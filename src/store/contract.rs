@@ -16,7 +16,7 @@ use crate::domain::rate::{Gcra, Rate};
 use crate::domain::record::{Customer, RecordRef};
 use crate::domain::report::Report;
 use crate::domain::schedule::{LinePolicy, Pause};
-use crate::domain::source::{Source, SourceKey, SourceKind};
+use crate::domain::source::{Source, SourceKey, SourceKind, Wanted};
 use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::error::Code;
@@ -617,8 +617,9 @@ async fn a_fetched_event_and_the_place_it_came_from_are_one_step() {
     let f = Fixture::new();
     let key = SourceKey { workspace: WorkspaceId::default(), connection: "shop".into(), kind: SourceKind::Poll, name: "leads".into() };
     let id = key.id();
-    f.store.want_sources(T0, vec![key.clone()]).await.unwrap();
-    f.store.want_sources(T0, vec![key.clone()]).await.unwrap();
+    let wanted = |made_of: &str| vec![Wanted { key: key.clone(), made_of: made_of.into() }];
+    f.store.want_sources(T0, wanted("a")).await.unwrap();
+    f.store.want_sources(T0, wanted("a")).await.unwrap();
     let taken = f.store.take_tasks(TaskKind::Poll, T0, 10).unwrap();
     assert_eq!(taken.iter().map(|task| task.subject).collect::<Vec<_>>(), [Subject::Source(id)]);
 
@@ -639,7 +640,25 @@ async fn a_fetched_event_and_the_place_it_came_from_are_one_step() {
     assert_eq!((f.store.backlog(TaskKind::Poll), f.store.source(id).unwrap()), (0, Some(rests)));
     let f = f.reopened();
     assert_eq!(f.store.backlog(TaskKind::Poll), 0);
-    f.store.want_sources(at(200), vec![key]).await.unwrap();
+    f.store.want_sources(at(200), wanted("a")).await.unwrap();
     assert_eq!(f.store.next_task_at(TaskKind::Poll), Some(at(200)));
     assert_eq!(f.store.source(id).unwrap().unwrap().poll.cursor.as_deref(), Some("9"), "it goes on where it ended");
+
+    // Other settings are acted on at once, also where they come while it runs; the same ones hurry nothing.
+    let next = |f: &Fixture| f.store.next_task_at(TaskKind::Poll);
+    let run = async |f: &Fixture, now: Time, meanwhile: &str| {
+        f.store.take_tasks(TaskKind::Poll, now, 10).unwrap();
+        let source = f.store.source(id).unwrap().unwrap();
+        f.store.want_sources(now, wanted(meanwhile)).await.unwrap();
+        f.store.finish_source(source, None, Some(at(9_000))).await.unwrap();
+    };
+    run(&f, at(200), "a").await;
+    assert_eq!(next(&f), Some(at(9_000)));
+    f.store.want_sources(at(300), wanted("b")).await.unwrap();
+    assert_eq!(next(&f), Some(at(300)));
+    run(&f, at(300), "c").await;
+    assert!(next(&f).is_some_and(|due| due <= at(300)));
+    run(&f, at(300), "c").await;
+    f.store.want_sources(at(400), wanted("c")).await.unwrap();
+    assert_eq!(next(&f), Some(at(9_000)));
 }

@@ -22,7 +22,7 @@ use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState, Pause, Stopped};
 use crate::domain::secret::SecretText;
-use crate::domain::source::{Source, SourceKey};
+use crate::domain::source::{Source, Wanted};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -445,8 +445,8 @@ pub trait Store {
     async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
     /// Ends or moves a forward task.
     async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
-    /// Keeps which sources the configuration asks for: a new one is due now, one that it no longer asks for rests. INSERT, UPDATE.
-    async fn want_sources(&self, now: Time, wanted: Vec<SourceKey>) -> Result<(), StoreError>;
+    /// Keeps which sources the configuration asks for: a new one and one with other settings are due now, one that it no longer asks for rests. INSERT, UPDATE.
+    async fn want_sources(&self, now: Time, wanted: Vec<Wanted>) -> Result<(), StoreError>;
     /// Keeps how far a source has come, with the event that it brought and the task to map it, and when it goes on; `None`: it rests.
     /// One transaction: a cursor never moves past what is not on disk.
     async fn finish_source(&self, source: Source, event: Option<(Event, Bytes)>, due: Option<Time>) -> Result<(), StoreError>;

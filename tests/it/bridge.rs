@@ -195,7 +195,7 @@ async fn run(settings: &Settings, address: &str, clock: Option<Time>) -> Running
 /// `clock`: by hand, from then on.
 fn one_run(settings: &Settings, listener: TcpListener, address: &str, clock: Option<Time>) -> anyhow::Result<Running> {
     let Some(now) = clock else { return Ok(Running::Live(Bridge::start(settings.clone(), Some(listener), Role::All, false)?)) };
-    let mut app = assemble(settings, format!("http://{address}"))?;
+    let mut app = assemble(settings, settings.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")))?;
     Arc::get_mut(&mut app).expect("nobody else has it yet").clock = Clock::fixed(now);
     let state = WebState { app: Arc::clone(&app), settings: Arc::new(settings.clone()), local_admin: false };
     Ok(Running::ByHand { app, server: server::serve(state, listener, 1, Duration::from_secs(2))? })

@@ -173,6 +173,14 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
     place.ends(2, &["plugin", "new", "My CRM"]);
     place.ends(0, &["plugin", "check", "plugins"]);
     place.ends(0, &["plugin", "test", "plugins/my-crm"]);
+    for verb in ["check", "test"] {
+        let inside = Command::new(env!("CARGO_BIN_EXE_callbridge"))
+            .args(["--config", "../../c.toml", "plugin", verb, "."])
+            .current_dir(place.path().join("plugins/my-crm"))
+            .output();
+        let inside = inside.unwrap();
+        assert!(inside.status.success(), "{verb}: {}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
+    }
     // A case that no longer holds fails, is blessed, and holds.
     let file = place.path().join("plugins/my-crm/cases/first/3-call.json");
     let right = std::fs::read_to_string(&file).unwrap();

@@ -9,6 +9,7 @@ use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
 use callbridge::domain::secret::SecretText;
 use callbridge::domain::write_back::Status;
+use callbridge::store::Change;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -76,6 +77,8 @@ struct Server {
     /// Errors to answer with, inside a 200.
     broken: bool,
     notes: u32,
+    /// The next entry is made, but the answer is an error.
+    breaks_one: bool,
     /// The challenge that came with the admin.
     challenge: String,
 }
@@ -102,7 +105,13 @@ impl Server {
         if shown.is_none_or(|n| n != self.pairs || n < self.refused_below) {
             return (401, "{}".into());
         }
+        if request.method == "GET" {
+            return (200, json!({"id": format!("note-{}", self.notes)}).to_string());
+        }
         self.notes += 1;
+        if std::mem::take(&mut self.breaks_one) {
+            return (500, "{}".into());
+        }
         (200, json!({"id": format!("note-{}", self.notes)}).to_string())
     }
 }
@@ -120,12 +129,16 @@ impl World {
     }
 
     async fn start_with(parameters: &[(&str, &str)]) -> World {
+        World::start_of(MANIFEST, parameters).await
+    }
+
+    async fn start_of(manifest: &str, parameters: &[(&str, &str)]) -> World {
         let server: Arc<Mutex<Server>> = Arc::default();
         let answers = Arc::clone(&server);
         let crm = FarEnd::start(move |request| answers.lock().unwrap().answer(request)).await;
         let plugins = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(plugins.path().join("own")).unwrap();
-        std::fs::write(plugins.path().join("own/plugin.toml"), MANIFEST).unwrap();
+        std::fs::write(plugins.path().join("own/plugin.toml"), manifest).unwrap();
         let mut connection = bridge::connection("own", "own", KEY, parameters);
         connection.base_url = Some(crm.url());
         let path = plugins.path().to_owned();
@@ -263,6 +276,82 @@ async fn an_admin_connects_at_the_crm_and_copies_no_token() {
     let call = w.call("b").await;
     w.f.logged(call).await;
     assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (2, 2), "and renewed as those of a login");
+    w.f.finish().await;
+}
+
+/// Something that is done at the CRM before any call.
+const HOOK: &str = r#"
+[[subscribe]]
+name = "leads"
+title = { vi = "Lead", en = "Leads" }
+[subscribe.create]
+path = "/hooks"
+json = { url = "{{hook.url}}" }
+store = { id = "$.id" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_anybody_connects_nothing_is_sent_and_then_it_goes_on_at_once() {
+    let w = World::start_of(&format!("{MANIFEST}{HOOK}"), &[]).await;
+    let problem = |w: &World| w.f.sources().into_iter().find(|source| source.key.name == "leads").unwrap().problem;
+    w.f.run_due().await;
+    assert!(w.crm.lines().is_empty(), "{:?}", w.crm.lines());
+    assert!(problem(&w).is_some_and(|said| said.contains("press Connect first")), "{:?}", problem(&w));
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 200);
+    w.f.run_due().await;
+    assert_eq!((w.crm.lines(), problem(&w)), (vec!["POST /token".to_owned(), "POST /hooks".to_owned()], None));
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_installed_is_worked_with_at_once() {
+    let start = MANIFEST.replacen("\"{{param.refresh_token}}\"", "\"{{captured.refresh_token}}\"", 1).replacen("secret = true", "", 1);
+    let install = r#"
+[[handshake]]
+name = "install"
+select = { if = [{ value = "$.event", to = "INSTALL" }] }
+capture = { refresh_token = "$.refresh_token" }
+answer = { status = 200 }
+"#;
+    let w = World::start_of(&format!("{start}{install}{HOOK}"), &[]).await;
+    w.f.run_due().await;
+    assert!(w.crm.lines().is_empty());
+    let until = w.f.now().plus(Duration::from_secs(600));
+    w.f.change(Change::OpenCapture { connection: "own".into(), until }).await;
+    let body = json!({"event": "INSTALL", "refresh_token": "refresh-token-0"}).to_string();
+    let answer = wire::post(&w.f.address, &format!("/hooks/own/{KEY}"), &["Content-Type: application/json"], body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    w.f.run_due().await;
+    assert_eq!(w.crm.lines(), ["POST /token", "POST /hooks"]);
+    w.f.finish().await;
+}
+
+/// The CRM says 500, the plugin reads it as a matter for the admin, and the entry was made all the same: it is looked for first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_behind_a_broken_answer_of_any_class_is_found() {
+    let found = r#"
+[write_back.note.find]
+path = "/notes"
+id = "$.id"
+
+[[responses]]
+status = [500]
+class = "misconfigured"
+"#;
+    let w = World::start_of(
+        &MANIFEST.replacen("identity = \"none\"", "identity = \"searchable\"", 1).replacen("\n[[write_back", &format!("{found}\n[[write_back"), 1),
+        &[("refresh_token", "refresh-token-0")],
+    )
+    .await;
+    w.server.lock().unwrap().breaks_one = true;
+    let call = w.call("a").await;
+    w.f.until("the broken answer", |f| f.attempts(call).into_iter().find(|a| a.status == Some(500))).await;
+    w.f.advance(Duration::from_secs(3600)).await;
+    w.f.logged(call).await;
+    let notes: Vec<String> = w.crm.lines().into_iter().filter(|line| line.ends_with("/notes")).collect();
+    assert_eq!(notes, ["POST /notes", "GET /notes"]);
     w.f.finish().await;
 }
 

@@ -35,6 +35,9 @@ required = true
 id = "topic"
 title = { vi = "Sự kiện", en = "Topic" }
 default = "lead.created"
+[[parameters]]
+id = "note"
+title = { vi = "Ghi chú", en = "Note" }
 
 [bases.api]
 url = "{{param.site}}"
@@ -285,13 +288,35 @@ async fn another_topic_makes_it_anew_and_a_leftover_is_deleted() {
     w.made().await;
     w.f.settings.connections[0].parameters.insert("topic".into(), "lead.changed".into());
     w.f.restart().await;
-    w.advance(DAY).await;
-    assert_eq!((w.the_hook().id, w.the_hook().topic.as_str()), (2, "lead.changed"));
+    w.f.run_due().await;
+    assert_eq!((w.the_hook().id, w.the_hook().topic.as_str()), (2, "lead.changed"), "at once, not at the next look");
     // One at our address that we know nothing of: its secret is not ours.
     let leftover = Hook { id: 70, secret: "of-a-former-life".into(), ..w.the_hook() };
     crm_of(&w.crm).hooks = vec![leftover];
     w.advance(Duration::from_secs(3600)).await;
     assert_eq!(w.the_hook().id, 3);
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_address_of_ours_is_registered_at_once_and_a_restart_alone_asks_nothing() {
+    let mut w = World::start(Crm::default()).await;
+    let asked = w.made().await.id;
+    w.f.run_due().await;
+    let before = w.far.requests().len();
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert_eq!((w.far.requests().len(), w.the_hook().id), (before, asked));
+    w.f.settings.server.public_url = Some("https://moved.example.vn".into());
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert_eq!(w.the_hook().url, format!("https://moved.example.vn/hooks/shop/{KEY}/leads"));
+    // The CRM has forgotten it, and the admin corrects a setting that is no part of it: it is looked at, not believed.
+    crm_of(&w.crm).hooks.clear();
+    w.f.settings.connections[0].parameters.insert("note".into(), "other".into());
+    w.f.restart().await;
+    w.f.run_due().await;
+    assert_eq!(w.hooks().len(), 1);
     w.f.finish().await;
 }
 

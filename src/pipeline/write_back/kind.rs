@@ -55,6 +55,8 @@ pub struct Work<'a> {
     /// The latest moment at which an earlier process may have sent something, for searches that lag.
     pub sent_at: Time,
     pub attempts: Vec<Attempt>,
+    /// What became of the last request is not known.
+    pub unclear: bool,
 }
 
 /// What one request came to.
@@ -270,7 +272,7 @@ impl Work<'_> {
             Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
         }
         let sent = self.request(state, &step.request, &step.name, Some(step)).await;
-        if !step.reads && matches!(&sent, Sent::Not(Turn::Again { .. })) && self.attempts.last().is_some_and(|a| a.class == "unclear") {
+        if !step.reads && self.unclear && matches!(&sent, Sent::Not(Turn::Again { .. })) {
             state.unclear = true;
             state.unclear_at = Some(self.app.clock.now());
         }
@@ -280,6 +282,7 @@ impl Work<'_> {
     async fn request(&mut self, state: &KindState, request: &Request, name: &str, step: Option<&Step>) -> Sent {
         let context = self.context(state);
         let started = self.app.clock.now();
+        self.unclear = false;
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: &self.wired.params, first: self.attempts.is_empty() };
         let asked = ask(asking, |params| self.plugin.compose(request, &context, params, &self.wired.bases, started)).await;
         let now = self.app.clock.now();
@@ -290,6 +293,7 @@ impl Work<'_> {
             }
             Err(error) => {
                 attempt.class = ask::class_of(&error).into();
+                self.unclear = matches!(error, AskError::Send(SendError::Unclear(_)));
                 attempt.detail = self.app.redact(&error.to_string());
                 Sent::Not(match error {
                     AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Turn::GiveUp { sentence: attempt.detail.clone() },
@@ -307,6 +311,7 @@ impl Work<'_> {
                     |(vi, en)| if self.wired.connection.language.as_str() == "vi" { vi } else { en },
                 );
                 attempt.class = class_of(verdict, answer.status).into();
+                self.unclear = verdict.is_unclear(answer.status);
                 if verdict != Verdict::Done {
                     attempt.detail.clone_from(&sentence);
                 }
@@ -354,11 +359,11 @@ impl Work<'_> {
     }
 }
 
-/// A 5xx may hide a request that was carried out.
+/// The class of an attempt, as it is shown.
 fn class_of(verdict: Verdict, status: u16) -> &'static str {
     match verdict {
         Verdict::Done => "ok",
-        Verdict::Retry { .. } if status >= 500 || status == 408 => "unclear",
+        Verdict::Retry { .. } if verdict.is_unclear(status) => "unclear",
         Verdict::Retry { .. } => "retry",
         Verdict::RefreshToken => "refresh_token",
         Verdict::Misconfigured => "misconfigured",

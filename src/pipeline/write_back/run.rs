@@ -92,6 +92,7 @@ impl Job<'_> {
                 maybe_sent: task.epoch != app.store.epoch(),
                 sent_at: task.due.max(app.started_at),
                 attempts: std::mem::take(&mut attempts),
+                unclear: false,
             };
             let sent_before = work.attempts.len();
             app.own_writes.note(&wired.connection.id, facts.record_id(), app.clock.now());

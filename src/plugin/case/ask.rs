@@ -73,19 +73,23 @@ impl Run<'_> {
 
     fn log_in(&mut self, login: &Login, params: &Params) -> Result<(), Unasked> {
         let (plugin, clock) = (self.plugin, self.case.clock);
-        if self.logins.pairs.is_empty() {
-            return Err(Unasked::Fault("the plugin logs in here: the case needs 0-token.http, or [token] with what a login gave before".to_owned()));
-        }
-        let compose_failed = |error: LoginError| Unasked::Fault(error.to_string());
-        let mut run = plugin.log_in(login, params, &self.tokens.values, clock).map_err(compose_failed)?;
-        while let Some((request, outbound)) = run.next_request(&BTreeMap::new()).map_err(compose_failed)? {
+        let failed = |error: LoginError| match error {
+            LoginError::NotConnected => Unasked::Login,
+            error => Unasked::Fault(error.to_string()),
+        };
+        let mut run = plugin.log_in(login, params, &self.tokens.values, clock).map_err(failed)?;
+        let mut first = true;
+        while let Some((request, outbound)) = run.next_request(&BTreeMap::new()).map_err(failed)? {
+            if std::mem::take(&mut first) && self.logins.pairs.is_empty() {
+                return Err(Unasked::Fault("the plugin logs in here: the case needs 0-token.http, or [token] with what a login gave before".to_owned()));
+            }
             let expected = self.logins.pairs.pop_front();
             self.note(request, params, expected.as_ref().map(|e| &e.answer));
             let read = expected.as_ref().map_or(Ok(()), |expected| run.answer(&expected.answer, clock));
             let verdict = match &read {
                 Ok(()) => Verdict::Done,
                 Err(LoginError::Refused { verdict, .. }) => *verdict,
-                Err(LoginError::Compose(error)) => return Err(Unasked::Fault(error.to_string())),
+                Err(error) => return Err(Unasked::Fault(error.to_string())),
             };
             self.compared("login", expected.as_ref(), &outbound, verdict);
             if self.bless {

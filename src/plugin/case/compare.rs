@@ -1,5 +1,7 @@
 //! Where what was sent differs from what was to be sent.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 use url::Url;
 
@@ -57,17 +59,26 @@ pub fn body(place: &str, expected: &str, real: &str, form: bool, out: &mut Vec<S
     }
 }
 
+/// By name, in whatever order the names stand; values of one name in their order.
 fn pairs(place: &str, expected: &str, real: &str, out: &mut Vec<String>) {
-    let read = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
-    let (left, right) = (read(expected), read(real));
-    if left.len() != right.len() {
-        out.push(format!("{place}: expected `{expected}`, found `{real}`"));
-    }
-    for ((name, value), (found_name, found)) in left.iter().zip(&right) {
-        if name != found_name || (value != "*" && value != found) {
-            out.push(format!("{place}: expected {name}={value}, found {found_name}={found}"));
+    let read = |text: &str| {
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        url::form_urlencoded::parse(text.as_bytes()).into_owned().for_each(|(name, value)| all.entry(name).or_default().push(value));
+        all
+    };
+    let (left, mut right) = (read(expected), read(real));
+    for (name, values) in left {
+        let found = right.remove(&name).unwrap_or_default();
+        for (at, value) in values.iter().enumerate() {
+            match found.get(at) {
+                Some(same) if value == "*" || value == same => {}
+                Some(other) => out.push(format!("{place}: expected {name}={value}, found {name}={other}")),
+                None => out.push(format!("{place}: expected {name}={value}, absent")),
+            }
         }
+        out.extend(found.iter().skip(values.len()).map(|value| format!("{place}: not expected, found {name}={value}")));
     }
+    out.extend(right.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("{place}: not expected, found {name}={value}"))));
 }
 
 /// A pair as `--bless` writes it: what was really sent, what the answer was read as, and the answer as it was.
@@ -115,6 +126,9 @@ mod tests {
         };
         assert_eq!(differences("a=1&b=x+y", "a=1&b=x%20y"), Vec::<String>::new());
         assert_eq!(differences("a=*&b=2", "a=1&b=2"), Vec::<String>::new());
+        assert_eq!(differences("b=2&a=*&l=1&l=2", "a=1&l=1&b=2&l=2"), Vec::<String>::new(), "the order of names says nothing");
+        assert_eq!(differences("l=1&l=2", "l=2&l=1").len(), 2, "that of a list does");
+        assert_eq!(differences("a=1&b=2", "b=2&c=3"), ["body: expected a=1, absent", "body: not expected, found c=3"]);
         assert!(!differences("a=1", "a=1&b=2").is_empty() && !differences("a=1&b=3", "a=1&b=2").is_empty());
     }
 }

@@ -39,6 +39,8 @@ pub struct Case {
     pub stored: Params,
     /// What a login gave before, by name.
     pub tokens: Params,
+    /// What the connection's own rules say about the result.
+    pub after: Params,
     pub lookups: Vec<Pairs>,
     pub call: Option<(String, serde_json::Value)>,
     /// Reports with the write-back that follows; a write-back without a report comes first: the call was lost or refused.
@@ -96,6 +98,9 @@ struct Head {
     subscription: BTreeMap<String, Params>,
     #[serde(default)]
     token: Params,
+    /// What `[[connections.after]]` of the connection says about the result.
+    #[serde(default)]
+    after: Params,
     /// What is done with each subscription, in this order.
     #[serde(default = "make")]
     subscribe: Vec<Deed>,
@@ -187,6 +192,7 @@ impl Case {
             polls,
             logins,
             tokens: head.token,
+            after: head.after,
             lookups,
             call,
             rounds,

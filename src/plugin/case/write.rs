@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
             ended_at: clock,
             refusal: lost.then(|| Code::Lost.to_string()),
             reason: lost.then(|| Code::Lost.sentence(&self.case.language).to_owned()),
+            after: self.case.after.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
             ..CallFacts::default()
         }
     }
@@ -246,7 +247,7 @@ impl<'a> Run<'a> {
                 Verdict::Done => {}
                 Verdict::GiveUp | Verdict::Gone | Verdict::NotFound => return Turn::Never,
                 Verdict::Retry { .. } | Verdict::RefreshToken | Verdict::Misconfigured => {
-                    entry.unclear |= creates && !step.reads && (answer.status >= 500 || answer.status == 408);
+                    entry.unclear |= creates && !step.reads && verdict.is_unclear(answer.status);
                     return Turn::Later;
                 }
             }

@@ -20,7 +20,8 @@ pub struct RequestParts<'a> {
     pub headers: &'a BTreeMap<String, At<String>>,
     pub body: Option<&'a At<String>>,
     pub form: &'a BTreeMap<String, At<String>>,
-    pub json: &'a BTreeMap<String, At<String>>,
+    /// Written, it is a body, though nothing stand in it.
+    pub json: Option<&'a BTreeMap<String, At<String>>>,
     pub graphql: Option<&'a At<String>>,
     pub content_type: Option<&'a At<String>>,
     pub auth: Option<&'a At<String>>,
@@ -44,7 +45,7 @@ impl RequestParts<'static> {
             headers: &EMPTY,
             body: None,
             form: &EMPTY,
-            json: &EMPTY,
+            json: None,
             graphql: None,
             content_type: None,
             auth: None,
@@ -76,8 +77,7 @@ macro_rules! with_request {
             pub body: Option<$crate::plugin::manifest::At<String>>,
             #[serde(default)]
             pub form: std::collections::BTreeMap<String, $crate::plugin::manifest::At<String>>,
-            #[serde(default)]
-            pub json: std::collections::BTreeMap<String, $crate::plugin::manifest::At<String>>,
+            pub json: Option<std::collections::BTreeMap<String, $crate::plugin::manifest::At<String>>>,
             pub graphql: Option<$crate::plugin::manifest::At<String>>,
             pub content_type: Option<$crate::plugin::manifest::At<String>>,
             pub auth: Option<$crate::plugin::manifest::At<String>>,
@@ -101,7 +101,7 @@ macro_rules! with_request {
                     headers: &self.headers,
                     body: self.body.as_ref(),
                     form: &self.form,
-                    json: &self.json,
+                    json: self.json.as_ref(),
                     graphql: self.graphql.as_ref(),
                     content_type: self.content_type.as_ref(),
                     auth: self.auth.as_ref(),

@@ -82,6 +82,23 @@ fn a_wrong_transcript_says_where() {
 }
 
 #[test]
+fn what_the_connections_rules_say_is_seen_by_its_templates() {
+    let files = |case: &str| {
+        let template = r#"{ "text": "{{note.text}}", "seconds": {{json report.answer_seconds}}, "owner": {{json after.stage}} }"#;
+        let mut all = folder(MANIFEST, template);
+        for (name, text) in
+            [("case.toml", case), ("1-webhook.http", WEBHOOK), ("2-lookup.http", LOOKUP), ("4-report.json", REPORT), ("5-write-back.http", WRITE)]
+        {
+            all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+        }
+        let plugin = load("sample", all).unwrap();
+        plugin.run_case(&plugin.case("one").unwrap()).mismatches
+    };
+    assert_eq!(files(&CASE.replace("[expect]", "[after]\nstage = \"u1\"\n[expect]")), Vec::<String>::new());
+    assert!(files(CASE)[0].contains("$.owner: expected \"u1\", found null"));
+}
+
+#[test]
 fn the_same_delivery_again_is_one_call() {
     let again = CASE
         .replace("[parameters]", "repeat = 2\n[parameters]")
@@ -123,6 +140,23 @@ fn a_run_that_was_stopped_goes_on_and_looks_for_what_may_be_there() {
     let others = r#"{"notes": [{"id": 11, "text": "call_other"}]}"#;
     assert_eq!(searched(others, WRITE), Vec::<String>::new(), "not found: made again");
     assert!(searched(others, "")[0].contains("this request is not in the case"));
+}
+
+/// A 500 that the plugin reads as a matter for the admin may hide an entry all the same.
+#[test]
+fn a_broken_answer_of_any_class_is_looked_after() {
+    let rule = "\n[[responses]]\nstatus = [500]\nclass = \"misconfigured\"\n";
+    let mut all = folder(&format!("{}{rule}", MANIFEST.replacen("identity = \"none\"\n", SEARCHABLE, 1)), NOTE);
+    let broken = ">>>\nPOST /api/leads/7/notes HTTP/1.1\n\n*\n<<< misconfigured\nHTTP/1.1 500 Internal Server Error\n===\n";
+    let found = ">>>\nGET /api/leads/7/notes HTTP/1.1\n<<<\nHTTP/1.1 200 OK\n\n{}\n===\n";
+    let (case, webhook) =
+        (CASE.replace(", \"ignored:own_write\", \"refused:missing_phone\"", ""), WEBHOOK.replace(",{\"by\":\"me\"},{\"id\":\"8\",\"owner\":\"u1\"}", ""));
+    let pairs = format!("{broken}{found}{WRITE}");
+    for (name, text) in [("case.toml", &case), ("1-webhook.http", &webhook), ("4-report.json", &REPORT.to_owned()), ("5-write-back.http", &pairs)] {
+        all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+    }
+    let plugin = load("sample", all).unwrap();
+    assert_eq!(plugin.run_case(&plugin.case("one").unwrap()).mismatches, Vec::<String>::new());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{MANIFEST, NOTE, broken, folder, params, sample};
 use crate::plugin::Registry;
-use crate::plugin::load::load;
+use crate::plugin::load::{load, load_dir};
 
 #[test]
 fn the_sample_has_nothing_to_complain_about() {
@@ -45,6 +45,24 @@ fn a_json_template_must_become_json() {
     assert!(load("sample", folder(MANIFEST, "{ \"a\": \"{{json record.id}}\" }")).unwrap_err().to_string().contains("does not become JSON"));
     let plugin = load("sample", folder(MANIFEST, "{ \"a\": {{report.answer_seconds}} }")).unwrap();
     assert!(plugin.warnings().iter().any(|p| p.message.contains("when every name is absent")));
+}
+
+#[test]
+fn an_integer_that_is_not_there_is_null() {
+    let plugin = load("sample", folder(MANIFEST, "{ \"a\": {{int report.answer_seconds}} }")).unwrap();
+    assert!(!plugin.warnings().iter().any(|p| p.message.contains("when every name is absent")), "{:?}", plugin.warnings());
+}
+
+#[test]
+fn a_folder_is_called_by_its_name_however_it_is_pointed_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("sample");
+    std::fs::create_dir_all(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("plugin.toml"), MANIFEST).unwrap();
+    std::fs::write(folder.join("templates/note.json.hbs"), NOTE).unwrap();
+    for path in [folder.clone(), folder.join("."), folder.join("templates/..")] {
+        assert_eq!(load_dir(&path).unwrap().id(), "sample", "{}", path.display());
+    }
 }
 
 #[test]

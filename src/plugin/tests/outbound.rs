@@ -124,7 +124,9 @@ fn bodies_are_written_as_the_crm_wants_them() {
     let boundary = header(&parts, "content-type").unwrap().strip_prefix("multipart/form-data; boundary=").unwrap().to_owned();
     let expected = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\na & \"b\"\r\n--{boundary}--\r\n");
     assert_eq!(String::from_utf8_lossy(&parts.body), expected);
-    assert_eq!(serde_json::from_slice::<Json>(&compose(&plugin, &key, "field", 1).body).unwrap(), json!({"query": "mutation { x }", "variables": {"id": "7"}}));
+    let nothing = compose(&plugin, &key, "field", 1);
+    assert_eq!((nothing.method.as_str(), &nothing.body[..], header(&nothing, "content-type")), ("POST", &b"{}"[..], Some("application/json")));
+    assert_eq!(serde_json::from_slice::<Json>(&compose(&plugin, &key, "field", 2).body).unwrap(), json!({"query": "mutation { x }", "variables": {"id": "7"}}));
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn tokens_and_passwords_are_compared_whole() {
     let (plugin, own) = (plugin(), params(&[("secret", "old n3w")]));
     let token = |value: &str| check(&plugin, plugin.variant("token").unwrap(), &delivery(&[("authorization", value)], ""), &own);
     assert_eq!((token("Bearer n3w"), token("Bearer old")), (Ok(()), Ok(())));
-    for wrong in ["Bearer n3", "Bearer n3wx", "n3w", "Bearer old n3w", "Bearer "] {
+    assert_eq!(token("Bearer old n3w"), Ok(()), "it may as well be one with a space in it");
+    for wrong in ["Bearer n3", "Bearer n3wx", "n3w", "Bearer oldn3w", "Bearer n3w old", "Bearer "] {
         assert_eq!(token(wrong), Err(VerifyError::Mismatch), "{wrong}");
     }
     let mut in_query = delivery(&[], "");
@@ -147,6 +148,16 @@ fn tokens_and_passwords_are_compared_whole() {
     let basic = |value: &str| check(&plugin, plugin.variant("basic").unwrap(), &delivery(&[("authorization", value)], ""), &own);
     assert_eq!(basic("Basic Y3JtOm4zdw=="), Ok(()));
     assert_eq!(basic("Basic Y3JtOm4zdx=="), Err(VerifyError::Mismatch));
+}
+
+#[test]
+fn a_secret_of_words_of_which_each_could_be_guessed_is_told() {
+    let plugin = plugin();
+    let told = |secret: &str| plugin.check_params(&params(&[("secret", secret)])).iter().any(|fault| fault.contains("`secret` holds white space"));
+    assert!(told("open sesame") && told("0123456789abcdef\nnew"));
+    for fine in ["sesame", " sesame ", "0123456789abcdef fedcba9876543210"] {
+        assert!(!told(fine), "{fine}");
+    }
 }
 
 #[test]

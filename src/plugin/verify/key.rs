@@ -22,9 +22,10 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
-/// Several secrets stand with white space between them while one is being rotated.
+/// Several secrets stand with white space between them while one is being rotated. It may also be one that holds a space.
 pub fn each(secrets: &str) -> impl Iterator<Item = &str> {
-    secrets.split_whitespace()
+    let whole = secrets.trim();
+    whole.contains(char::is_whitespace).then_some(whole).into_iter().chain(whole.split_whitespace())
 }
 
 /// Several public keys: PEM blocks, or base64 with white space between them.

@@ -131,6 +131,15 @@ impl Scheme {
         time || matches!(self.place, Place::Body(_)) || self.of.iter().any(Scheme::reads_body)
     }
 
+    /// The parameters in which its secrets stand; public keys are none.
+    pub fn secret_params(&self) -> Vec<&str> {
+        match self.kind {
+            VerifyKind::Ed25519 | VerifyKind::Rsa => Vec::new(),
+            VerifyKind::All => self.of.iter().flat_map(Scheme::secret_params).collect(),
+            _ => self.secret.params().collect(),
+        }
+    }
+
     /// `None`: it has no secret.
     fn check(&self, evidence: &Evidence<'_>) -> Option<Result<Held, VerifyError>> {
         if self.kind == VerifyKind::All {

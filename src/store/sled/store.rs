@@ -24,7 +24,7 @@ use crate::domain::pool::Pool;
 use crate::domain::report::Report;
 use crate::domain::rule::{History, Policy};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
-use crate::domain::source::{Source, SourceKey};
+use crate::domain::source::{Source, Wanted};
 use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::error::Code;
@@ -180,7 +180,7 @@ impl Store for SledStore {
         self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
     }
 
-    async fn want_sources(&self, now: Time, wanted: Vec<SourceKey>) -> Result<(), StoreError> {
+    async fn want_sources(&self, now: Time, wanted: Vec<Wanted>) -> Result<(), StoreError> {
         let known: Vec<SourceId> = read::sources(self)?.iter().map(|source| source.key.id()).collect();
         self.committer.run(Step::WantSources, move |tx| source::want(tx, now, &wanted, &known)).await
     }
