@@ -54,6 +54,22 @@ macro_rules! codes {
 }
 
 impl Code {
+    /// A hold as the reason why a call is refused: whoever waits for a call is not told that it waits.
+    pub fn refused(self) -> Code {
+        match self {
+            Code::HoldStopped => Code::RefusedStopped,
+            Code::HoldPaused => Code::RefusedPaused,
+            Code::HoldQuota => Code::RefusedQuota,
+            Code::HoldDialer => Code::RefusedDialer,
+            Code::HoldBackoff => Code::RefusedBackoff,
+            Code::HoldWindow => Code::RefusedWindow,
+            Code::HoldDay => Code::RefusedDay,
+            Code::HoldHoliday => Code::RefusedHoliday,
+            Code::HoldCap => Code::RefusedCap,
+            other => other,
+        }
+    }
+
     /// The stable name, as in `docs/errors.md`.
     pub fn as_str(self) -> &'static str {
         self.entry().code
@@ -183,6 +199,24 @@ codes! {
         "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
     NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
         "Do not call again before 24 hours are over.", "Không gọi lại trước khi hết 24 giờ."
+    RefusedStopped "refused_stopped" Retry 409: "not called: all calling is stopped, and somebody waited", "không gọi: đã dừng toàn bộ cuộc gọi";
+        "Ask for the call again when calling goes on.", "Hãy gọi lại khi được phép gọi tiếp."
+    RefusedPaused "refused_paused" Retry 409: "not called: the line is paused, and somebody waited", "không gọi: máy đang tạm dừng";
+        "See the reason on the line, resume it, then ask for the call again.", "Xem lý do ở máy, cho chạy lại rồi yêu cầu gọi lại."
+    RefusedQuota "refused_quota" Retry 409: "not called: the line's month quota is used up", "không gọi: máy đã dùng hết số lượt của tháng";
+        "Ask for the call again next month, or raise the quota.", "Gọi lại vào tháng sau hoặc tăng hạn mức."
+    RefusedDialer "refused_dialer" Retry 409: "not called: the dialer's service could not be used, and somebody waited", "không gọi: dịch vụ gọi không dùng được lúc đó";
+        "Ask for the call again later; see the alarm if it lasts.", "Hãy yêu cầu gọi lại sau; xem cảnh báo nếu kéo dài."
+    RefusedBackoff "refused_backoff" Retry 409: "not called: the dialer had an error, and somebody waited", "không gọi: dịch vụ gọi báo lỗi, chưa kịp thử lại";
+        "Ask for the call again.", "Hãy yêu cầu gọi lại."
+    RefusedWindow "refused_window" Retry 409: "not called: it is outside the calling hours", "không gọi: ngoài giờ gọi";
+        "Ask for the call again within the calling hours.", "Hãy yêu cầu gọi lại trong giờ gọi."
+    RefusedDay "refused_day" Retry 409: "not called: today is no calling day", "không gọi: hôm nay không phải ngày gọi";
+        "Ask for the call again on a calling day; the connection's hours say which days.", "Hãy yêu cầu gọi lại vào ngày gọi; giờ gọi của kết nối quy định các ngày."
+    RefusedHoliday "refused_holiday" Retry 409: "not called: today is a holiday", "không gọi: hôm nay là ngày nghỉ lễ";
+        "Ask for the call again after the holiday; see calls.holidays and the workspace's holidays.", "Hãy yêu cầu gọi lại sau ngày nghỉ; xem calls.holidays và ngày nghỉ của workspace."
+    RefusedCap "refused_cap" Retry 409: "not called: the number was called as often as allowed", "không gọi: số này đã được gọi đủ số lần cho phép";
+        "Ask for the call again later; max_per_number says how often a number is called.", "Hãy yêu cầu gọi lại sau; max_per_number quy định số lần gọi một số."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";

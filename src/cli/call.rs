@@ -308,7 +308,7 @@ fn detail(call: &Value) -> String {
         ("call", text(call, "/id")),
         ("state", text(call, "/state")),
         ("now", waits(call)),
-        ("refusal", dash(&[text(call, "/refusal/sentence/en"), text(call, "/reason"), text(call, "/refusal/advice/en")])),
+        ("refusal", dash(&[text(call, "/refusal/sentence/en"), text(call, "/held_by/sentence/en"), text(call, "/reason"), text(call, "/refusal/advice/en")])),
         ("phone", format!("{} ({})", text(call, "/phone_national"), text(call, "/phone"))),
         ("customer", dash(&[text(call, "/customer/name"), text(call, "/customer/info")])),
         ("record", dash(&[text(call, "/record/type"), text(call, "/record/id")])),

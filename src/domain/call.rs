@@ -303,6 +303,9 @@ pub struct Call {
     pub refusal: Option<Code>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it waited for when its time was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Code>,
     /// The newest report and when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,

@@ -186,7 +186,7 @@ pub fn ruling(policy: &Policy, asked: &Asked, history: &History, now: Time) -> R
     match hold(policy, asked, history, now) {
         None => Ruling::Go,
         // Someone waits and would wait in vain: they hear it at once.
-        Some((code, until)) if asked.interactive && until.is_none_or(|until| until > asked.expires_at) => Ruling::Refuse { code },
+        Some((code, until)) if asked.interactive && until.is_none_or(|until| until > asked.expires_at) => Ruling::Refuse { code: code.refused() },
         Some((code, until)) => Ruling::Hold { code, until },
     }
 }
@@ -293,13 +293,32 @@ mod tests {
         let advertising = policy(Purpose::Advertising);
         let evening = NOW.plus(Duration::from_secs(9 * 3600));
         let click = Asked { interactive: true, expires_at: evening.plus(Duration::from_secs(120)), ..asked() };
-        assert_eq!(ruling(&advertising, &click, &History::default(), evening), Ruling::Refuse { code: Code::HoldWindow });
+        assert_eq!(ruling(&advertising, &click, &History::default(), evening), Ruling::Refuse { code: Code::RefusedWindow });
         // Tomorrow, 24 November 2026, is a day off.
         let until = Time::parse_rfc3339("2026-11-25T08:00:00+07:00");
         assert_eq!(ruling(&advertising, &asked(), &History::default(), evening), Ruling::Hold { code: Code::HoldWindow, until });
         let soon = Time::parse_rfc3339("2026-11-23T07:59:00+07:00").unwrap();
         let click = Asked { interactive: true, expires_at: soon.plus(Duration::from_secs(120)), ..asked() };
         assert!(matches!(ruling(&advertising, &click, &History::default(), soon), Ruling::Hold { .. }), "a minute can be waited");
+    }
+
+    #[test]
+    fn who_waits_is_never_told_that_the_call_waits() {
+        let limit = NOW.plus(Duration::from_secs(120));
+        let click = Asked { interactive: true, expires_at: limit, ..asked() };
+        let day_off = Time::parse_rfc3339("2026-11-24T09:00:00+07:00").unwrap();
+        let back_off = Hold { code: Code::HoldBackoff, since: NOW, until: Some(limit.plus(Duration::from_secs(1))) };
+        let refusals = [
+            ruling(&policy(Purpose::Care), &click, &placed(&[1, 2, 3]), NOW),
+            ruling(&policy(Purpose::Care), &Asked { hold: Some(back_off), ..click }, &History::default(), NOW),
+            ruling(&policy(Purpose::Advertising), &Asked { expires_at: day_off, ..click }, &History::default(), day_off),
+            ruling(&policy(Purpose::Advertising), &click, &History::default(), NOW.plus(Duration::from_secs(10 * 3600))),
+        ];
+        for refusal in refusals {
+            let Ruling::Refuse { code } = refusal else { panic!("{refusal:?}") };
+            assert!(!code.sentence("vi").contains("chờ") && !code.sentence("en").contains("waits"), "{code}: {}", code.sentence("vi"));
+            assert!(!code.advice("vi").contains("Không cần làm gì") && !code.advice("en").contains("Nothing to do"), "{code}");
+        }
     }
 
     #[test]

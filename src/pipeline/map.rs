@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::app::{App, Wired};
+use super::outlook;
 use super::wish::Maker;
 use crate::domain::event::{Delivery, Event};
 use crate::domain::id::{CallId, EventId};
@@ -121,13 +122,14 @@ pub fn triggered(plugin: &Plugin, wired: &Wired, opened: &Opened, mapped: &mut M
     }
 }
 
-pub fn maker<'a>(app: &App, opened: &Opened, plugin: &'a Plugin, wired: &'a Wired, now: Time) -> OwnedMaker<'a> {
+pub fn maker<'a>(app: &'a App, opened: &Opened, plugin: &'a Plugin, wired: &'a Wired, now: Time) -> OwnedMaker<'a> {
     let retries = plugin.variant(&opened.event.variant).map(|v| v.sender_retries).unwrap_or_default();
-    OwnedMaker { live: app.live.load_full(), wired, plugin, retries, now, id: CallId::from_uuid(app.clock.uuid()) }
+    OwnedMaker { app, live: app.live.load_full(), wired, plugin, retries, now, id: CallId::from_uuid(app.clock.uuid()) }
 }
 
 /// A [`Maker`] that keeps the configuration it works with.
 pub struct OwnedMaker<'a> {
+    app: &'a App,
     live: std::sync::Arc<super::app::Live>,
     wired: &'a Wired,
     plugin: &'a Plugin,
@@ -139,7 +141,12 @@ pub struct OwnedMaker<'a> {
 impl OwnedMaker<'_> {
     pub fn settle(&self, event: &Event, index: u16, mapped: &Mapped) -> MappedItem {
         let maker = Maker { live: &self.live, wired: self.wired, plugin_hash: self.plugin.hash(), retries: self.retries, now: self.now, id: self.id };
-        maker.settle(event, index, mapped)
+        let mut settled = maker.settle(event, index, mapped);
+        if let Some(call) = &mut settled.call {
+            // What cannot be read now does not refuse a call: it waits, and its clock runs.
+            call.refusal = outlook::in_vain(self.app, call, self.now).ok().flatten();
+        }
+        settled
     }
 }
 

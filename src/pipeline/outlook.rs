@@ -106,10 +106,18 @@ pub fn hopeless(outlook: &Outlook, limit: Time) -> Option<Code> {
     match outlook {
         Outlook::Refused { code } => Some(*code),
         Outlook::Waits { code: code @ (Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldDialer | Code::NoLine), until, .. } => {
-            until.is_none_or(|until| until > limit).then_some(*code)
+            until.is_none_or(|until| until > limit).then_some(code.refused())
         }
         _ => None,
     }
+}
+
+/// Why a new call for which somebody waits would not go in time.
+pub fn in_vain(app: &App, call: &Call, now: Time) -> Result<Option<Code>, StoreError> {
+    if !call.interactive {
+        return Ok(None);
+    }
+    Ok(of_call(app, call, now)?.and_then(|outlook| hopeless(&outlook, call.expires_at)))
 }
 
 fn sooner(one: &Outlook, other: &Outlook) -> bool {
@@ -134,8 +142,8 @@ mod tests {
     #[test]
     fn a_person_hears_at_once_of_a_hold_that_outlasts_the_wait() {
         let limit = Time(1000);
-        assert_eq!(hopeless(&waits(Code::HoldPaused, None), limit), Some(Code::HoldPaused));
-        assert_eq!(hopeless(&waits(Code::HoldDialer, Some(1001)), limit), Some(Code::HoldDialer));
+        assert_eq!(hopeless(&waits(Code::HoldPaused, None), limit), Some(Code::RefusedPaused));
+        assert_eq!(hopeless(&waits(Code::HoldDialer, Some(1001)), limit), Some(Code::RefusedDialer));
         assert_eq!(hopeless(&waits(Code::HoldDialer, Some(999)), limit), None);
         // The slot's time is only its latest end: a report frees it earlier.
         assert_eq!(hopeless(&waits(Code::HoldBusy, Some(5000)), limit), None);

@@ -168,6 +168,7 @@ pub fn blank(id: CallId, workspace: crate::domain::id::WorkspaceId, origin: Orig
         deadline: None,
         refusal: None,
         reason: None,
+        held_by: None,
         report: None,
         reported_at: None,
         report_digests: Vec::new(),

@@ -165,6 +165,7 @@ pub(super) fn call(n: u8) -> Call {
         deadline: None,
         refusal: None,
         reason: None,
+        held_by: None,
         report: None,
         reported_at: None,
         report_digests: Vec::new(),

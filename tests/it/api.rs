@@ -219,14 +219,14 @@ async fn a_person_who_waits_hears_at_once_that_nothing_goes() {
     assert_eq!((&paused["state"], &paused["pause"]["by"], &paused["pause"]["detail"]), (&json!("paused"), &json!("erp"), &json!("battery")));
     assert!(paused["pause"]["reason"]["sentence"]["vi"].as_str().unwrap().contains("tạm dừng"));
     let (status, problem) = it.ask(OPERATOR, "POST", "/calls", wish("interactive")).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("hold_paused")));
+    assert_eq!((status, &problem["code"]), (409, &json!("refused_paused")));
     let (status, call) = it.ask(OPERATOR, "POST", "/calls", wish("automation")).await;
     assert_eq!((status, &call["waits"]["reason"]["code"]), (201, &json!("hold_paused")));
     assert_eq!(it.ask(VIEWER, "GET", "/lines/sales-1", None).await.1["waiting"], 1);
     assert_eq!(it.ask(OPERATOR, "POST", "/lines/sales-1/resume", None).await.1["state"], "ready");
     let stopped = it.ask(OPERATOR, "POST", "/pause", Some(json!({"reason": "Tết"}))).await.1;
     assert_eq!((&stopped["stopped"]["by"], &stopped["stopped"]["reason"]), (&json!("erp"), &json!("Tết")));
-    assert_eq!(it.ask(OPERATOR, "POST", "/calls", wish("interactive")).await.1["code"], "hold_stopped");
+    assert_eq!(it.ask(OPERATOR, "POST", "/calls", wish("interactive")).await.1["code"], "refused_stopped");
     assert_eq!(it.ask(OPERATOR, "POST", "/resume", None).await.1["stopped"], Value::Null);
     it.stop().await;
 }

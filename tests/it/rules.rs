@@ -7,10 +7,12 @@ use callbridge::domain::call::State;
 use callbridge::domain::connection::{Mode, Purpose};
 use callbridge::domain::id::CallId;
 use callbridge::domain::report::Interest;
+use callbridge::domain::schedule::Pause;
 use callbridge::domain::secret::SecretText;
 use callbridge::domain::time::Time;
 use callbridge::error::Code;
 use callbridge::simulator::mood::{Mood, Whom};
+use callbridge::store::{Change, Changed};
 use serde_json::{Value, json};
 
 use crate::bridge::{CUSTOMER, Fixture, Setup};
@@ -217,5 +219,46 @@ async fn nothing_is_dialled_a_second_after_stop_all_and_after_a_restart() {
     assert_eq!(ask(&f, "GET", "/pause", &json!({})).await.1["stopped"]["by"], "lan");
     assert_eq!(ask(&f, "POST", "/resume", &json!({})).await.0, 200);
     f.until("all are placed", |f| f.calls().iter().all(|c| c.state == State::Ended).then_some(())).await;
+    f.finish().await;
+}
+
+async fn pause(f: &Fixture) {
+    let (workspace, line) = (f.calls().first().map(|call| call.workspace.clone()).unwrap_or_default(), crate::bridge::LINE.into());
+    let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
+    f.change(Change::PauseLine { workspace, line, pause }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_by_webhook_hears_at_once_that_the_line_is_paused() {
+    let f = setup().start_by_hand().await;
+    pause(&f).await;
+    let click = f.wish_with("0912345678", json!({"priority": "interactive"})).await;
+    assert_eq!((f.call(click).state, f.call(click).refusal), (State::Refused, Some(Code::RefusedPaused)));
+    f.run_due().await;
+    f.logged(click).await;
+    let note = f.note(click).text;
+    assert!(note.contains("không gọi: máy đang tạm dừng") && !note.contains("Không cần làm gì"), "{note}");
+    let waits = f.wish("0987654321").await;
+    assert_eq!(f.call(waits).state, State::Queued, "nobody waits for this one");
+    assert!(matches!(f.change(Change::Cancel { call: waits, write_back: false }).await, Changed::Ok));
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_time_is_over_says_what_it_waited_for() {
+    let f = setup().start_by_hand().await;
+    f.mood(Mood::ReportLost);
+    let talks = f.wish("0987654321").await;
+    f.reaches(talks, State::Placed).await;
+    let click = f.wish_with("0912345678", json!({"priority": "interactive"})).await;
+    assert_eq!(f.call(click).state, State::Queued, "the phone may be free at any moment");
+    pause(&f).await;
+    f.advance(Duration::from_secs(121)).await;
+    f.reaches(click, State::Expired).await;
+    f.logged(click).await;
+    assert!(f.note(click).text.contains("máy đang tạm dừng"), "{}", f.note(click).text);
+    assert_eq!(shown(&f, click).await["held_by"]["code"], "hold_paused");
+    assert_eq!(f.report(talks, &json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 1}})).await.status, 200);
+    f.advance(Duration::from_secs(60)).await;
     f.finish().await;
 }

@@ -149,7 +149,7 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
         started_at: call.placed_at.or(call.placing_at).or(Some(call.created_at)),
         ended_at: call.reported_at.or(call.ended_at),
         refusal: code.map(|c| c.as_str().to_owned()),
-        reason: code.map(|c| c.sentence(language).to_owned()),
+        reason: code.map(|c| [Some(c), call.held_by].into_iter().flatten().map(|c| c.sentence(language)).collect::<Vec<_>>().join(": ")),
         advice: code.map(|c| c.advice(language).to_owned()),
         time_zone: wired.connection.time_zone.clone(),
         test,

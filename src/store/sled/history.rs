@@ -87,7 +87,12 @@ pub fn apply_mode(call: &mut Call, policy: &Policy) {
 pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Result<(), StoreError> {
     let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else { return Ok(()) };
     apply_mode(call, &policy);
-    if let Ruling::Refuse { code } = ruling_of(tx, call, &policy, now)? {
+    let refusal = match ruling_of(tx, call, &policy, now)? {
+        Ruling::Refuse { code } => Some(code),
+        // Whoever made it knows that no line takes it in time.
+        _ => call.refusal,
+    };
+    if let Some(code) = refusal {
         call.state = State::Refused;
         call.refusal = Some(code);
         call.ended_at = Some(now);

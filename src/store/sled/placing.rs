@@ -55,7 +55,8 @@ pub fn begin(
         OnTime::AskTheSweep => return Ok(Begun::Hold { code: Code::HoldBackoff, until: Some(now.plus(Duration::from_secs(1))) }),
         OnTime::No => {
             let unreported = call.connection.as_ref().is_some_and(|c| gate.sweep.write_back_unreported.contains(c));
-            expire(tx, &mut call, now, unreported)?;
+            let held_by = call.hold.map(|hold| hold.code);
+            expire(tx, &mut call, now, held_by, unreported)?;
             return Ok(Begun::Gone);
         }
     }
@@ -171,9 +172,10 @@ pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Ends a queued call whose time is over.
-pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, unreported: bool) -> Result<(), StoreError> {
+/// Ends a queued call whose time is over; `held_by` is what it waited for.
+pub fn expire(tx: &mut Tx<'_>, call: &mut Call, now: Time, held_by: Option<Code>, unreported: bool) -> Result<(), StoreError> {
     call.state = State::Expired;
+    call.held_by = held_by;
     call.refusal = Some(Code::Expired);
     result::over_without_report(tx, call, now, unreported)?;
     tx.update_call(call, State::Queued, now)

@@ -83,7 +83,8 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
                 tx.effects.push(Effect::queued(&call, None));
             } else {
                 swept.expired.push(id);
-                return expire(tx, &mut call, now, unreported);
+                let held_by = lines.waited_for(tx, &call, now)?;
+                return expire(tx, &mut call, now, held_by, unreported);
             }
         }
         Step::To(State::Unconfirmed) => {
@@ -156,6 +157,29 @@ struct Held {
 }
 
 impl Held {
+    /// What a call waited for last: a hold of its own, its connection's, its line's.
+    fn waited_for(&self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<Option<Code>, StoreError> {
+        let own = call.hold.map(|hold| hold.code);
+        if own.is_some_and(|code| code != Code::HoldBackoff) {
+            return Ok(own);
+        }
+        let policy = self.rules.of(call.connection.as_ref(), &call.workspace);
+        let shut = policy.map(|policy| if policy.mode == Mode::Off { Some(Code::ConnectionOff) } else { policy.opening.status(now).shut });
+        match shut {
+            None => return Ok(Some(Code::HoldRemoved)),
+            Some(Some(code)) => return Ok(Some(code)),
+            Some(None) => {}
+        }
+        let policies = self.lines.queue_of.get(&call.id).and_then(|queue| self.lines.lines.get(queue)).map(Vec::as_slice).unwrap_or_default();
+        let brakes = tx.brakes()?;
+        for policy in policies {
+            if let Err(not) = may_place(policy, &tx.line(&call.workspace, &policy.id)?, &brakes, call.interactive, 0, now) {
+                return Ok(Some(not.code));
+            }
+        }
+        Ok(own)
+    }
+
     /// Whether they are held now, and when all of them were.
     fn hold(&mut self, tx: &Tx<'_>, call: &Call, now: Time) -> Result<(bool, held::Held), StoreError> {
         // Not in the index: it is being placed or was moved; its record has changed by then.

@@ -58,6 +58,8 @@ pub struct CallView {
     pub refusal: Option<Reason>,
     /// Details of that, as the dialer or a rule said it.
     pub reason: Option<String>,
+    /// What it waited for when its time was over.
+    pub held_by: Option<Reason>,
     /// How often it was sent or may have been.
     pub placings: u16,
     pub report: Option<ReportView>,
@@ -219,6 +221,7 @@ impl CallView {
             report_deadline: when(call.deadline),
             refusal: call.refusal.map(Reason::from),
             reason: call.reason.clone(),
+            held_by: call.held_by.map(Reason::from),
             placings: call.placings,
             report: ReportView::of(call, unit),
             write_back: WriteBackView::of(&call.write_back),
