@@ -28,6 +28,10 @@ use std::time::Duration;
 
 use clap::Parser;
 
+/// The program's own: what is measured in this process is to cost what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     Intake,

@@ -61,7 +61,7 @@ async fn a_clock_that_is_set_back_frees_a_slot_in_its_own_time() {
     assert!(matches!(f.store.begin_placing(T0, claim, gate()).await.unwrap(), Begun::Go(_)));
     let back = Time(T0.0 - 3_600_000);
     assert!(f.store.next_calls(back, 10).claims.is_empty(), "the phone may still talk");
-    // A slot's time by the new clock, once more for what was stored, and a silent line's first probe: twenty minutes, never an hour.
+    // A slot's time by the new clock, once more for what was stored, and a silent line's first probe: a third of an hour at most.
     let (mut now, mut claims) = (back, Vec::new());
     while claims.is_empty() && now < T0 {
         now = now.plus(Duration::from_secs(30));
