@@ -235,6 +235,8 @@ codes! {
         "Check the id or address.", "Kiểm tra mã hoặc địa chỉ."
     Conflict "conflict" Reject 409: "that is not possible in the present state", "không thể thực hiện ở trạng thái hiện tại";
         "See the state and the reason.", "Xem trạng thái và lý do."
+    NumberColumn "number_column" Reject 422: "nothing says which column holds the phone numbers", "không rõ cột nào là số điện thoại";
+        "Name the column by its heading or its place (--column).", "Ghi tên cột hoặc số thứ tự của cột (--column)."
     BadRequest "bad_request" Reject 400: "the request is not understood", "không hiểu yêu cầu";
         "See the detail.", "Xem chi tiết."
     Internal "internal" Bug 500: "callbridge failed inside", "lỗi bên trong callbridge";

@@ -56,7 +56,8 @@ pub enum Args {
 #[derive(Debug, clap::Args)]
 pub struct Import {
     file: PathBuf,
-    /// The column of the numbers, by its heading or its place from 1. Default: the one whose heading says so, else the first.
+    /// The column of the numbers, by its heading or its place from 1 (several places: 3,4). Default: those whose heading says so; in a
+    /// file without headings each row says for itself.
     #[arg(long, default_value = "")]
     column: String,
     /// Why; it is kept with the numbers.
@@ -142,7 +143,10 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
         ];
         let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece).await?;
         // The heading stands in the first piece only.
-        column = text(&answer, "/column");
+        let columns: Vec<String> = list(&answer, "/columns").iter().map(Value::to_string).collect();
+        if !columns.is_empty() {
+            column = columns.join(",");
+        }
         add(&mut sum, &answer, report.as_mut())?;
         progress(&sum, sent, total);
     }

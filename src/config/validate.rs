@@ -178,6 +178,9 @@ fn connection_values(connection: &Connection, found: &mut Found) {
         found.wrong(at("write_back"), "names the same kind twice");
     }
     if connection.purpose == Purpose::Advertising {
+        if !vietnams_clock(&connection.time_zone) {
+            found.wrong(at("time_zone"), "the hours of advertising calls are Vietnam's (Decree 91/2020): leave it at Asia/Ho_Chi_Minh");
+        }
         if !connection.calling_hours().iter().all(|window| window.within(Window::ADVERTISING)) {
             found.doubtful(at("hours"), "Decree 91/2020 allows advertising calls only between 08:00 and 17:00 unless the customer agreed otherwise");
         }
@@ -186,6 +189,12 @@ fn connection_values(connection: &Connection, found: &mut Found) {
             found.doubtful(at("max_per_number"), "Decree 91/2020 allows one advertising call to a number in 24 hours unless the customer agreed otherwise");
         }
     }
+}
+
+/// Whether a zone shows Vietnam's time the whole year. One that is not known is told elsewhere.
+fn vietnams_clock(zone: &str) -> bool {
+    let Ok(zone) = jiff::tz::TimeZone::get(zone) else { return true };
+    [1, 7].iter().all(|month| jiff::civil::date(2026, *month, 1).to_zoned(zone.clone()).is_ok_and(|at| at.offset() == jiff::tz::offset(7)))
 }
 
 /// The zone that was meant, if one is near.

@@ -56,6 +56,14 @@ impl Countries {
         }
     }
 
+    /// All numbers in a text that may hold several.
+    pub fn every(&self, text: &str) -> Result<Vec<Phone>, PhoneError> {
+        match phone::every(text) {
+            none if none.is_empty() => self.normalise(text).map(|phone| vec![phone]),
+            all => Ok(all),
+        }
+    }
+
     fn foreign(&self, digits: &str) -> Result<Phone, PhoneError> {
         let number = phonenumber::parse(None, format!("+{digits}")).map_err(|_| PhoneError::NotANumber)?;
         let country = number.country().id().ok_or(PhoneError::Foreign)?;

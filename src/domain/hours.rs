@@ -22,13 +22,23 @@ pub struct Window {
 pub enum BadWindow {
     #[error("`{0}` is not a calling window; write days and hours, such as `Mon-Fri 08:00-17:30`, `Sat 08:00-12:00` or `08:00-17:00`")]
     Shape(String),
-    #[error("`{0}` is not a day of the week; the days are Mon Tue Wed Thu Fri Sat Sun (or T2 … T7 CN)")]
+    #[error("`{0}` is not a day of the week; the days are Mon Tue Wed Thu Fri Sat Sun (or T2 … T7 CN, Thứ 2 … Thứ 7, Chủ nhật)")]
     Day(String),
     #[error("`{0}` ends before it begins; for a night write two windows, such as `20:00-24:00` and `00:00-02:00`")]
     Backwards(String),
 }
 
 const EVERY_DAY: u8 = 0b111_1111;
+/// What people call the days, in lower case.
+const NAMES: [&[&str]; 7] = [
+    &["mon", "monday", "t2", "thứ 2", "thu 2", "thứ hai", "thu hai"],
+    &["tue", "tues", "tuesday", "t3", "thứ 3", "thu 3", "thứ ba", "thu ba"],
+    &["wed", "wednesday", "t4", "thứ 4", "thu 4", "thứ tư", "thu tu"],
+    &["thu", "thur", "thurs", "thursday", "t5", "thứ 5", "thu 5", "thứ năm", "thu nam"],
+    &["fri", "friday", "t6", "thứ 6", "thu 6", "thứ sáu", "thu sau"],
+    &["sat", "saturday", "t7", "thứ 7", "thu 7", "thứ bảy", "thu bay"],
+    &["sun", "sunday", "cn", "chủ nhật", "chu nhat"],
+];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl Window {
@@ -91,7 +101,10 @@ fn read_days(text: &str) -> Result<u8, BadWindow> {
     let mut days = 0;
     for part in text.split(',').map(str::trim) {
         let (first, last) = part.split_once(['-', '–']).unwrap_or((part, part));
-        let (mut day, last) = (read_day(first)?, read_day(last)?);
+        let mut day = read_day(first)?;
+        // `Thứ 2-6`: the word stands for both.
+        let last = last.trim();
+        let last = if last.len() == 1 { read_day(&format!("t{last}"))? } else { read_day(last)? };
         days |= 1 << day;
         while day != last {
             day = (day + 1) % 7;
@@ -101,12 +114,11 @@ fn read_days(text: &str) -> Result<u8, BadWindow> {
     Ok(days)
 }
 
+/// Whole words only: `Thu 2` is Vietnamese for Monday, `Thu` English for Thursday.
 fn read_day(text: &str) -> Result<u8, BadWindow> {
-    let text = text.trim();
-    let vietnamese = ["T2", "T3", "T4", "T5", "T6", "T7", "CN"];
-    let index = DAYS.iter().position(|day| text.len() >= 3 && text.is_char_boundary(3) && text[..3].eq_ignore_ascii_case(day));
-    let index = index.or_else(|| vietnamese.iter().position(|day| text.eq_ignore_ascii_case(day)));
-    index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| BadWindow::Day(text.to_owned()))
+    let word = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let index = NAMES.iter().position(|names| names.contains(&word.as_str()));
+    index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| BadWindow::Day(text.trim().to_owned()))
 }
 
 impl fmt::Display for Window {
@@ -165,13 +177,28 @@ mod tests {
             ("Fri-Mon 08:00-24:00", "Mon,Fri-Sun 08:00-24:00"),
             ("monday, Wednesday 09:00-10:00", "Mon,Wed 09:00-10:00"),
             ("T2-T6 08:00–17:00", "Mon-Fri 08:00-17:00"),
+            ("Thu 2-Thu 6 08:00-17:00", "Mon-Fri 08:00-17:00"),
+            ("Thứ  7 08:00-12:00", "Sat 08:00-12:00"),
+            ("Thứ 2-6, chủ nhật 08:00-12:00", "Mon-Fri,Sun 08:00-12:00"),
+            ("Thu 08:00-12:00", "Thu 08:00-12:00"),
             ("08:00-17:00", "08:00-17:00"),
         ] {
             let window: Window = text.parse().unwrap();
             assert_eq!(window.to_string(), shown, "{text}");
             assert_eq!(shown.parse::<Window>().unwrap(), window);
         }
-        for text in ["", "Mon", "Mon 08:00", "Mon 17:00-08:00", "Thứ 08:00-09:00", "Mon 25:00-26:00", "Mon 08:60-09:00"] {
+        for text in [
+            "",
+            "Mon",
+            "Mon 08:00",
+            "Mon 17:00-08:00",
+            "Thứ 08:00-09:00",
+            "Thu 8 08:00-09:00",
+            "Monthly 08:00-09:00",
+            "Mon-8 08:00-09:00",
+            "Mon 25:00-26:00",
+            "Mon 08:60-09:00",
+        ] {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
     }

@@ -12,29 +12,45 @@ const SHOWN: usize = 60;
 /// Which column holds the number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Column {
-    /// The one whose heading says so, else the first.
+    /// Those whose heading says so; without headings, the one cell of each row that reads as a number.
     #[default]
     Guess,
     Named(String),
     /// Counted from 1.
-    Number(usize),
+    Numbers(Vec<usize>),
 }
 
 impl Column {
-    /// A number is a place, anything else a heading.
+    /// Numbers are places, anything else a heading.
     pub fn read(text: &str) -> Self {
-        match text.trim() {
-            "" => Column::Guess,
-            text => text.parse().map_or_else(|_| Column::Named(text.to_owned()), |n: usize| Column::Number(n.max(1))),
+        let places = text.split(',').map(|part| part.trim().parse::<usize>().map(|n| n.max(1))).collect::<Result<Vec<_>, _>>();
+        match (text.trim(), places) {
+            ("", _) => Column::Guess,
+            (_, Ok(places)) => Column::Numbers(places),
+            (text, Err(_)) => Column::Named(text.to_owned()),
         }
     }
 }
 
-/// One row.
+/// One number, or a row that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Row {
     Number(Phone),
     Bad { row: u64, code: Code, shown: String },
+}
+
+/// Where the numbers stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum At {
+    /// No row has told it yet.
+    #[default]
+    Unknown,
+    /// From 0.
+    Columns(Vec<usize>),
+    /// There are no headings: each row says for itself.
+    EachRow,
+    /// There are headings, and none is that of phone numbers.
+    Nowhere,
 }
 
 /// Reads bytes as they come.
@@ -42,17 +58,18 @@ pub enum Row {
 pub struct Reader {
     column: Column,
     countries: Countries,
-    /// From 0, once it is known.
-    at: Option<usize>,
+    at: At,
     rows: u64,
     rest: Vec<u8>,
     skipping: bool,
+    /// The last row ended with a carriage return: a line feed now belongs to it.
+    after_return: bool,
 }
 
 impl Reader {
     /// Reads Vietnamese numbers, and those of these countries.
     pub fn new(column: Column, countries: Countries) -> Self {
-        let at = if let Column::Number(n) = column { Some(n.saturating_sub(1)) } else { None };
+        let at = if let Column::Numbers(places) = &column { At::Columns(places.iter().map(|n| n.saturating_sub(1)).collect()) } else { At::Unknown };
         Self { column, countries, at, ..Self::default() }
     }
 
@@ -61,16 +78,26 @@ impl Reader {
         self.rows
     }
 
-    /// The column in use, counted from 1.
-    pub fn column(&self) -> usize {
-        self.at.unwrap_or(0) + 1
+    /// The columns in use, counted from 1; none: each row says for itself.
+    pub fn columns(&self) -> Vec<usize> {
+        if let At::Columns(columns) = &self.at { columns.iter().map(|at| at + 1).collect() } else { Vec::new() }
     }
 
-    /// Takes the next bytes and hands on every row that they complete.
+    /// There are headings, and none of them is known as that of phone numbers: nothing was read.
+    pub fn is_lost(&self) -> bool {
+        self.at == At::Nowhere
+    }
+
+    /// Takes the next bytes and hands on what every row holds that they complete.
     pub fn feed(&mut self, bytes: &[u8], take: &mut impl FnMut(Row)) {
-        let mut parts = bytes.split(|b| *b == b'\n').peekable();
-        while let Some(part) = parts.next() {
-            let ends = parts.peek().is_some();
+        for piece in bytes.split_inclusive(|b| matches!(b, b'\n' | b'\r')) {
+            if std::mem::take(&mut self.after_return) && piece == b"\n" {
+                continue;
+            }
+            let (part, ends) = match piece.split_last() {
+                Some((b'\n' | b'\r', part)) => (part, true),
+                _ => (piece, false),
+            };
             if !self.skipping {
                 self.rest.extend_from_slice(&part[..part.len().min(LONGEST_ROW + 1 - self.rest.len().min(LONGEST_ROW))]);
                 if self.rest.len() > LONGEST_ROW {
@@ -78,6 +105,7 @@ impl Reader {
                 }
             }
             if ends {
+                self.after_return = piece.ends_with(b"\r");
                 self.end_row(take);
             }
         }
@@ -108,33 +136,68 @@ impl Reader {
     }
 
     fn row(&mut self, text: &str, take: &mut impl FnMut(Row)) {
-        let at = match self.at {
-            Some(at) => at,
-            None => {
-                let cells = cells(text);
-                let wanted = |cell: &&str| match &self.column {
-                    Column::Named(name) => cell.trim().eq_ignore_ascii_case(name) || cell.trim().to_lowercase() == name.to_lowercase(),
-                    _ => heading(cell),
-                };
-                let found = cells.iter().position(wanted);
-                if found.is_none() && matches!(self.column, Column::Named(_)) {
-                    return take(self.bad(Code::BadRequest, text));
-                }
-                let at = found.unwrap_or(0);
-                self.at = Some(at);
-                if found.is_some() || !cells.iter().any(|cell| cell.bytes().any(|b| b.is_ascii_digit())) {
+        let cells = cells(text);
+        if self.at == At::Unknown && self.is_heading(&cells) {
+            return;
+        }
+        let found = match &self.at {
+            At::Nowhere | At::Unknown => Err(Code::NumberColumn),
+            At::EachRow => self.in_row(&cells),
+            At::Columns(columns) => {
+                let named: Vec<&str> = columns.iter().filter_map(|at| cells.get(*at).copied()).filter(|cell| !cell.trim().is_empty()).collect();
+                // The first row of a list with a number column by place may be its heading.
+                if self.rows == 1 && !named.iter().any(|cell| has_digit(cell)) {
                     return;
                 }
-                at
+                self.in_cells(&named)
             }
         };
-        let cell = if at == 0 && !text.contains([',', ';', '\t', '"', '|']) { text } else { cells(text).get(at).copied().unwrap_or("") };
-        take(match self.countries.normalise(cell) {
-            Ok(phone) => Row::Number(phone),
-            // The first row of a list with a number column by place may be its heading.
-            Err(_) if self.rows == 1 && !cell.bytes().any(|b| b.is_ascii_digit()) => return,
-            Err(error) => self.bad(error.code(), text),
-        });
+        match found {
+            Ok(phones) => phones.into_iter().for_each(|phone| take(Row::Number(phone))),
+            Err(code) => take(self.bad(code, text)),
+        }
+    }
+
+    /// Learns from the first rows where the numbers stand; true if this one holds none itself.
+    fn is_heading(&mut self, cells: &[&str]) -> bool {
+        let wanted = |cell: &str| match &self.column {
+            Column::Named(name) => cell.trim().to_lowercase() == name.to_lowercase(),
+            _ => heading(cell),
+        };
+        let columns: Vec<usize> = cells.iter().enumerate().filter(|(_, cell)| wanted(cell)).map(|(at, _)| at).collect();
+        let digits = cells.iter().any(|cell| has_digit(cell));
+        self.at = match (&self.column, columns.is_empty(), digits) {
+            (_, false, _) => At::Columns(columns),
+            // A heading that was asked for and is not there.
+            (Column::Named(_), ..) => At::Nowhere,
+            // A title over the list.
+            (_, _, false) if cells.len() == 1 => At::Unknown,
+            (_, _, false) => At::Nowhere,
+            (_, _, true) => At::EachRow,
+        };
+        matches!(self.at, At::Columns(_) | At::Unknown)
+    }
+
+    /// The numbers of a row whose columns nobody named: all of them if it holds nothing else, else those of the one cell that has any.
+    fn in_row(&self, cells: &[&str]) -> Result<Vec<Phone>, Code> {
+        let filled: Vec<&str> = cells.iter().copied().filter(|cell| !cell.trim().is_empty()).collect();
+        let read: Vec<Vec<Phone>> = filled.iter().filter_map(|cell| self.countries.every(cell).ok()).collect();
+        match read.len() {
+            0 => self.in_cells(&filled),
+            n if n == 1 || n == filled.len() => Ok(read.concat()),
+            _ => Err(Code::NumberColumn),
+        }
+    }
+
+    /// All numbers of these cells; why there is none, by the first.
+    fn in_cells(&self, cells: &[&str]) -> Result<Vec<Phone>, Code> {
+        let read: Vec<_> = cells.iter().map(|cell| self.countries.every(cell)).collect();
+        let phones: Vec<Phone> = read.iter().flatten().flatten().cloned().collect();
+        match read.into_iter().find_map(Result::err) {
+            Some(error) if phones.is_empty() => Err(error.code()),
+            None if phones.is_empty() => Err(Code::MissingPhone),
+            _ => Ok(phones),
+        }
     }
 
     fn bad(&self, code: Code, text: &str) -> Row {
@@ -142,11 +205,16 @@ impl Reader {
     }
 }
 
+fn has_digit(cell: &str) -> bool {
+    cell.bytes().any(|b| b.is_ascii_digit())
+}
+
 /// Words over a column of phone numbers.
 fn heading(cell: &str) -> bool {
-    const WORDS: [&str; 12] =
-        ["phone", "phone_number", "phonenumber", "phone number", "mobile", "tel", "number", "msisdn", "sđt", "sdt", "số điện thoại", "so dien thoai"];
-    WORDS.contains(&cell.trim().to_lowercase().as_str())
+    const WHOLE: [&str; 10] = ["tel", "tel.", "number", "cell", "đt", "dt", "đtdđ", "dtdd", "số đt", "so dt"];
+    const PARTS: [&str; 9] = ["phone", "mobile", "msisdn", "sđt", "sdt", "điện thoại", "dien thoai", "di động", "di dong"];
+    let word = cell.trim().to_lowercase();
+    WHOLE.contains(&word.as_str()) || PARTS.iter().any(|part| word.contains(part))
 }
 
 /// The cells of a row: by the first of tab, semicolon, bar or comma that it has outside quotes.
@@ -205,11 +273,36 @@ mod tests {
     }
 
     #[test]
+    fn every_number_of_a_row_is_read_and_none_that_is_something_else() {
+        for (text, numbers, lost) in [
+            // A tax code reads as an old number of Haiphong: the heading decides.
+            ("MST;Công ty;Điện thoại\n0312345678;A;0912100001\n", &["0912100001"][..], 0),
+            ("Tên;Di động;ĐT cơ quan;Ghi chú\nAn;0912000001;02838221234;0987000000\n", &["0912000001"], 0),
+            ("name,mobile,home phone\nAn,0912000001,0912000002\n", &["0912000001", "0912000002"], 0),
+            ("0912000004 / 0912000005\n", &["0912000004", "0912000005"], 0),
+            ("0912000006;0912000007\n0912000008,0912000009\n", &["0912000006", "0912000007", "0912000008", "0912000009"], 0),
+            ("0912000001 - 0912000002\n0912000003 0912000004\n", &["0912000001", "0912000002", "0912000003", "0912000004"], 0),
+            ("0912000001\r0912000002\r", &["0912000001", "0912000002"], 0),
+            ("An;0912000001\nBình;0912000002\n", &["0912000001", "0912000002"], 0),
+            // Which of the two is the phone, nobody says.
+            ("An;0912000001;0312345678\n", &[], 1),
+            ("MST;Liên hệ\n0312345678;0912000001\n", &[], 2),
+            ("Danh sách chặn\nMST;SĐT\n0312345678;0912000001\n", &["0912000001"], 0),
+        ] {
+            for piece in [1, 5, 1000] {
+                let (good, bad) = read(Column::Guess, text.as_bytes(), piece);
+                assert_eq!((good.iter().map(String::as_str).collect::<Vec<_>>(), bad.len()), (numbers.to_vec(), lost), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn the_column_is_given_by_name_or_place() {
         let table = b"phone,work\n0912345678,0987654321\n".as_slice();
         assert_eq!(read(Column::read("work"), table, 9).0, ["0987654321"]);
         assert_eq!(read(Column::read("2"), table, 9).0, ["0987654321"]);
-        assert_eq!(read(Column::read("mobil"), table, 9), (Vec::new(), vec![(1, Code::BadRequest), (2, Code::BadRequest)]));
+        assert_eq!(read(Column::read("1, 2"), table, 9).0, ["0912345678", "0987654321"]);
+        assert_eq!(read(Column::read("mobil"), table, 9), (Vec::new(), vec![(1, Code::NumberColumn), (2, Code::NumberColumn)]));
     }
 
     #[test]

@@ -136,6 +136,40 @@ pub fn normalise(text: &str) -> Result<Phone, PhoneError> {
     first_of_several.map_or_else(|| national(&meant.digits, meant.plus), Ok).map(|national| Phone::from_national(&national))
 }
 
+/// All numbers in a text that may hold several.
+pub fn every(text: &str) -> Vec<Phone> {
+    if text.len() > MAX_BYTES {
+        return Vec::new();
+    }
+    let text = clean(text);
+    if says_nothing(&text) {
+        return Vec::new();
+    }
+    let text = match spreadsheet_number(&text) {
+        Ok(Some(number)) => number,
+        Ok(None) => text,
+        Err(_) => return Vec::new(),
+    };
+    let has_words = text.chars().any(char::is_alphabetic);
+    let likely = runs(&text).into_iter().filter(|run| !has_words || run.digits.len() >= LIKELY_DIGITS);
+    likely.flat_map(|run| parts(&run)).map(|national| Phone::from_national(&national)).collect()
+}
+
+/// The numbers of a run: cut where a group that begins with 0 leaves a whole number on its left.
+fn parts(run: &Run) -> Vec<String> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    for at in run.starts.iter().copied() {
+        if run.digits.len() - at >= 9
+            && let Ok(left) = national(&run.digits[from..at], run.plus && from == 0)
+        {
+            found.push(left);
+            from = at;
+        }
+    }
+    found.extend(national(&run.digits[from..], run.plus && from == 0));
+    found
+}
+
 /// The digits that are meant as the number.
 fn meant(text: &str) -> Option<Run> {
     let mut runs = runs(text);

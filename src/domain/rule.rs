@@ -3,6 +3,7 @@
 //! Asked three times with the same answer: when a call is made, in the step that claims it, and by a preview. What a line says
 //! (busy, rate, paused) is [`super::schedule::may_place`].
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::call::{Call, Hold, OwnTime};
@@ -15,7 +16,7 @@ use super::opening::Opening;
 use super::phone::{self, Phone};
 use super::rate::Rate;
 use super::time::Time;
-use super::workspace::Workspace;
+use super::workspace::{Holiday, Workspace};
 use crate::error::Code;
 
 /// What the settings say about the calls of one connection.
@@ -83,15 +84,14 @@ impl Policy {
         }
     }
 
-    /// For calls of no connection: nothing but the do-not-call list applies.
-    pub fn of_nobody(workspace: WorkspaceId, waits: Waits) -> Self {
+    fn of_nobody(workspace: WorkspaceId, waits: Waits, days_off: Vec<Holiday>) -> Self {
         Self {
             connection: ConnectionId::new(""),
             workspace,
             purpose: Purpose::Care,
             mode: Mode::Live,
             test_phone: None,
-            opening: Opening::always(),
+            opening: Opening { windows: Vec::new(), zone: jiff::tz::TimeZone::fixed(jiff::tz::offset(7)), days_off },
             cap: None,
             brake: None,
             expire_interactive: waits.interactive,
@@ -118,6 +118,24 @@ impl Policy {
     pub fn expires(&self, interactive: bool, wished: Time, created: Time) -> Time {
         let oldest = created.plus(self.max_age);
         if interactive { wished.plus(self.expire_interactive).min(oldest) } else { self.opening.after(wished, self.expire_automation, oldest) }
+    }
+}
+
+/// The rules of calls that no connection asked for: the do-not-call list and their workspace's own days off, by Vietnam's clock.
+#[derive(Debug, Clone, Default)]
+pub struct OfNobody {
+    waits: Waits,
+    days_off: HashMap<WorkspaceId, Vec<Holiday>>,
+}
+
+impl OfNobody {
+    pub fn new(waits: Waits, workspaces: &[Workspace]) -> Self {
+        Self { waits, days_off: workspaces.iter().map(|workspace| (workspace.id.clone(), workspace.holidays.clone())).collect() }
+    }
+
+    /// Those of one workspace.
+    pub fn policy(&self, workspace: &WorkspaceId) -> Policy {
+        Policy::of_nobody(workspace.clone(), self.waits, self.days_off.get(workspace).cloned().unwrap_or_default())
     }
 }
 
@@ -198,6 +216,8 @@ fn hold(policy: &Policy, asked: &Asked, history: &History, now: Time) -> Option<
         Some(Hold { code: Code::HoldBrake, .. }) => return Some((Code::HoldBrake, None)),
         // One that began in the future was written before the clock was set back: its end means nothing now.
         Some(Hold { code: Code::HoldBackoff, since, until: Some(until) }) if since <= now && now < until => return Some((Code::HoldBackoff, Some(until))),
+        // A promised time stays that time of day, whatever the clock does.
+        Some(Hold { code: Code::HoldAgain, until: Some(until), .. }) if now < until => return Some((Code::HoldAgain, Some(until))),
         _ => {}
     }
     let status = policy.opening.status(now);

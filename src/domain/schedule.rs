@@ -129,6 +129,13 @@ pub struct DialerHold {
     pub times: u32,
 }
 
+impl DialerHold {
+    /// One that began in the future was written before the clock was set back: its end means nothing now.
+    pub fn holds(&self, now: Time) -> bool {
+        self.since <= now && now < self.until
+    }
+}
+
 /// Not now, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotNow {
@@ -141,6 +148,18 @@ impl LineState {
     /// Slots that are really taken at `now`.
     pub fn taken(&self, now: Time) -> usize {
         self.in_flight.values().filter(|until| **until > now).count()
+    }
+
+    /// Brings the times of a clock that has been set back since into those of now; true if there were any.
+    ///
+    /// A slot keeps its length from now on: when its call began, nobody can say any more, and the phone may still talk.
+    pub fn set_back(&mut self, now: Time) -> bool {
+        let Some(last) = self.last_placing.filter(|last| *last > now) else { return false };
+        for until in self.in_flight.values_mut() {
+            *until = (*until).min(now.plus(until.since(last)));
+        }
+        self.last_placing = Some(now);
+        true
     }
 
     /// Takes a slot until then at the latest, the rate and the month's quota for a call that is placed now.
@@ -226,14 +245,14 @@ pub fn may_place(policy: &LinePolicy, state: &LineState, brakes: &Brakes, intera
     if brakes.stopped.is_some() {
         return not(Code::HoldStopped, None);
     }
-    if let Some(hold) = brakes.dialer.as_ref().filter(|h| h.until > now) {
+    if let Some(hold) = brakes.dialer.as_ref().filter(|hold| hold.holds(now)) {
         return not(Code::HoldDialer, Some(hold.until));
     }
     if policy.paused {
         return not(Code::HoldPaused, None);
     }
     match &state.pause {
-        Some(Pause { until: Some(until), .. }) if *until > now => return not(Code::HoldPaused, Some(*until)),
+        Some(Pause { until: Some(until), since, .. }) if *until > now && *since <= now => return not(Code::HoldPaused, Some(*until)),
         Some(Pause { until: None, .. }) => return not(Code::HoldPaused, None),
         _ => {}
     }
@@ -298,6 +317,26 @@ mod tests {
 
     fn code(state: &LineState, interactive: bool) -> Option<Code> {
         may_place(&policy(), state, &Brakes::default(), interactive, 0, NOW).err().map(|n| n.code)
+    }
+
+    #[test]
+    fn a_hold_written_before_the_clock_was_set_back_is_over() {
+        let (policy, hour) = (policy(), Duration::from_secs(3600));
+        let brakes =
+            Brakes { dialer: Some(DialerHold { code: Code::HoldDialer, since: NOW.plus(hour), until: NOW.plus(hour * 2), times: 1 }), ..Brakes::default() };
+        let pause = Pause {
+            code: Code::HoldPaused,
+            since: NOW.plus(hour),
+            until: Some(NOW.plus(hour * 2)),
+            by: String::new(),
+            detail: String::new(),
+            key: String::new(),
+        };
+        let state = LineState { pause: Some(pause), ..LineState::default() };
+        assert_eq!(may_place(&policy, &state, &brakes, false, 0, NOW), Ok(()));
+        let later = NOW.plus(hour);
+        assert!(may_place(&policy, &LineState::default(), &brakes, false, 0, later).is_err());
+        assert!(may_place(&policy, &state, &Brakes::default(), false, 0, later).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::{Gcra, Rate};
 use crate::domain::report::DurationUnit;
 use crate::domain::retry;
-use crate::domain::rule::{Policy, Waits};
+use crate::domain::rule::{OfNobody, Policy, Waits};
 use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
 use crate::domain::workspace::Workspace;
@@ -126,7 +126,8 @@ pub struct Live {
     pub gateway_limiters: HashMap<String, Arc<DefaultDirectRateLimiter>>,
     pub sweep: SweepPolicy,
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
-    pub waits: Waits,
+    /// The rules of calls that have no connection.
+    pub nobody: OfNobody,
 }
 
 impl Live {
@@ -140,7 +141,7 @@ impl Live {
     pub fn policy(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
         match connection {
             Some(id) => self.policies.get(id).cloned(),
-            None => Some(Arc::new(Policy::of_nobody(workspace.clone(), self.waits))),
+            None => Some(Arc::new(self.nobody.policy(workspace))),
         }
     }
 }
@@ -201,7 +202,7 @@ impl App {
         let policies = lines.iter().map(policy).collect();
         let unreported: HashSet<ConnectionId> = connections.iter().filter(|c| c.write_back_unreported).map(|c| c.id.clone()).collect();
         let sweep = SweepPolicy { write_back_unreported: Arc::new(unreported) };
-        let mut live = Live { receivers: Arc::new(common.receivers), sweep, waits: common.waits, ..Live::default() };
+        let mut live = Live { receivers: Arc::new(common.receivers), sweep, nobody: OfNobody::new(common.waits, &common.workspaces), ..Live::default() };
         live.lines = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
         let workspaces: HashSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
         let everybody = workspaces.into_iter().map(|workspace| (Pool::first(PoolId::Workspace(workspace.clone()), Vec::new()), workspace));
@@ -217,7 +218,7 @@ impl App {
             live.policies.insert(connection.id.clone(), Arc::new(policy));
             live.connections.insert(connection.id.clone(), Arc::new(self.wire(connection, None)));
         }
-        self.store.set_rules(Rules::Said { connections: live.policies.clone(), waits: live.waits });
+        self.store.set_rules(Rules::Said { connections: live.policies.clone(), nobody: live.nobody.clone() });
         let pools = live.pools.values().cloned().collect();
         self.live.store(Arc::new(live));
         self.store.configure(policies, pools, self.clock.now());

@@ -7,7 +7,7 @@ use crate::domain::call::{Call, Origin, Signal, Step, step};
 use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::foreign::Countries;
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
-use crate::domain::phone::{self, Phone};
+use crate::domain::phone::{self, Phone, PhoneError};
 use crate::domain::pool::PoolId;
 use crate::domain::record::{Customer, ID_BYTES, RecordRef};
 use crate::domain::rule::Asked as RuleAsked;
@@ -136,8 +136,17 @@ pub fn redial(app: &App, old: &Call, by: String, reason: String, interactive: bo
 /// A phone number, Vietnamese or of one of these countries, or the refusal that says what is wrong with it.
 pub fn read_phone(text: &str, countries: Option<&Countries>) -> Result<Phone, NotAsked> {
     let read = countries.map_or_else(|| phone::normalise(text), |countries| countries.normalise(text));
-    // The sentence of the code says what is wrong; the detail only what was given.
-    read.map_err(|error| NotAsked::Refused { code: error.code(), detail: format!("`{}`", text.chars().take(40).collect::<String>()) })
+    read.map_err(|error| no_phone(text, error))
+}
+
+/// All phone numbers of a text, where none may be left out.
+pub fn read_phones(text: &str, countries: &Countries) -> Result<Vec<Phone>, NotAsked> {
+    countries.every(text).map_err(|error| no_phone(text, error))
+}
+
+/// The sentence of the code says what is wrong; the detail only what was given.
+fn no_phone(text: &str, error: PhoneError) -> NotAsked {
+    NotAsked::Refused { code: error.code(), detail: format!("`{}`", text.chars().take(40).collect::<String>()) }
 }
 
 fn blank(app: &App, origin: Origin, phone: Phone, way: &Way, now: Time) -> Call {

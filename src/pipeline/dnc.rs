@@ -37,8 +37,10 @@ pub struct Report {
     pub bad_rows: Vec<BadRow>,
     /// Queued calls that are refused now.
     pub refused_calls: u64,
-    /// The column that held the numbers, counted from 1.
-    pub column: usize,
+    /// The columns that held the numbers, counted from 1; none: each row said for itself.
+    pub columns: Vec<usize>,
+    /// There are headings, and none is known as that of phone numbers: nothing was read.
+    pub lost: bool,
 }
 
 /// An import under way.
@@ -73,7 +75,8 @@ impl<'a> Import<'a> {
         reader.finish(&mut |row| keep.row(row));
         self.flush().await?;
         self.report.rows = self.reader.rows();
-        self.report.column = self.reader.column();
+        self.report.columns = self.reader.columns();
+        self.report.lost = self.reader.is_lost();
         self.report.refused_calls = refuse_listed(self.app, &self.workspace, |_| true).await?;
         Ok(self.report)
     }

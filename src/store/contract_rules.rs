@@ -14,7 +14,7 @@ use crate::domain::id::{CallId, ConnectionId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::Limit;
-use crate::domain::rule::{Policy, Waits};
+use crate::domain::rule::{OfNobody, Policy, Waits};
 use crate::domain::time::Time;
 use crate::error::Code;
 
@@ -24,7 +24,7 @@ pub(super) fn rules(change: impl FnOnce(&mut Connection)) -> Rules {
     connection.max_new_calls = Limit::Off;
     change(&mut connection);
     let policy = Policy::of(&connection, None, &Calendar::read("vietnam").unwrap(), Waits::default());
-    Rules::Said { connections: HashMap::from([(ConnectionId::new("c"), Arc::new(policy))]), waits: Waits::default() }
+    Rules::Said { connections: HashMap::from([(ConnectionId::new("c"), Arc::new(policy))]), nobody: OfNobody::default() }
 }
 
 fn main() -> WorkspaceId {
@@ -159,20 +159,6 @@ async fn the_clock_of_expiry_counts_open_hours_only() {
     assert!(f.store.sweep(time("2026-12-01T09:00:00+07:00"), SweepPolicy::default()).await.unwrap().expired.is_empty());
     assert_eq!(f.call(waits.id).expires_at, time("2026-12-02T10:00:00+07:00"));
     assert_eq!(f.store.sweep(time("2026-12-02T10:00:00+07:00"), SweepPolicy::default()).await.unwrap().expired, [waits.id]);
-}
-
-#[tokio::test]
-async fn a_clock_that_is_set_back_an_hour_neither_loses_nor_hurries_anything() {
-    let f = Fixture::new();
-    f.store.set_rules(rules(|c| c.hours = vec!["08:00-17:30".parse().unwrap()]));
-    let evening = time("2026-11-23T17:30:30+07:00");
-    let waits = made(&f, 1, evening, false).await;
-    assert!(f.store.next_calls(evening, 10).claims.is_empty());
-    // An hour earlier it is open again, by the clock that is now.
-    let claims = f.store.next_calls(Time(evening.0 - 3_600_000), 10).claims;
-    assert_eq!(claims[0].call, waits.id);
-    f.store.unclaim(&claims[0], None);
-    assert!(f.store.next_calls(evening, 10).claims.is_empty(), "and set forward it is shut");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ pub mod codec;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod contract_clock;
+#[cfg(test)]
 mod contract_expiry;
 #[cfg(test)]
 mod contract_held;

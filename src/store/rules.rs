@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::id::{ConnectionId, WorkspaceId};
-use crate::domain::rule::{Policy, Waits};
+use crate::domain::rule::{OfNobody, Policy};
 
 /// What the configuration says about calling customers, by connection.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub enum Rules {
     Unsaid,
     Said {
         connections: HashMap<ConnectionId, Arc<Policy>>,
-        waits: Waits,
+        nobody: OfNobody,
     },
 }
 
@@ -22,8 +22,8 @@ impl Rules {
     pub fn of(&self, connection: Option<&ConnectionId>, workspace: &WorkspaceId) -> Option<Arc<Policy>> {
         match (self, connection) {
             (Rules::Said { connections, .. }, Some(connection)) => connections.get(connection).cloned(),
-            (Rules::Said { waits, .. }, None) => Some(Arc::new(Policy::of_nobody(workspace.clone(), *waits))),
-            (Rules::Unsaid, _) => Some(Arc::new(Policy::of_nobody(workspace.clone(), Waits::default()))),
+            (Rules::Said { nobody, .. }, None) => Some(Arc::new(nobody.policy(workspace))),
+            (Rules::Unsaid, _) => Some(Arc::new(OfNobody::default().policy(workspace))),
         }
     }
 }

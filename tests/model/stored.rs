@@ -8,7 +8,7 @@ use callbridge::domain::call::{Call, State};
 use callbridge::domain::dnc::{self, Note, Scope, Source};
 use callbridge::domain::id::{AttemptId, CallId, LineId, WorkspaceId};
 use callbridge::domain::report::Report;
-use callbridge::domain::rule::Waits;
+use callbridge::domain::rule::OfNobody;
 use callbridge::domain::schedule::{Pause, Stopped};
 use callbridge::domain::time::Time;
 use callbridge::error::Code;
@@ -165,7 +165,7 @@ impl World for Stored {
     }
 
     fn rules(&mut self, check: &Check) {
-        self.store().set_rules(Rules::Said { connections: check.policies.clone(), waits: Waits::default() });
+        self.store().set_rules(Rules::Said { connections: check.policies.clone(), nobody: OfNobody::default() });
     }
 
     fn lines(&mut self, check: &Check) {

@@ -45,7 +45,7 @@ impl Board {
     /// Opens and shuts what has to be by now.
     pub(super) fn turn_gates(&mut self, now: Time) {
         if now < self.gates.seen {
-            self.clock_set_back();
+            self.clock_set_back(now);
         }
         self.gates.seen = now;
         if !self.gates.stale && self.gates.next().is_none_or(|at| at > now) {
@@ -89,8 +89,11 @@ impl Board {
     }
 
     /// What was to be looked at later is looked at now: its time was one of the clock that is no more.
-    fn clock_set_back(&mut self) {
+    fn clock_set_back(&mut self, now: Time) {
         self.gates.stale = true;
+        self.lines.iter_mut().for_each(|line| {
+            line.state.set_back(now);
+        });
         let timed: Vec<usize> = self.timers.iter().map(|(_, line)| *line).collect();
         timed.into_iter().for_each(|line| self.mark(line));
         let delayed: Vec<(Time, CallId)> = self.delayed.iter().copied().filter(|(at, _)| *at < Time::NEVER).collect();

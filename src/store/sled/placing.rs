@@ -68,6 +68,9 @@ pub fn begin(
     }
     result::overdue_slots(tx, &call.workspace, &claim.line, now, gate.slot_timeout)?;
     let mut line = tx.line(&call.workspace, &claim.line)?;
+    if line.set_back(now) {
+        tx.write_line(&call.workspace.clone(), &claim.line, line.clone())?;
+    }
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }

@@ -47,7 +47,7 @@ pub fn view(state: &State) -> BrakesView {
     let now = state.app.clock.now();
     BrakesView {
         stopped: brakes.stopped.map(|s| StoppedView { by: s.by, since: s.since.rfc3339(), reason: s.reason }),
-        dialer: brakes.dialer.filter(|hold| hold.until > now).map(|hold| DialerHoldView {
+        dialer: brakes.dialer.filter(|hold| hold.holds(now)).map(|hold| DialerHoldView {
             reason: hold.code.into(),
             since: hold.since.rfc3339(),
             until: hold.until.rfc3339(),

@@ -90,7 +90,8 @@ pub struct DncBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ImportQuery {
-    /// The column of the numbers, by its heading or its place from 1. Default: the one whose heading says so, else the first.
+    /// The column of the numbers, by its heading or its place from 1 (several places: `3,4`). Default: those whose heading says so; in a file
+    /// without headings each row says for itself.
     #[serde(default)]
     column: String,
     /// Why; it is kept with the numbers.
@@ -129,8 +130,8 @@ pub struct ImportView {
     pub numbers: u64,
     pub added: u64,
     pub refused_calls: u64,
-    /// The column that held the numbers, counted from 1.
-    pub column: usize,
+    /// The columns that held the numbers, counted from 1; empty: there were no headings, each row said for itself.
+    pub columns: Vec<usize>,
     /// How many rows held no number, by code.
     pub bad: std::collections::BTreeMap<String, u64>,
     /// The first 1,000 of them.
@@ -177,7 +178,8 @@ pub async fn add(caller: Caller, state: Data<State>, payload: Payload) -> Answer
         return Err(Fault::new(Code::BadRequest, format!("`phones` has 1 to {MOST} numbers; a longer list goes to /dnc/import as a file")));
     }
     let workspace = workspace(&caller, body.workspace.as_deref());
-    let phones = body.phones.iter().map(|text| read(&state, &workspace, text)).collect::<Result<Vec<Phone>, _>>()?;
+    let countries = state.app.live.load().countries(&workspace);
+    let phones = body.phones.iter().map(|text| asked::read_phones(text, &countries)).collect::<Result<Vec<_>, _>>()?.concat();
     let note = Note { source: Source::Own, scope: body.scope, by: caller.name.clone(), at: state.app.clock.now(), why: body.why.trim().to_owned() };
     let (added, refused_calls) = filling::add(&state.app, &workspace, &phones, note).await?;
     Ok(HttpResponse::Ok().json(AddedView { added: added as u64, refused_calls }))
@@ -209,14 +211,18 @@ pub async fn import(request: HttpRequest, caller: Caller, state: Data<State>, mu
         let bytes = bytes.map_err(|error| Fault::new(Code::BadRequest, format!("the file broke off: {error}; what came before stays imported")))?;
         import.feed(&bytes).await?;
     }
-    let Report { rows, numbers, added, bad, bad_rows, refused_calls, column } = import.finish().await?;
+    let Report { rows, numbers, added, bad, bad_rows, refused_calls, columns, lost } = import.finish().await?;
+    if lost {
+        let headings = bad_rows.first().map(|row| row.text.clone()).unwrap_or_default();
+        return Err(Fault::new(Code::NumberColumn, format!("the first row is `{headings}`; nothing was imported")));
+    }
     tracing::info!(rows, numbers, added, refused_calls, by = %caller.name, "a do-not-call list was imported");
     Ok(HttpResponse::Ok().json(ImportView {
         rows,
         numbers,
         added,
         refused_calls,
-        column,
+        columns,
         bad: bad.into_iter().map(|(code, n)| (code.to_string(), n)).collect(),
         bad_rows: bad_rows.into_iter().map(|bad| BadRowView { row: bad.row, reason: bad.code.into(), text: bad.text }).collect(),
     }))

@@ -1,0 +1,95 @@
+//! A clock that is set back, and calls that no gate keeps: what the contract says of their times.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::contract::{Fixture, T0, call, gate};
+use super::contract_rules::{made, rules};
+use super::*;
+use crate::domain::call::{Call, Hold, Origin};
+use crate::domain::id::CallId;
+use crate::domain::rule::{OfNobody, Waits};
+use crate::domain::time::Time;
+use crate::domain::workspace::{Holiday, Workspace};
+use crate::error::Code;
+
+fn time(text: &str) -> Time {
+    Time::parse_rfc3339(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_an_hour_neither_loses_nor_hurries_anything() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|c| c.hours = vec!["08:00-17:30".parse().unwrap()]));
+    let evening = time("2026-11-23T17:30:30+07:00");
+    let waits = made(&f, 1, evening, false).await;
+    assert!(f.store.next_calls(evening, 10).claims.is_empty());
+    // An hour earlier it is open again, by the clock that is now.
+    let claims = f.store.next_calls(Time(evening.0 - 3_600_000), 10).claims;
+    assert_eq!(claims[0].call, waits.id);
+    f.store.unclaim(&claims[0], None);
+    assert!(f.store.next_calls(evening, 10).claims.is_empty(), "and set forward it is shut");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_hurry_a_promised_call() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    let (now, promised) = (time("2026-11-23T10:00:00+07:00"), time("2026-11-23T12:00:00+07:00"));
+    let hold = Hold { code: Code::HoldAgain, since: now, until: Some(promised) };
+    let expires_at = promised.plus(Duration::from_secs(3600));
+    let call = Call { created_at: now, wished_at: now, hold: Some(hold), expires_at, ..call(1) };
+    f.store.create_call(now, NewCall { call: Box::new(call), idempotency: None, max_queued: None }).await.unwrap();
+    assert!(f.store.next_calls(now, 10).claims.is_empty());
+    let back = Time(now.0 - 120_000);
+    for claim in f.store.next_calls(back, 10).claims {
+        let begun = f.store.begin_placing(back, claim, gate()).await.unwrap();
+        assert!(matches!(begun, Begun::Hold { code: Code::HoldAgain, until: Some(until) } if until == promised), "{begun:?}");
+    }
+    assert!(f.store.next_calls(back, 10).claims.is_empty(), "it waits again");
+    let claim = f.store.next_calls(promised, 10).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(promised, claim, gate()).await.unwrap(), Begun::Go(_)));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_frees_a_slot_in_its_own_time() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    made(&f, 1, T0, false).await;
+    made(&f, 2, T0, false).await;
+    let claim = f.store.next_calls(T0, 10).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(T0, claim, gate()).await.unwrap(), Begun::Go(_)));
+    let back = Time(T0.0 - 3_600_000);
+    assert!(f.store.next_calls(back, 10).claims.is_empty(), "the phone may still talk");
+    // A slot's time by the new clock, once more for what was stored, and a silent line's first probe: twenty minutes, never an hour.
+    let (mut now, mut claims) = (back, Vec::new());
+    while claims.is_empty() && now < T0 {
+        now = now.plus(Duration::from_secs(30));
+        for claim in f.store.next_calls(now, 10).claims {
+            if let Begun::Go(call) = f.store.begin_placing(now, claim, gate()).await.unwrap() {
+                claims.push(call.id);
+            }
+        }
+    }
+    assert_eq!(claims, [CallId([2; 16])]);
+    assert!(now.since(back) >= gate().slot_timeout && now.since(back) <= gate().slot_timeout * 4, "{:?}", now.since(back));
+}
+
+#[tokio::test]
+async fn a_day_off_of_the_workspace_holds_calls_of_no_connection() {
+    let f = Fixture::new();
+    let off: Holiday = "2026-11-23".parse().unwrap();
+    let workspace = Workspace { holidays: vec![off], ..Workspace::default() };
+    f.store.set_rules(Rules::Said { connections: HashMap::new(), nobody: OfNobody::new(Waits::default(), &[workspace]) });
+    let today = time("2026-11-23T10:00:00+07:00");
+    let expires_at = today.plus(Duration::from_secs(86_400 * 2));
+    let call = Call { connection: None, origin: Origin::Api { key: "erp".into() }, created_at: today, wished_at: today, expires_at, ..call(1) };
+    f.store.create_call(today, NewCall { call: Box::new(call), idempotency: None, max_queued: None }).await.unwrap();
+    let tomorrow = time("2026-11-24T00:00:00+07:00");
+    let claim = f.store.next_calls(today, 10).claims.remove(0);
+    let begun = f.store.begin_placing(today, claim, gate()).await.unwrap();
+    assert!(matches!(begun, Begun::Hold { code: Code::HoldHoliday, until: Some(until) } if until == tomorrow), "{begun:?}");
+    assert!(f.store.next_calls(today, 10).claims.is_empty(), "it is not looked at again and again");
+    let claim = f.store.next_calls(tomorrow, 10).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(tomorrow, claim, gate()).await.unwrap(), Begun::Go(_)));
+}
