@@ -66,6 +66,7 @@ impl Code {
             Code::HoldDay => Code::RefusedDay,
             Code::HoldHoliday => Code::RefusedHoliday,
             Code::HoldCap => Code::RefusedCap,
+            Code::HoldSms => Code::RefusedSms,
             other => other,
         }
     }
@@ -217,6 +218,8 @@ codes! {
         "Ask for the call again after the holiday; see calls.holidays and the workspace's holidays.", "Hãy yêu cầu gọi lại sau ngày nghỉ; xem calls.holidays và ngày nghỉ của workspace."
     RefusedCap "refused_cap" Retry 409: "not called: the number was called as often as allowed", "không gọi: số này đã được gọi đủ số lần cho phép";
         "Ask for the call again later; max_per_number says how often a number is called.", "Hãy yêu cầu gọi lại sau; max_per_number quy định số lần gọi một số."
+    RefusedSms "refused_sms" Retry 409: "not called: three texts went to this number within 24 hours", "không gọi: số này đã nhận 3 tin nhắn trong 24 giờ";
+        "Ask for the call again tomorrow, or switch the text off in the Auto Call app: advertising allows three texts a day (Decree 91/2020).", "Hãy yêu cầu gọi lại vào ngày mai, hoặc tắt gửi kèm tin nhắn trong Auto Call: quảng cáo chỉ được 3 tin nhắn mỗi ngày (Nghị định 91/2020)."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::call::Origin;
-use super::connection::Connection;
-use super::hours;
 use super::id::CallId;
+use super::opening::Opening;
 use super::report::{Disposition, Interest, Report};
 use super::span;
 use super::time::Time;
@@ -71,6 +68,9 @@ pub struct After {
     pub again: Option<CallId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_at: Option<Time>,
+    /// The number stands on the do-not-call list because of this call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
 }
 
 impl After {
@@ -114,32 +114,32 @@ pub fn tried(origin: &Origin) -> (u32, &[i8]) {
     }
 }
 
-/// When to call again: `again.wait` after `ended`, then hour by hour until one is open and new. `tried` holds local hours.
-pub fn next_time(again: &Again, connection: &Connection, tried: &[i8], ended: Time) -> Time {
-    let zone = TimeZone::get(&connection.time_zone).unwrap_or(TimeZone::UTC);
-    let open = connection.calling_hours();
+/// When to call again: `again.wait` after `ended`, then hour by hour until one is open and new; without `other_hour`, or when every hour was
+/// tried, the first open moment. `tried` holds local hours.
+pub fn next_time(again: &Again, opening: &Opening, tried: &[i8], ended: Time) -> Time {
     let earliest = ended.plus(again.wait);
-    if !again.other_hour {
-        return earliest;
+    if again.other_hour {
+        let fits = |at: &Time| opening.shut(*at).is_none() && !tried.contains(&hour_of(opening, *at));
+        // The earliest moment itself, then the beginnings of the hours after it.
+        let begin = Time(earliest.0 - earliest.0.rem_euclid(3_600_000));
+        let later = (1..=HOURS_AHEAD).map(|n| begin.plus(Duration::from_secs(n * 3600)));
+        if let Some(at) = std::iter::once(earliest).chain(later).find(fits) {
+            return at;
+        }
     }
-    let fits = |at: &Time| {
-        let local: DateTime = at.timestamp().to_zoned(zone.clone()).datetime();
-        hours::is_open(&open, local) && !tried.contains(&local.hour())
-    };
-    // The earliest moment itself, then the beginnings of the hours after it.
-    let begin = Time(earliest.0 - earliest.0.rem_euclid(3_600_000));
-    let later = (1..=HOURS_AHEAD).map(|n| begin.plus(Duration::from_secs(n * 3600)));
-    std::iter::once(earliest).chain(later).find(fits).unwrap_or(earliest)
+    let status = opening.status(earliest);
+    status.shut.and(status.until).unwrap_or(earliest)
 }
 
 /// The local hour of a moment.
-pub fn hour_of(connection: &Connection, at: Time) -> i8 {
-    let zone = TimeZone::get(&connection.time_zone).unwrap_or(TimeZone::UTC);
-    at.timestamp().to_zoned(zone).hour()
+pub fn hour_of(opening: &Opening, at: Time) -> i8 {
+    at.timestamp().to_zoned(opening.zone.clone()).hour()
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
 
     fn rules(text: &str) -> Vec<AfterRule> {
@@ -182,17 +182,19 @@ mod tests {
 
     #[test]
     fn the_next_call_is_at_an_open_hour_that_was_not_tried() {
-        let mut connection = Connection::new("c".into(), "p");
-        connection.hours = vec!["Mon-Fri 08:00-12:00".parse().unwrap()];
+        let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
+        let opening = Opening { windows: vec!["Mon-Fri 08:00-12:00".parse().unwrap()], zone, days_off: vec!["2026-11-25".parse().unwrap()] };
         let again = |hours, other_hour| Again { wait: Duration::from_secs(hours * 3_600_u64), times: 3, other_hour };
         let time = |text: &str| Time::parse_rfc3339(text).unwrap();
-        // Monday 2026-11-23.
-        let at = |again: &Again, tried: &[i8], ended: &str| next_time(again, &connection, tried, time(ended)).timestamp().to_string();
+        // Monday 2026-11-23; Wednesday is a day off.
+        let at = |again: &Again, tried: &[i8], ended: &str| next_time(again, &opening, tried, time(ended)).timestamp().to_string();
         assert_eq!(at(&again(2, true), &[8], "2026-11-23T08:10:00+07:00"), "2026-11-23T03:10:00Z", "10:10 is open and new");
         assert_eq!(at(&again(2, true), &[8, 10], "2026-11-23T08:10:00+07:00"), "2026-11-23T04:00:00Z", "10 was tried, 11 not");
         assert_eq!(at(&again(2, true), &[11, 8], "2026-11-23T11:10:00+07:00"), "2026-11-24T02:00:00Z", "the day after, not at 8 again");
-        assert_eq!(at(&again(2, true), &[8, 9, 10, 11], "2026-11-23T11:10:00+07:00"), "2026-11-23T06:10:00Z", "no hour is left: as asked; the window holds it");
+        assert_eq!(at(&again(2, true), &[8], "2026-11-24T11:10:00+07:00"), "2026-11-26T02:00:00Z", "nobody is called on a day off");
+        assert_eq!(at(&again(2, true), &[8, 9, 10, 11], "2026-11-23T11:10:00+07:00"), "2026-11-24T01:00:00Z", "no hour is left: when it opens");
         assert_eq!(at(&again(2, false), &[10], "2026-11-23T08:10:00+07:00"), "2026-11-23T03:10:00Z");
+        assert_eq!(at(&again(2, false), &[], "2026-11-24T11:10:00+07:00"), "2026-11-26T01:00:00Z", "what is promised is when it can go");
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct Arrivals {
     /// Calls were braked since then, and no person has acted: for the alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub braking_since: Option<Time>,
+    /// Calls that wait for a person because of it.
+    #[serde(default)]
+    pub held: u32,
 }
 
 const PARTS: i64 = 60;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::call::Origin;
-use super::connection::{Connection, LineChoice, Purpose};
+use super::connection::{Connection, LineChoice};
 use super::id::{ConnectionId, LineId, WorkspaceId};
 
 /// Whose lines they are.
@@ -40,14 +40,12 @@ pub struct Pool {
     pub owners: BTreeMap<String, LineId>,
     /// How long a call waits for its owner's line before another may take it.
     pub owner_wait: Duration,
-    /// Its calls advertise: the texts that the phone sends with them are limited too.
-    pub advertises: bool,
 }
 
 impl Pool {
     /// The first line that is free takes the call.
     pub fn first(id: PoolId, lines: Vec<LineId>) -> Pool {
-        Pool { id, lines, choice: LineChoice::First, owners: BTreeMap::new(), owner_wait: Duration::ZERO, advertises: false }
+        Pool { id, lines, choice: LineChoice::First, owners: BTreeMap::new(), owner_wait: Duration::ZERO }
     }
 
     /// A connection's own.
@@ -58,7 +56,6 @@ impl Pool {
             choice: connection.line_choice,
             owners: connection.owners.clone(),
             owner_wait: connection.owner_wait,
-            advertises: connection.purpose == Purpose::Advertising,
         }
     }
 

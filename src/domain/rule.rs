@@ -19,6 +19,9 @@ use super::time::Time;
 use super::workspace::{Holiday, Workspace};
 use crate::error::Code;
 
+/// Advertising texts to one number (Decree 91/2020).
+pub const TEXTS: Rate = Rate { count: 3, period: Duration::from_secs(86_400) };
+
 /// What the settings say about the calls of one connection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -162,6 +165,8 @@ pub struct History {
     pub do_not_call: Option<Scope>,
     /// When it was placed, over the workspace, in any order; at least as far back as the cap looks.
     pub placed: Vec<Time>,
+    /// When a text went to it with a call, in any order.
+    pub texted: Vec<Time>,
 }
 
 /// What the rules say about placing now.
@@ -224,13 +229,23 @@ fn hold(policy: &Policy, asked: &Asked, history: &History, now: Time) -> Option<
     if let Some(code) = status.shut {
         return Some((code, status.until));
     }
-    capped(policy, history, now).map(|until| (Code::HoldCap, Some(until)))
+    let capped = capped(policy, history, now).map(|until| (Code::HoldCap, Some(until)));
+    capped.or_else(|| texted(policy, history, now).map(|until| (Code::HoldSms, Some(until))))
+}
+
+/// When a call that advertises may go, if the text that the phone may send with it would be one too many now.
+fn texted(policy: &Policy, history: &History, now: Time) -> Option<Time> {
+    let most = (policy.purpose == Purpose::Advertising).then_some(TEXTS)?;
+    full(most, &history.texted, now)
 }
 
 /// When the cap on the number lets the next one go, if it does not now. Placings that lie in the future (the clock was set back) count.
 fn capped(policy: &Policy, history: &History, now: Time) -> Option<Time> {
-    let cap = policy.cap?;
-    let mut recent: Vec<Time> = history.placed.iter().copied().filter(|at| *at > now.minus(cap.period)).collect();
+    full(policy.cap?, &history.placed, now)
+}
+
+fn full(cap: Rate, times: &[Time], now: Time) -> Option<Time> {
+    let mut recent: Vec<Time> = times.iter().copied().filter(|at| *at > now.minus(cap.period)).collect();
     recent.sort_unstable();
     let first_of_the_last = recent.len().checked_sub(cap.count as usize)?;
     recent.get(first_of_the_last).map(|at| at.plus(cap.period))
@@ -256,7 +271,7 @@ mod tests {
     }
 
     fn placed(hours_ago: &[u64]) -> History {
-        History { do_not_call: None, placed: hours_ago.iter().map(|h| NOW.minus(Duration::from_secs(h * 3600))).collect() }
+        History { placed: hours_ago.iter().map(|h| NOW.minus(Duration::from_secs(h * 3600))).collect(), ..History::default() }
     }
 
     #[test]
@@ -282,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_national_list_concerns_advertising_and_the_own_list_everybody() {
-        let listed = |scope| History { do_not_call: Some(scope), placed: Vec::new() };
+        let listed = |scope| History { do_not_call: Some(scope), ..History::default() };
         assert_eq!(ruling(&policy(Purpose::Care), &asked(), &listed(Scope::Advertising), NOW), Ruling::Go);
         assert_eq!(ruling(&policy(Purpose::Advertising), &asked(), &listed(Scope::Advertising), NOW), Ruling::Refuse { code: Code::DoNotCall });
         assert_eq!(ruling(&policy(Purpose::Care), &asked(), &listed(Scope::All), NOW), Ruling::Refuse { code: Code::DoNotCall });
@@ -300,6 +315,16 @@ mod tests {
         let soon = Time::parse_rfc3339("2026-11-23T07:59:00+07:00").unwrap();
         let click = Asked { interactive: true, expires_at: soon.plus(Duration::from_secs(120)), ..asked() };
         assert!(matches!(ruling(&advertising, &click, &History::default(), soon), Ruling::Hold { .. }), "a minute can be waited");
+    }
+
+    #[test]
+    fn a_fourth_text_in_a_day_holds_advertising_and_nothing_else() {
+        let texted = History { texted: [1, 5, 9].map(|h| NOW.minus(Duration::from_secs(h * 3600))).to_vec(), ..History::default() };
+        let until = Some(NOW.plus(Duration::from_secs(15 * 3600)));
+        assert_eq!(ruling(&policy(Purpose::Advertising), &asked(), &texted, NOW), Ruling::Hold { code: Code::HoldSms, until });
+        assert_eq!(ruling(&policy(Purpose::Care), &asked(), &texted, NOW), Ruling::Go);
+        let click = Asked { interactive: true, expires_at: NOW.plus(Duration::from_secs(120)), ..asked() };
+        assert_eq!(ruling(&policy(Purpose::Advertising), &click, &texted, NOW), Ruling::Refuse { code: Code::RefusedSms });
     }
 
     #[test]

@@ -125,6 +125,11 @@ pub async fn add(app: &App, workspace: &WorkspaceId, phones: &[Phone], note: Not
     Ok((added, refused))
 }
 
+/// The phone put this number on the list: calls to it that wait are refused.
+pub async fn learnt(app: &App, workspace: &WorkspaceId, phone: &Phone) -> Result<u64, StoreError> {
+    refuse_listed(app, workspace, |other| other == phone).await
+}
+
 /// Refuses queued calls whose number is on the list now. A call that is claimed meanwhile is checked there.
 async fn refuse_listed(app: &App, workspace: &WorkspaceId, concerns: impl Fn(&Phone) -> bool) -> Result<u64, StoreError> {
     let (mut refused, mut after): (u64, Option<CallId>) = (0, None);

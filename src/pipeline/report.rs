@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
-use super::{token, wish};
+use super::{dnc, token, wish};
 use crate::domain::after::{self, Again};
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::id::CallId;
@@ -55,6 +55,10 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     };
     let reported = app.store.report(now, id, body, report, after).await?;
     failpoint::hit(failpoint::CALLBACKS_ANSWER.before);
+    // After a crash in between they are refused when a line takes them.
+    if !call.after.listed && app.store.call(id)?.is_some_and(|call| call.after.listed) {
+        dnc::learnt(app, &call.workspace, &call.phone).await?;
+    }
     if reported == Reported::NeverSent {
         tracing::error!(call.id = %id, "a report came for a call that was never sent; it is stored and changes nothing");
     }
@@ -66,9 +70,14 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     let connection = &wired.connection;
     let (done, hours) = after::tried(&call.origin);
     let again = again.filter(|again| done < again.times)?;
+    let policy = app.live.load().policy(Some(&connection.id), &call.workspace)?;
     let mut hours = hours.to_vec();
-    hours.push(after::hour_of(connection, call.placing_at.unwrap_or(now)));
-    let at = after::next_time(&again, connection, &hours, now);
+    hours.push(after::hour_of(&policy.opening, call.placing_at.unwrap_or(now)));
+    let at = after::next_time(&again, &policy.opening, &hours, now);
+    if at >= now.plus(policy.max_age) {
+        tracing::warn!(call.id = %call.id, connection.id = %connection.id, "the call more would be later than `max_age` lets a call wait: it is not made");
+        return None;
+    }
     let origin = Origin::Again { of: call.id, round: done + 1, hours };
     let mut next = wish::blank(CallId::from_uuid(app.clock.uuid()), call.workspace.clone(), origin, call.phone.clone(), at, now);
     next.connection.clone_from(&call.connection);
@@ -79,8 +88,7 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     next.lines.clone_from(&call.lines);
     next.plugin_hash.clone_from(&call.plugin_hash);
     next.interactive = false;
-    let live = app.live.load();
-    next.expires_at = live.policy(Some(&connection.id), &call.workspace).map_or(at, |policy| policy.expires(false, at, now));
+    next.expires_at = policy.expires(false, at, now);
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
     Some(Box::new(next))

@@ -42,6 +42,8 @@ pub struct CallFacts {
     pub round: Option<u32>,
     /// When a rule will have the customer called again.
     pub again_at: Option<Time>,
+    /// The number was put on the do-not-call list.
+    pub listed: bool,
     /// What the connection's rules say about this result, by name.
     pub after: Map<String, Json>,
 }
@@ -86,7 +88,7 @@ impl WriteBack<'_> {
                 "created_at": time(call.created_at), "placed_at": time(call.placed_at), "started_at": time(call.started_at),
                 "ended_at": time(call.ended_at), "refusal": call.refusal, "reason": call.reason, "advice": call.advice,
                 "time_zone": text(&call.time_zone).unwrap_or(ZONE), "test": call.test, "test_phone": call.test_phone,
-                "round": call.round, "again_at": time(call.again_at), "marker": marker(&call.id)
+                "round": call.round, "again_at": time(call.again_at), "listed": call.listed, "marker": marker(&call.id)
             },
             "after": if call.after.is_empty() { Json::Null } else { Json::Object(call.after.clone()) },
             "report": self.report_json(),

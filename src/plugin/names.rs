@@ -209,7 +209,7 @@ fn sample() -> Json {
             "id": "call_00000000000000000000000000", "state": "ended", "line": "1", "line_name": "1", "connection": "1",
             "created_at": "2026-11-22T03:20:30Z", "placed_at": "2026-11-22T03:20:31Z", "started_at": "2026-11-22T03:20:35Z",
             "ended_at": "2026-11-22T03:22:05Z", "refusal": "1", "reason": "1", "advice": "1",
-            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z", "marker": "1"
+            "time_zone": "Asia/Ho_Chi_Minh", "test": false, "test_phone": "1", "round": 2, "again_at": "2026-11-22T05:22:05Z", "listed": false, "marker": "1"
         },
         "report": {
             "disposition": "answered", "interest": "interested", "call_status": 1, "sim": "1", "call_seconds": 95, "answer_seconds": 74,

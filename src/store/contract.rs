@@ -207,29 +207,6 @@ pub(super) fn attempt(n: u8) -> Attempt {
 }
 
 #[tokio::test]
-async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
-    let f = Fixture::new();
-    let pool = Pool { advertises: true, ..pools().remove(0) };
-    f.store.configure(vec![line("a", 1)], vec![pool], T0);
-    let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
-    for n in 1..=3u8 {
-        let now = at(u64::from(n) * 600);
-        let id = f.placing(n, now).await;
-        f.end(id, Placing::Taken, now).await;
-        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
-        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
-        let again = AfterReport { body_digest: format!("again{n}"), ..after };
-        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
-    }
-    f.queued(4).await;
-    let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
-    let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
-    assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
-    assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
-    assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
-}
-
-#[tokio::test]
 async fn an_event_its_body_and_its_task_survive_a_restart() {
     let f = Fixture::new();
     let id = f.event(1).await;

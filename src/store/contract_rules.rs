@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::contract::{Fixture, T0, after, at, attempt, call, gate, line, mapped};
 use super::*;
+use crate::domain::alert::AlertKind;
 use crate::domain::call::{Call, State};
 use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::dnc::{Note, Scope, Source};
@@ -14,7 +17,12 @@ use crate::domain::id::{CallId, ConnectionId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::Limit;
+<<<<<<< HEAD
 use crate::domain::rule::{OfNobody, Policy, Waits};
+=======
+use crate::domain::report::Report;
+use crate::domain::rule::{Policy, Waits};
+>>>>>>> subscribe
 use crate::domain::time::Time;
 use crate::error::Code;
 
@@ -138,7 +146,7 @@ async fn a_call_outside_its_hours_waits_until_they_open() {
     assert!(f.store.next_calls(Time(opens.0 - 1), 10).claims.is_empty());
     assert_eq!(f.store.next_calls(opens, 10).claims[0].call, waits.id);
     let click = made(&f, 2, saturday, true).await;
-    assert_eq!((click.state, click.refusal), (State::Refused, Some(Code::HoldDay)), "someone who waits hears it at once");
+    assert_eq!((click.state, click.refusal), (State::Refused, Some(Code::RefusedDay)), "someone who waits hears it at once");
 }
 
 #[tokio::test]
@@ -188,9 +196,12 @@ async fn the_brake_holds_what_is_too_much_until_a_person_lets_it_go() {
     assert!(f.store.sweep(at(86_400 * 2), SweepPolicy::default()).await.unwrap().expired.len() == 3, "a braked call's clock stands still");
     let change = |change| f.store.change(at(20), "lan".into(), change);
     assert_eq!(change(Change::Release { calls: vec![CallId([3; 16]), CallId([1; 16])] }).await.unwrap(), Changed::Count(1));
+    let open = |f: &Fixture| f.store.alerts().unwrap().iter().any(|alert| alert.kind == AlertKind::Brake && alert.is_open());
+    assert!(open(&f), "one more waits for a person");
     assert_eq!(f.store.next_calls(at(21), 10).claims.iter().map(|c| c.call).collect::<Vec<_>>(), [CallId([3; 16])]);
     assert_eq!(change(Change::CancelAll { calls: held(&f) }).await.unwrap(), Changed::Count(1));
     assert_eq!(f.call(CallId([4; 16])).state, State::Cancelled);
+    assert!(!open(&f), "none is held any more");
 }
 
 #[tokio::test]
@@ -277,4 +288,45 @@ async fn a_connection_set_to_test_never_reaches_the_customer_of_a_call_that_wait
     f.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
     f.store.finish_map(T0, waits, vec![mapped(3, 0)]).await.unwrap();
     assert!(f.store.next_calls(at(1000), 10).claims.is_empty());
+}
+
+/// A call to a customer who agreed to be called.
+async fn agreed(f: &Fixture, n: u8, now: Time) -> CallId {
+    let call = Call { created_at: now, wished_at: now, consent: Some(true), ..call(n) };
+    f.store.create_call(now, NewCall { call: Box::new(call), idempotency: None, max_queued: None }).await.unwrap();
+    CallId([n; 16])
+}
+
+#[tokio::test]
+async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
+    let f = Fixture::new();
+    let advertising = |c: &mut Connection| {
+        c.purpose = Purpose::Advertising;
+        c.max_per_number = Some(Limit::Off);
+        c.hours = vec!["00:00-24:00".parse().unwrap()];
+    };
+    f.store.set_rules(rules(advertising));
+    let texted = Report { send_sms: true, sms_content: "[QC] …".into(), ..Report::default() };
+    for n in 1..=3u8 {
+        let now = at(u64::from(n) * 600);
+        let id = agreed(&f, n, now).await;
+        let claim = f.store.next_calls(now, 9).claims.remove(0);
+        assert!(matches!(f.store.begin_placing(now, claim, gate()).await.unwrap(), Begun::Go(_)));
+        f.end(id, Placing::Taken, now).await;
+        let after = AfterReport { body_digest: format!("d{n}"), ..AfterReport::default() };
+        f.store.report(now, id, Bytes::from_static(b"{}"), Some(texted.clone()), after.clone()).await.unwrap();
+        let again = AfterReport { body_digest: format!("again{n}"), ..after };
+        f.store.report(now, id, Bytes::from_static(b"{} "), Some(texted.clone()), again).await.unwrap();
+    }
+    let fourth = agreed(&f, 4, at(1_999)).await;
+    let claim = f.store.next_calls(at(2_000), 9).claims.remove(0);
+    let held = f.store.begin_placing(at(2_000), claim, gate()).await.unwrap();
+    assert!(matches!(held, Begun::Hold { code: Code::HoldSms, until: Some(until) } if until == at(600 + 86_400)), "{held:?}");
+    let waits = f.call(fourth);
+    assert_eq!(waits.hold.map(|hold| (hold.code, hold.until)), Some((Code::HoldSms, Some(at(600 + 86_400)))), "a person can see it");
+    assert!(waits.expires_at > at(600 + 86_400), "the wait is not its own time");
+    let f = f.reopened();
+    f.store.set_rules(rules(advertising));
+    assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
+    assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
 }

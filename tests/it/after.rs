@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use callbridge::domain::call::{Origin, State};
+use callbridge::domain::dnc::{Note, Scope, Source};
 use callbridge::domain::id::CallId;
 use callbridge::domain::write_back::Status;
 use callbridge::simulator::mood::Mood;
-use callbridge::store::{Change, Changed};
+use callbridge::store::{Change, Changed, Store};
 use serde_json::{Value, json};
 
 use super::bridge::{CUSTOMER, Fixture, Setup};
@@ -167,6 +168,56 @@ async fn a_rule_puts_the_number_on_the_do_not_call_list_and_a_report_nobody_can_
     assert_eq!(answer.status, 200);
     let third = f.until("the next wish is refused", |f| f.calls().into_iter().find(|c| c.state == State::Refused)).await;
     assert_eq!(third.refusal, Some(callbridge::error::Code::DoNotCall));
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_says_no_is_listed_and_nobody_promises_another_call() {
+    let rules = json!([{"disposition": ["answered"], "again": {"in": "2h"}}]);
+    let f = Setup::new(Mood::ReportLost)
+        .connection(|c| {
+            c.after = serde_json::from_value(rules).unwrap();
+            c.learn_do_not_call = true;
+            c.duplicate_window = Duration::ZERO;
+        })
+        .start_by_hand()
+        .await;
+    let first = f.wish(PHONE).await;
+    f.reaches(first, State::Placed).await;
+    let waits = f.wish(PHONE).await;
+    let refused = json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 2}});
+    assert_eq!(f.report(first, &refused).await.status, 200);
+    assert_eq!((f.call(waits).state, f.call(waits).refusal), (State::Refused, Some(callbridge::error::Code::DoNotCall)));
+    assert_eq!(follower(&f, first), None);
+    f.advance(Duration::from_secs(1)).await;
+    let note = f.note(first).text;
+    assert!(note.contains("đưa vào danh sách không gọi") && !note.contains("Sẽ tự gọi lại"), "{note}");
+
+    // The agent corrects it: what this call put on the list is taken off, and the rule applies.
+    let interested = json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 1}});
+    assert_eq!(f.report(first, &interested).await.status, 200);
+    let listed = f.store().dnc_of(&"main".into(), &f.call(first).phone).unwrap();
+    assert_eq!(listed, None);
+    assert!(f.store().audit(1).unwrap()[0].change.contains("DoNotCallRemove"));
+    let again = follower(&f, first).expect("now it is wanted");
+    f.advance(Duration::from_secs(1)).await;
+    assert!(!f.note(first).text.contains("danh sách không gọi"), "{}", f.note(first).text);
+    assert!(matches!(f.change(Change::Cancel { call: again, write_back: false }).await, Changed::Ok));
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_leaves_what_a_person_put_on_the_list() {
+    let f = Setup::new(Mood::ReportLost).connection(|c| c.learn_do_not_call = true).start_by_hand().await;
+    let first = f.wish(PHONE).await;
+    f.reaches(first, State::Placed).await;
+    let note = Note { source: Source::Own, scope: Scope::All, by: "lan".into(), at: f.now(), why: "asked".into() };
+    callbridge::pipeline::dnc::add(f.app(), &"main".into(), &[f.call(first).phone], note.clone()).await.unwrap();
+    for status in [2, 1] {
+        assert_eq!(f.report(first, &json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": status}})).await.status, 200);
+    }
+    assert_eq!(f.store().dnc_of(&"main".into(), &f.call(first).phone).unwrap(), Some(note));
     f.advance(Duration::from_secs(1)).await;
     f.finish().await;
 }

@@ -217,7 +217,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    fn app(&self) -> &Arc<App> {
+    pub fn app(&self) -> &Arc<App> {
         self.running.as_ref().expect("the bridge is stopped").app()
     }
 

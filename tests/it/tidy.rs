@@ -10,7 +10,6 @@ use callbridge::error;
 const LONG: &[(&str, &str)] = &[
     ("src/domain/call.rs", "a call, its state table and the test of every cell"),
     ("src/store/verbs.rs", "the contract of every store, with the values its verbs speak in"),
-    ("src/store/sled/board.rs", "queues, free lines and the choice between them: one data structure"),
     ("src/store/contract.rs", "the contract suite of every store: only tests"),
 ];
 const LONGEST: usize = 400;

@@ -49,7 +49,7 @@ impl Pure {
 
     fn history(&self, phone: &Phone) -> History {
         let placed = self.numbers.get(phone).into_iter().flatten().map(|(at, _)| *at).collect();
-        History { do_not_call: self.do_not_call.contains(phone).then_some(Scope::All), placed }
+        History { do_not_call: self.do_not_call.contains(phone).then_some(Scope::All), placed, texted: Vec::new() }
     }
 
     fn ruling(&self, call: &Call, now: Time) -> Ruling {

@@ -156,6 +156,7 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
         test_phone: call.test_phone.as_ref().filter(|_| test).map(crate::domain::phone::Phone::national),
         round: Some(tried(&call.origin).0 + 1).filter(|round| *round > 1),
         again_at: call.after.again_at,
+        listed: call.after.listed,
         kept: call.kept().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         after: call.after.set.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect(),
     }

@@ -168,11 +168,6 @@ impl Board {
         Some((queue, self.queues[queue].lines.iter().map(|line| &self.lines[*line].id)))
     }
 
-    /// Whether this call advertises.
-    pub fn advertises(&self, call: CallId) -> bool {
-        self.calls.get(&call).and_then(|e| self.pools.get(&self.queues[e.queue as usize].pool)).is_some_and(|pool| pool.advertises)
-    }
-
     /// Whether the configuration still lets this call go over this line.
     pub fn allows(&self, claim: &Claim) -> bool {
         self.line_of.get(&claim.line).is_some_and(|line| self.calls.get(&claim.call).is_some_and(|e| self.queues[e.queue as usize].lines.contains(line)))

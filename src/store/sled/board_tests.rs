@@ -25,7 +25,7 @@ fn policy(id: &str, slots: u32) -> LinePolicy {
 fn pool(id: &str, lines: &[&str], choice: LineChoice) -> Pool {
     let owners = BTreeMap::from([("lan".to_owned(), LineId::new("b"))]);
     let id = PoolId::Connection(id.into());
-    Pool { id, lines: lines.iter().map(|l| LineId::new(l)).collect(), choice, owners, owner_wait: Duration::from_secs(600), advertises: false }
+    Pool { id, lines: lines.iter().map(|l| LineId::new(l)).collect(), choice, owners, owner_wait: Duration::from_secs(600) }
 }
 
 fn board(lines: &[&str], pools: Vec<Pool>) -> Board {

@@ -10,8 +10,8 @@ use super::keys::{self, Tree};
 use super::person;
 use super::store::SledStore;
 use super::tx::Tx;
-use crate::domain::call::State;
-use crate::domain::dnc::{self, Entry, Note, Run, Scope};
+use crate::domain::call::{Call, State};
+use crate::domain::dnc::{self, Entry, Note, Run, Scope, Source};
 use crate::domain::id::{CallId, WorkspaceId};
 use crate::domain::phone::Phone;
 use crate::domain::rule::Ruling;
@@ -82,6 +82,37 @@ pub fn learn(tx: &mut Tx<'_>, workspace: &WorkspaceId, phone: &Phone, note: &Not
     add(tx, workspace, &[(run, vec![offset])], id, note.scope).map(|_| ())
 }
 
+/// Whether no call at all may go to this call's number; a test call does not reach it.
+pub fn bars(tx: &Tx<'_>, call: &Call) -> Result<bool, StoreError> {
+    let note = listed(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone)?;
+    Ok(!call.is_test() && note.is_some_and(|note| note.scope == Scope::All))
+}
+
+/// Takes a number off that was learnt from this very call; what somebody else put there stays.
+pub fn unlearn(tx: &mut Tx<'_>, now: Time, call: &Call) -> Result<(), StoreError> {
+    let note = listed(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone)?;
+    if note.is_some_and(|note| note.source == Source::Learned && note.why.ends_with(&call.id.to_string())) {
+        remove(tx, now, &format!("callbridge: a later report of {}", call.id), &call.workspace, &call.phone)?;
+    }
+    Ok(())
+}
+
+fn remove(tx: &mut Tx<'_>, now: Time, actor: &str, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
+    let (run, offset) = dnc::place(dnc::digits(phone));
+    let key = keys::do_not_call(workspace, run);
+    let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
+    let Some(note) = numbers.remove(offset) else { return Ok(false) };
+    // Whole, unlike in logs: somebody who asked not to be called may be called again from here on.
+    person::audit(tx, now, actor, format!("DoNotCallRemove {{ workspace: {workspace}, phone: {}, note: {note} }}", phone.e164()))?;
+    if numbers.0.is_empty() {
+        tx.remove(Tree::Index, key)
+    } else {
+        tx.write_raw(Tree::Index, key, numbers.bytes())
+    }
+    tx.count(workspace, COUNTER, -1)?;
+    Ok(true)
+}
+
 impl SledStore {
     /// Keeps a note for numbers that follow.
     pub async fn dnc_note(&self, workspace: WorkspaceId, note: Note) -> Result<u32, StoreError> {
@@ -115,22 +146,8 @@ impl SledStore {
 
     /// Takes a number off the list; false if it was not there.
     pub async fn dnc_remove(&self, now: Time, actor: String, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
-        let (workspace, (run, offset), phone) = (workspace.clone(), dnc::place(dnc::digits(phone)), phone.clone());
-        let remove = move |tx: &mut Tx<'_>| {
-            let key = keys::do_not_call(&workspace, run);
-            let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
-            let Some(note) = numbers.remove(offset) else { return Ok(false) };
-            // Whole, unlike in logs: somebody who asked not to be called may be called again from here on.
-            person::audit(tx, now, &actor, format!("DoNotCallRemove {{ workspace: {workspace}, phone: {}, note: {note} }}", phone.e164()))?;
-            if numbers.0.is_empty() {
-                tx.remove(Tree::Index, key)
-            } else {
-                tx.write_raw(Tree::Index, key, numbers.bytes())
-            }
-            tx.count(&workspace, COUNTER, -1)?;
-            Ok(true)
-        };
-        self.committer.run(Step::Change, remove).await
+        let (workspace, phone) = (workspace.clone(), phone.clone());
+        self.committer.run(Step::Change, move |tx| remove(tx, now, &actor, &workspace, &phone)).await
     }
 
     /// Numbers of the list in their order, after a number.

@@ -8,12 +8,13 @@ use super::schedule::Effect;
 use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
-use crate::domain::connection::Mode;
+use crate::domain::connection::{Mode, Purpose};
 use crate::domain::id::{ConnectionId, WorkspaceId};
 use crate::domain::ledger::{self, Arrivals, NumberDay};
 use crate::domain::phone::Phone;
-use crate::domain::rule::{Asked, History, Policy, Ruling, ruling};
+use crate::domain::rule::{Asked, History, Policy, Ruling, TEXTS, ruling};
 use crate::domain::time::Time;
+use crate::domain::window::Recent;
 use crate::error::Code;
 use crate::store::Rules;
 use crate::store::verbs::StoreError;
@@ -29,7 +30,25 @@ pub fn of_number(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, policy: &
             placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
         }
     }
-    Ok(History { do_not_call: dnc::listed(get, workspace, phone)?.map(|note| note.scope), placed })
+    let texted = if policy.purpose == Purpose::Advertising { texts(get, workspace, phone)?.0.into() } else { Vec::new() };
+    Ok(History { do_not_call: dnc::listed(get, workspace, phone)?.map(|note| note.scope), placed, texted })
+}
+
+/// The texts that went to a number with its calls.
+fn texts(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone) -> Result<Recent, StoreError> {
+    let stored = get(&keys::texts(workspace, phone.e164()))?.unwrap_or_default();
+    Ok(Recent::from_bytes(stored.get(8..).unwrap_or_default()))
+}
+
+/// Counts a text that the phone sent with a call.
+pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
+    let mut recent = texts(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone)?;
+    recent.0.push_back(now);
+    let from = now.minus(TEXTS.period);
+    recent.0.retain(|at| *at > from);
+    let value = [&now.plus(TEXTS.period).0.to_be_bytes()[..], &recent.to_bytes()].concat();
+    tx.write_raw(Tree::Index, keys::texts(&call.workspace, call.phone.e164()), value);
+    Ok(())
 }
 
 fn read_day(get: Get<'_>, key: &[u8]) -> Result<NumberDay, StoreError> {
@@ -110,8 +129,9 @@ fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result
         call.hold = Some(Hold { code: Code::HoldBrake, since: now, until: None });
         // Its clock stands still; only its age counts.
         call.expires_at = call.created_at.plus(policy.max_age);
+        arrivals.held = arrivals.held.saturating_add(1);
         if arrivals.braking_since.is_some() {
-            return Ok(());
+            return tx.write(Tree::Meta, key, &arrivals);
         }
         tracing::warn!(connection.id = %policy.connection, brake = %brake, "more new calls than the brake allows: they wait until a person lets them go or cancels them");
         arrivals.braking_since = Some(now);
@@ -120,14 +140,17 @@ fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result
     tx.write(Tree::Meta, key, &arrivals)
 }
 
-/// A person dealt with calls that the brake holds: the next one too many is told anew.
-pub fn brake_seen(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connection: &ConnectionId) -> Result<(), StoreError> {
+/// A call that the brake held waits no more. After the last one the trouble is over, and the next one too many is told anew.
+pub fn brake_left(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connection: &ConnectionId) -> Result<(), StoreError> {
     let key = keys::arrivals(connection);
-    if let Some(mut arrivals) = tx.read::<Arrivals>(Tree::Meta, &key)?.filter(|a| a.braking_since.is_some()) {
+    let mut arrivals: Arrivals = tx.read(Tree::Meta, &key)?.unwrap_or_default();
+    arrivals.held = arrivals.held.saturating_sub(1);
+    let over = arrivals.held == 0;
+    if over {
         arrivals.braking_since = None;
-        tx.write(Tree::Meta, key, &arrivals)?;
     }
-    alerts::clear(tx, now, &About::new(workspace, AlertKind::Brake, connection.as_str()))
+    tx.write(Tree::Meta, key, &arrivals)?;
+    if over { alerts::clear(tx, now, &About::new(workspace, AlertKind::Brake, connection.as_str())) } else { Ok(()) }
 }
 
 /// Ends a queued call by a rule.
@@ -153,7 +176,9 @@ pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Res
     if let Some(policy) = &policy {
         call.expires_at = policy.expires(call.interactive, now, call.created_at);
         call.own_time = Some(OwnTime::new(now, policy.expire_automation)).filter(|_| !call.interactive);
-        brake_seen(tx, now, &policy.workspace, &policy.connection)?;
+    }
+    if let Some(connection) = call.connection.clone() {
+        brake_left(tx, now, &call.workspace, &connection)?;
     }
     tx.effects.push(Effect::queued(call, None));
     tx.update_call(call, State::Queued, now)?;

@@ -158,9 +158,6 @@ fn cancel(tx: &mut Tx<'_>, now: Time, id: CallId, write_back: bool) -> Result<Ch
     if step(from, Signal::Cancel, call.ever_sent) != Step::To(State::Cancelled) {
         return Ok(Changed::Denied(format!("the call is {}: only a queued call can be cancelled", from.as_str())));
     }
-    if let (Some(Code::HoldBrake), Some(connection)) = (call.hold.map(|hold| hold.code), call.connection.clone()) {
-        history::brake_seen(tx, now, &call.workspace, &connection)?;
-    }
     call.state = State::Cancelled;
     call.refusal = Some(Code::Cancelled);
     let write_back = write_back && call.connection.is_some();

@@ -11,11 +11,9 @@ use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
 use crate::domain::held::Held;
 use crate::domain::id::{CallId, LineId, WorkspaceId};
-use crate::domain::rate::Rate;
 use crate::domain::rule::Ruling;
 use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
 use crate::domain::time::Time;
-use crate::domain::window::Recent;
 use crate::error::Code;
 use crate::store::Rules;
 use crate::store::verbs::{AfterReport, Attempt, Begun, Claim, Gate, Placing, StoreError};
@@ -25,8 +23,6 @@ pub const LEASE: Duration = Duration::from_secs(90);
 
 /// How much later than the rest a call is tried again whose request the dialer did not take.
 const BEHIND_THE_OTHERS: Duration = Duration::from_secs(60);
-/// Advertising texts to one number (Decree 91/2020).
-const TEXTS: Rate = Rate { count: 3, period: Duration::from_secs(86_400) };
 /// The dialer cannot be used so many times in a row before the admin is told.
 const ALERT_AFTER: u32 = 5;
 /// The subject of the dialer's alert.
@@ -35,15 +31,7 @@ pub const DIALER: &str = "callone";
 pub const EVERYTHING: &str = "all";
 
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
-pub fn begin(
-    tx: &mut Tx<'_>,
-    now: Time,
-    claim: &Claim,
-    policy: Option<&LinePolicy>,
-    rules: &Rules,
-    advertises: bool,
-    gate: &Gate,
-) -> Result<Begun, StoreError> {
+pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
@@ -62,10 +50,6 @@ pub fn begin(
     }
     if let Some(begun) = by_the_rules(tx, &mut call, now, rules, &held)? {
         return Ok(begun);
-    }
-    // The phone may send a text with the call: not a fourth one in a day.
-    if advertises && let Err(until) = texts(tx, &call)?.take(TEXTS, now) {
-        return Ok(Begun::Hold { code: Code::HoldSms, until: Some(until) });
     }
     result::overdue_slots(tx, &call.workspace, &claim.line, now, gate.slot_timeout)?;
     let mut line = tx.line(&call.workspace, &claim.line)?;
@@ -137,7 +121,7 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held
         }
         Ruling::Hold { code, until } => {
             // Kept, so that a restart and a person see it too. The other holds are the connection's or are there already.
-            if code == Code::HoldCap && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
+            if matches!(code, Code::HoldCap | Code::HoldSms) && call.hold.is_none_or(|hold| (hold.code, hold.until) != (code, until)) {
                 call.hold = Some(Hold { code, since: now, until });
                 if let Some(until) = until.filter(|_| !call.interactive) {
                     // It could not have gone: that time is not its own.
@@ -153,23 +137,6 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held
             Ok(Some(Begun::Hold { code, until }))
         }
     }
-}
-
-/// The texts that went to a call's number with its calls.
-fn texts(tx: &Tx<'_>, call: &Call) -> Result<Recent, StoreError> {
-    let stored = tx.raw(Tree::Index, &keys::texts(&call.workspace, call.phone.e164()))?.unwrap_or_default();
-    Ok(Recent::from_bytes(stored.get(8..).unwrap_or_default()))
-}
-
-/// Counts a text that the phone sent with a call.
-pub fn count_text(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError> {
-    let mut recent = texts(tx, call)?;
-    recent.0.push_back(now);
-    let from = now.minus(TEXTS.period);
-    recent.0.retain(|at| *at > from);
-    let value = [&now.plus(TEXTS.period).0.to_be_bytes()[..], &recent.to_bytes()].concat();
-    tx.write_raw(Tree::Index, keys::texts(&call.workspace, call.phone.e164()), value);
-    Ok(())
 }
 
 /// Ends a queued call whose time is over; `held_by` is what it waited for.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::history::count_text;
 use super::intake::next_try;
 use super::keys::{self, CHUNK_BYTES, Tree};
-use super::placing::{count_text, free_slot};
+use super::placing::free_slot;
 use super::schedule::{Deadline, Effect};
 use super::tx::Tx;
 use super::{alerts, dnc};
@@ -54,12 +55,7 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
         }
         call.report = Some(report);
     }
-    let interest = call.report.as_ref().map(Report::interest);
-    if (after.do_not_call || (after.learn_do_not_call && interest == Some(Interest::NotInterested))) && !call.is_test() {
-        let why = format!("{}, {id}", interest.map_or("", Interest::as_str).replace('_', " "));
-        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why };
-        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
-    }
+    learn(tx, &mut call, now, after)?;
     call.reported_at = Some(now);
     call.state = State::Ended;
     if matches!(to, Step::To(_)) {
@@ -81,11 +77,35 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     Ok(if first { Reported::First } else { Reported::Later(version) })
 }
 
-/// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits.
+/// Puts the number of a customer who said no on the do-not-call list. A later report that says otherwise takes off what this very call put there.
+fn learn(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
+    if call.is_test() {
+        return Ok(());
+    }
+    let interest = call.report.as_ref().map(Report::interest);
+    let refused = interest == Some(Interest::NotInterested);
+    if after.do_not_call || (after.learn_do_not_call && refused) {
+        let why = format!("{}, {}", interest.map_or("", Interest::as_str).replace('_', " "), call.id);
+        let note = Note { source: Source::Learned, scope: Scope::All, by: "callbridge".into(), at: now, why };
+        dnc::learn(tx, &call.workspace, &call.phone, &note)?;
+        call.after.listed = true;
+    } else if call.after.listed && !refused && after.decided.is_some() {
+        dnc::unlearn(tx, now, call)?;
+        call.after.listed = false;
+    }
+    Ok(())
+}
+
+/// Keeps what the rules make of the newest report. A call more that a later report no longer wants is cancelled while it waits, and none is
+/// promised to a number that must not be called.
 fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
     let Some(decided) = &after.decided else { return Ok(()) };
     call.after.set.clone_from(&decided.set);
-    match (call.after.again, &decided.again) {
+    let again = match &decided.again {
+        Some(next) if !dnc::bars(tx, call)? => Some(next),
+        _ => None,
+    };
+    match (call.after.again, again) {
         (None, Some(next)) => {
             (call.after.again, call.after.again_at) = (Some(next.id), next.hold.and_then(|hold| hold.until));
             tx.insert_call(next)

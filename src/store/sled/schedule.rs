@@ -81,7 +81,7 @@ impl Effect {
 fn own_hold(hold: Option<Hold>) -> Option<Time> {
     match hold? {
         Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
-        Hold { code: Code::HoldBackoff | Code::HoldAgain | Code::HoldCap, until, .. } => until,
+        Hold { code: Code::HoldBackoff | Code::HoldAgain | Code::HoldCap | Code::HoldSms, until, .. } => until,
         _ => None,
     }
 }
@@ -218,11 +218,6 @@ impl Index {
         {
             self.deadlines.insert((*until, Deadline::Slot, call.id));
         }
-    }
-
-    /// Whether this call advertises.
-    pub fn advertises(&self, call: CallId) -> bool {
-        self.board.advertises(call)
     }
 
     /// Whether the configuration still lets the claimed call go over the claimed line.

@@ -138,22 +138,28 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let (policy, rules, advertises) = {
+        let (policy, rules) = {
             let index = self.shared.index();
-            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules(), index.advertises(claim.call))
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
         };
         let step_claim = claim.clone();
-        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, advertises, &gate);
+        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate);
         let begun = self.committer.run(Step::BeginPlacing, run).await;
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
             // The call's own hold: its line is free for the next one.
+<<<<<<< HEAD
             Ok(Begun::Hold { code: Code::HoldCap | Code::HoldBackoff | Code::HoldBrake | Code::HoldAgain, until }) => {
                 self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER)));
             }
             // A day off of the workspace, for a call of no connection: there is no gate that would shut.
             Ok(Begun::Hold { code: Code::HoldHoliday, until: Some(until) }) => self.unclaim(&claim, Some(*until)),
             Ok(Begun::Hold { code: Code::HoldSms, until }) => self.unclaim(&claim, *until),
+=======
+            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldSms | Code::HoldBackoff | Code::HoldBrake, until }) => {
+                self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER)));
+            }
+>>>>>>> subscribe
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::history;
 use super::keys::{self, CHUNK_BYTES as VALUE_BYTES, Tree};
 use super::layout;
 use super::open::Trees;
@@ -13,6 +14,7 @@ use crate::domain::call::{Call, Origin, State};
 use crate::domain::id::{CallId, LineId, WorkspaceId};
 use crate::domain::schedule::{Brakes, LineState};
 use crate::domain::time::Time;
+use crate::error::Code;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::StoreError;
@@ -170,7 +172,10 @@ impl<'a> Tx<'a> {
         call.version += 1;
         if call.state != State::Queued {
             // Only what waits is held.
-            call.hold = None;
+            let hold = call.hold.take();
+            if let (true, Some(connection)) = (hold.is_some_and(|hold| hold.code == Code::HoldBrake), call.connection.clone()) {
+                history::brake_left(self, now, &call.workspace, &connection)?;
+            }
         }
         if call.state != from {
             self.count(&call.workspace, &format!("calls.state.{}", from.as_str()), -1)?;
