@@ -17,12 +17,8 @@ use crate::domain::id::{CallId, ConnectionId, WorkspaceId};
 use crate::domain::phone::{self, Phone};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::Limit;
-<<<<<<< HEAD
-use crate::domain::rule::{OfNobody, Policy, Waits};
-=======
 use crate::domain::report::Report;
-use crate::domain::rule::{Policy, Waits};
->>>>>>> subscribe
+use crate::domain::rule::{OfNobody, Policy, Waits};
 use crate::domain::time::Time;
 use crate::error::Code;
 
