@@ -90,7 +90,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
     };
     let gateways = settings.gateway_keys.iter().map(|key| {
         let id = PoolId::Gateway(key.workspace.clone(), key.name.clone());
-        Gateway { pool: Pool::first(id, key.lines.clone()), name: key.name.clone(), workspace: key.workspace.clone(), rate: key.rate }
+        Gateway { pool: Pool::first(id, key.lines.clone()), workspace: key.workspace.clone() }
     });
     app.configure(settings.lines.clone(), settings.connections.clone(), gateways.collect(), common(settings, receivers(settings)?));
     Ok(Arc::new(app))

@@ -1,4 +1,4 @@
-//! `callbridge call`: place, preview, list, show, cancel, redial.
+//! `callbridge call`: place, preview, list, show, cancel, write-back, redial.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -32,6 +32,11 @@ pub enum Args {
         id: Option<String>,
         #[command(flatten)]
         many: Many,
+    },
+    /// Write a result into the CRM again that could not be written.
+    WriteBack {
+        /// call_…
+        id: String,
     },
     /// Call the same customer again, as a new call.
     Redial {
@@ -162,6 +167,11 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
             Args::Cancel { id: None, many: filter } => many(cli, server, "cancel", filter).await?,
             Args::Cancel { id: Some(id), .. } => {
                 let call = server.post(&format!("/calls/{}/cancel", encoded(id)), &json!({})).await?;
+                output::show(cli.json, &call, detail);
+            }
+            Args::WriteBack { id } => {
+                let call = server.post(&format!("/calls/{}/write-backs/retry", encoded(id)), &json!({})).await?;
+                eprintln!("the result is written again{}", if server.is_running() { "" } else { " as soon as `callbridge serve` runs" });
                 output::show(cli.json, &call, detail);
             }
             Args::Redial { id, reason, automation } => {

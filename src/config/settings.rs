@@ -308,8 +308,6 @@ pub struct GatewayKey {
     pub origins: Vec<String>,
     #[serde(default = "max_queued")]
     pub max_queued: u32,
-    #[serde(default = "gateway_rate")]
-    pub rate: Rate,
     #[serde(default)]
     pub paused: bool,
     #[serde(default)]
@@ -318,7 +316,4 @@ pub struct GatewayKey {
 
 fn max_queued() -> u32 {
     1000
-}
-fn gateway_rate() -> Rate {
-    Rate { count: 10, period: Duration::from_secs(1) }
 }

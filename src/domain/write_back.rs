@@ -71,3 +71,12 @@ pub struct WriteBack {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, KindState>,
 }
+
+impl WriteBack {
+    /// What was given up is tried again; what was made is still known.
+    pub fn forgive(&mut self) {
+        for kind in self.kinds.values_mut() {
+            kind.failed = None;
+        }
+    }
+}

@@ -63,12 +63,10 @@ pub struct Tuning {
     pub exposed: Caps,
 }
 
-/// A drop-in key, as far as placing and its rate go.
+/// A drop-in key, as far as placing goes.
 pub struct Gateway {
     pub pool: Pool,
-    pub name: String,
     pub workspace: WorkspaceId,
-    pub rate: Rate,
 }
 
 /// One hook with everything a delivery needs.
@@ -122,8 +120,6 @@ pub struct Live {
     pub pools: HashMap<PoolId, Pool>,
     /// Who is told of alerts.
     pub receivers: Arc<Vec<Receiver>>,
-    /// Requests of each drop-in key, by its name.
-    pub gateway_limiters: HashMap<String, Arc<DefaultDirectRateLimiter>>,
     pub sweep: SweepPolicy,
     pub policies: HashMap<ConnectionId, Arc<Policy>>,
     /// The rules of calls that have no connection.
@@ -209,7 +205,6 @@ impl App {
         everybody.for_each(|(pool, workspace)| live.add_pool(pool, &workspace));
         for gateway in gateways {
             live.add_pool(gateway.pool, &gateway.workspace);
-            live.gateway_limiters.insert(gateway.name, Arc::new(limiter(gateway.rate)));
         }
         for connection in connections {
             live.add_pool(Pool::of(&connection), &connection.workspace);

@@ -41,5 +41,6 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
         detail: app.redact(&detail),
         next_at: if let NextTry::At { due, .. } = next { Some(due) } else { None },
     };
-    app.store.finish_forward(now, id, attempt, next).await
+    let version = call.map_or(0, |call| u16::try_from(call.report_digests.len()).unwrap_or(u16::MAX));
+    app.store.finish_forward(id, version, attempt, next).await
 }

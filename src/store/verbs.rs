@@ -443,8 +443,8 @@ pub trait Store {
     async fn finish_write_back(&self, now: Time, call: CallId, written: Written) -> Result<(), StoreError>;
     /// The same for an item that was refused and has no call.
     async fn finish_item_write_back(&self, now: Time, event: EventId, index: u16, written: Written) -> Result<(), StoreError>;
-    /// Ends or moves a forward task.
-    async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
+    /// Ends or moves a forward task, which sent this version of the report.
+    async fn finish_forward(&self, call: CallId, version: u16, attempt: Attempt, next: NextTry) -> Result<(), StoreError>;
     /// Keeps which sources the configuration asks for: a new one and one with other settings are due now, one that it no longer asks for rests. INSERT, UPDATE.
     async fn want_sources(&self, now: Time, wanted: Vec<Wanted>) -> Result<(), StoreError>;
     /// Keeps how far a source has come, with the event that it brought and the task to map it, and when it goes on; `None`: it rests.

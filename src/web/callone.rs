@@ -1,7 +1,7 @@
 //! `POST /campaign/callone/`: the drop-in for the vendor's API. A program that calls the vendor only changes the host.
 //!
-//! HTTP 200 as the vendor does, but for 429 over the key's rate: errorCode 0 = on disk; 2111 empty or undialable phone; 2112 unknown key; 2116 key
-//! switched off; 2118 over the key's queue limit; 2222 cannot store. Hours and rates never refuse, they queue.
+//! Always HTTP 200, as the vendor does: errorCode 0 = on disk; 2111 empty or undialable phone; 2112 unknown key; 2116 key switched off; 2118 over the
+//! key's queue limit; 2222 cannot store. Hours and rates never refuse, they queue.
 
 use std::time::Duration;
 
@@ -38,18 +38,12 @@ enum Answer {
 
 /// Takes one request.
 pub async fn take(request: HttpRequest, state: Data<State>, payload: Payload) -> HttpResponse {
-    let mut wait = None;
     let (answer, key) = match read(payload, BODY_LIMIT).await {
-        Ok((body, false)) => decide(&state, &body, &mut wait).await,
+        Ok((body, false)) => decide(&state, &body).await,
         Ok((_, true)) | Err(_) => (Answer::SystemError, None),
     };
     let code = answer as i32;
-    // The one answer that is not 200: a client that knows the status waits, one that reads only the body tries again later.
-    let mut response = if wait.is_some() { HttpResponse::TooManyRequests() } else { HttpResponse::Ok() };
-    if let Some(wait) = wait {
-        response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
-    }
-    let response = response.json(json!({"errorCode": code, "hasError": code != 0}));
+    let response = HttpResponse::Ok().json(json!({"errorCode": code, "hasError": code != 0}));
     private(with_cors(response, &request, &state, key), CALLONE_ANSWER.after)
 }
 
@@ -79,8 +73,7 @@ fn with_cors(mut response: HttpResponse, request: &HttpRequest, state: &State, k
     response
 }
 
-/// `wait`: the key is over its rate, for so long.
-async fn decide<'a>(state: &'a State, body: &[u8], wait: &mut Option<Duration>) -> (Answer, Option<&'a GatewayKey>) {
+async fn decide<'a>(state: &'a State, body: &[u8]) -> (Answer, Option<&'a GatewayKey>) {
     let object = match serde_json::from_slice::<Value>(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)) {
         Ok(Value::Object(object)) => object,
         _ => return (Answer::EmptyOrUndialable, None),
@@ -93,12 +86,6 @@ async fn decide<'a>(state: &'a State, body: &[u8], wait: &mut Option<Duration>) 
     let Some(key) = found else { return (Answer::UnknownKey, None) };
     if key.paused {
         return (Answer::SwitchedOff, Some(key));
-    }
-    if let Some(limiter) = state.app.live.load().gateway_limiters.get(&key.name)
-        && let Err(not) = limiter.check()
-    {
-        *wait = Some(not.wait_time_from(governor::clock::Clock::now(limiter.clock())));
-        return (Answer::SystemError, Some(key));
     }
     let Ok(phone) = phone::normalise(&field(&object, "customerPhone")) else { return (Answer::EmptyOrUndialable, Some(key)) };
     (make(state, key, &object, phone).await, Some(key))

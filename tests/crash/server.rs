@@ -165,7 +165,6 @@ level = "warn"
 [[gateway_keys]]
 name = "shop"
 key = "{GATEWAY_KEY}"
-rate = "100000/s"
 max_queued = 1000000
 [[api_keys]]
 name = "person"

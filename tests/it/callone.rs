@@ -26,7 +26,6 @@ fn gateway_key() -> GatewayKey {
         dedup: Dedup::None,
         origins: Vec::new(),
         max_queued: 1000,
-        rate: Rate { count: 1000, period: Duration::from_secs(1) },
         paused: false,
         workspace: Default::default(),
     }

@@ -112,22 +112,26 @@ async fn a_month_that_is_used_up_holds_the_line_until_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drop_in_key_over_its_rate_is_told_to_wait() {
-    let f = Setup::new(Mood::ReportLost)
-        .with(|s| s.gateway_keys = vec![serde_json::from_value(json!({"name": "shop", "key": "gateway-key-of-the-tests-01", "rate": "2/h"})).unwrap()])
+async fn a_drop_in_key_that_asks_fast_is_queued_and_never_told_another_status_than_200() {
+    let key = json!({"name": "shop", "key": "gateway-key-of-the-tests-01", "max_queued": 30});
+    let f = Setup::new(Mood::Answers)
+        .with(|s| {
+            s.gateway_keys = vec![serde_json::from_value(key).unwrap()];
+            s.lines[0].rate = Some("1/h".parse().unwrap());
+        })
         .start_by_hand()
         .await;
-    let body = json!({"secretKey": "gateway-key-of-the-tests-01", "customerPhone": "0912345678"}).to_string();
-    let mut answers = Vec::new();
-    for _ in 0..3 {
-        answers.push(wire::post(&f.address, "/campaign/callone/", &["Content-Type: application/json"], body.as_bytes()).await);
+    let mut codes = Vec::new();
+    for n in 0..32 {
+        let body = json!({"secretKey": "gateway-key-of-the-tests-01", "customerPhone": format!("09123456{n:02}")}).to_string();
+        let answer = wire::post(&f.address, "/campaign/callone/", &["Content-Type: application/json"], body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        codes.push(answer.json()["errorCode"].as_u64().unwrap());
     }
-    assert_eq!(answers.iter().map(|a| a.status).collect::<Vec<_>>(), [200, 200, 429]);
-    let wait: u64 = answers[2].header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=1800).contains(&wait), "{wait}");
-    assert_eq!(answers[2].json(), json!({"errorCode": 2222, "hasError": true}), "who reads only the body tries again later");
-    f.advance(Duration::from_secs(3 * 86_400)).await;
-    f.finish().await;
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 30, "{codes:?}");
+    assert_eq!(codes[30..], [2118, 2118], "only the key's own queue has an end");
+    assert_eq!(f.calls().len(), 30);
+    f.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

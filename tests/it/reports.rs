@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use callbridge::domain::call::State;
+use callbridge::domain::connection::Kind;
 use callbridge::domain::report::{Disposition, Interest};
+use callbridge::domain::write_back::Status;
 use callbridge::simulator::mood::Mood;
 use serde_json::{Value, json};
 
 use super::bridge::{Fixture, Setup};
+use super::far_end::FarEnd;
 use super::wire;
 
 const PHONE: &str = "0912345678";
@@ -167,5 +170,20 @@ async fn a_report_that_cannot_be_read_is_kept_and_flagged_and_a_better_one_is_ta
     assert_eq!(f.report(id, &report(&id.to_string(), "")).await.status, 200, "a better one is still taken");
     assert!(f.call(id).report.is_some());
     f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_after_one_that_the_crm_refused_is_written() {
+    let far = FarEnd::start(|r| if String::from_utf8_lossy(&r.body).contains("lần một") { (400, "{}".into()) } else { (200, r#"{"id":"n1"}"#.into()) }).await;
+    let f = Setup::new(Mood::ReportLost).connection(|c| c.write_back = vec![Kind::Note]).parameter("result_url", &far.url()).start_by_hand().await;
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Placed).await;
+    assert_eq!(f.report(id, &report(&id.to_string(), "lần một")).await.status, 200);
+    f.advance(Duration::from_secs(1)).await;
+    assert_eq!((f.call(id).write_back.status, far.requests().len()), (Status::Failed, 1));
+    assert_eq!(f.report(id, &report(&id.to_string(), "lần hai")).await.status, 200);
+    f.advance(Duration::from_secs(1)).await;
+    assert_eq!((f.call(id).write_back.status, far.requests().len()), (Status::Logged, 2));
     f.finish().await;
 }

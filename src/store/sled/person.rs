@@ -172,9 +172,7 @@ fn retry_write_back(tx: &mut Tx<'_>, now: Time, id: CallId) -> Result<Changed, S
         return Ok(Changed::Denied(format!("its write-back is {}: only a failed one can be tried again", call.write_back.status.as_str())));
     }
     call.write_back.status = Status::Pending;
-    for kind in call.write_back.kinds.values_mut() {
-        kind.failed = None;
-    }
+    call.write_back.forgive();
     let task = Task {
         kind: TaskKind::WriteBack,
         subject: Subject::Call(id),

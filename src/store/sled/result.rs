@@ -68,6 +68,8 @@ pub fn report(tx: &mut Tx<'_>, now: Time, id: CallId, raw: &Bytes, report: Optio
     follow(tx, &mut call, now, after)?;
     if let Some(wait) = after.write_back_after {
         call.write_back.status = Status::Waiting;
+        // What was refused about an older report says nothing of this one.
+        call.write_back.forgive();
         due(tx, &call, TaskKind::WriteBack, now.plus(wait))?;
     }
     if call.forward.is_some() {
@@ -183,6 +185,9 @@ pub fn finish_write_back(tx: &mut Tx<'_>, now: Time, id: CallId, written: Writte
     let newer = usize::from(written.version) < call.report_digests.len();
     let from = call.state;
     call.write_back = written.learnt;
+    if newer {
+        call.write_back.forgive();
+    }
     match (written.next, task) {
         (NextTry::At { due, counted }, Some(mut task)) => {
             call.write_back.status = Status::Pending;
@@ -218,11 +223,16 @@ pub fn finish_item_write_back(tx: &mut Tx<'_>, now: Time, event: EventId, index:
     tx.write(Tree::Events, keys::item_write_back(event, index), &written.learnt)
 }
 
-/// Ends or moves a forward task.
-pub fn finish_forward(tx: &mut Tx<'_>, _now: Time, id: CallId, attempt: &Attempt, next: &NextTry) -> Result<(), StoreError> {
+/// Ends or moves a forward task. A report that came while `version` was sent keeps the task.
+pub fn finish_forward(tx: &mut Tx<'_>, id: CallId, version: u16, attempt: &Attempt, next: &NextTry) -> Result<(), StoreError> {
     let subject = Subject::Call(id);
     tx.write(Tree::Attempts, keys::attempt(id, attempt.id), attempt)?;
+    let newer = tx.call(id)?.is_some_and(|call| usize::from(version) < call.report_digests.len());
     match (next, tx.task(TaskKind::Forward, subject)?) {
+        (_, Some(mut task)) if newer => {
+            let due = task.due;
+            next_try(tx, &mut task, due, false)
+        }
         (NextTry::At { due, counted }, Some(mut task)) => next_try(tx, &mut task, *due, *counted),
         _ => {
             tx.end_task(TaskKind::Forward, subject);

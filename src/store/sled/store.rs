@@ -175,8 +175,8 @@ impl Store for SledStore {
         self.committer.run(Step::FinishWriteBack, move |tx| result::finish_item_write_back(tx, now, event, index, written)).await
     }
 
-    async fn finish_forward(&self, now: Time, call: CallId, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
-        self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, now, call, &attempt, &next)).await
+    async fn finish_forward(&self, call: CallId, version: u16, attempt: Attempt, next: NextTry) -> Result<(), StoreError> {
+        self.committer.run(Step::FinishForward, move |tx| result::finish_forward(tx, call, version, &attempt, &next)).await
     }
 
     async fn want_sources(&self, now: Time, wanted: Vec<Wanted>) -> Result<(), StoreError> {
