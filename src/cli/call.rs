@@ -144,8 +144,7 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                 output::show(cli.json, &call, detail);
             }
             Args::Preview(preview) => {
-                let answer = server.post("/calls/preview", &preview_body(preview)?).await?;
-                output::show(cli.json, &answer, previews);
+                output::show(cli.json, &preview_all(server, preview).await?, previews);
             }
             Args::List(wanted) => {
                 let limit = Some(wanted.limit.to_string());
@@ -232,6 +231,35 @@ fn body(place: &Place) -> Value {
     Value::Object(body)
 }
 
+/// Numbers that the server looks at in one request.
+const PREVIEWED_AT_ONCE: usize = 1000;
+
+/// Of any number of numbers: in slices, shown as one list.
+async fn preview_all(server: &Server, preview: &Preview) -> anyhow::Result<Value> {
+    let body = preview_body(preview)?;
+    let phones = list(&body, "/phones");
+    let mut all: Option<Value> = None;
+    for (slice, first) in phones.chunks(PREVIEWED_AT_ONCE).zip((0u64..).step_by(PREVIEWED_AT_ONCE)) {
+        let mut body = body.clone();
+        body["phones"] = json!(slice);
+        let mut answer = server.post("/calls/preview", &body).await?;
+        for item in answer["items"].as_array_mut().into_iter().flatten() {
+            if let Some(place) = item.get("same_as").and_then(Value::as_u64) {
+                item["same_as"] = json!(place + first);
+            }
+        }
+        match &mut all {
+            None => all = Some(answer),
+            Some(before) => {
+                if let (Some(items), Some(more)) = (before["items"].as_array_mut(), answer["items"].as_array()) {
+                    items.extend(more.iter().cloned());
+                }
+            }
+        }
+    }
+    all.ok_or_else(|| Failed::new(USAGE, "there is no number to look at").into())
+}
+
 fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
     let mut phones = preview.phones.clone();
     if phones == ["-"] {
@@ -306,13 +334,26 @@ fn waits(call: &Value) -> String {
     said
 }
 
+/// The line that placed it, or those that a person chose. Which one it will be else is decided when it is placed.
+fn line(call: &Value) -> String {
+    let chosen: Vec<String> = list(call, "/lines").iter().map(|line| text(line, "")).collect();
+    match chosen.as_slice() {
+        _ if !call["line"].is_null() => text(call, "/line"),
+        [] => String::new(),
+        [one] => one.clone(),
+        several => format!("one of {}", several.join(", ")),
+    }
+}
+
 fn detail(call: &Value) -> String {
     let dash = |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" · ");
     let report = if call["report"].is_null() {
         String::new()
     } else {
         let seconds = format!("{} s talked", text(call, "/report/answer_seconds"));
-        dash(&[text(call, "/report/disposition"), text(call, "/report/interest"), seconds, text(call, "/report/notes")])
+        let sms = if call["report"]["sms_sent"] == json!(true) { ["SMS sent: ", &text(call, "/report/sms_content")].concat() } else { String::new() };
+        let sms = sms.trim_end_matches(": ").to_owned();
+        dash(&[text(call, "/report/disposition"), text(call, "/report/interest"), seconds, text(call, "/report/sim"), sms, text(call, "/report/notes")])
     };
     let mut out = facts(&[
         ("call", text(call, "/id")),
@@ -333,7 +374,7 @@ fn detail(call: &Value) -> String {
             ]),
         ),
         ("connection", text(call, "/connection")),
-        ("line", if call["line"].is_null() { format!("one of {}", text(call, "/lines")) } else { text(call, "/line") }),
+        ("line", line(call)),
         ("priority", text(call, "/priority")),
         ("made", moment(call, "/created_at")),
         ("expires", if text(call, "/state") == "queued" { moment(call, "/expires_at") } else { String::new() }),

@@ -61,6 +61,9 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     }
     settings.warnings.iter().for_each(|warning| findings.doubt("settings", warning.to_string()));
     plugins(settings, findings);
+    if let Err(faults) = super::bridge::receivers(settings) {
+        faults.to_string().lines().for_each(|fault| findings.bad("alerts", fault));
+    }
     setup(settings, findings);
     store(settings, findings).await;
     space(settings, findings);

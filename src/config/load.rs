@@ -118,7 +118,8 @@ fn resolve(mut value: Value, path: &str, sources: &Sources, problems: &mut Vec<P
         ),
         ValueKind::Array(items) => {
             let resolved = items.into_iter().enumerate().map(|(i, item)| resolve(item, &join(path, &i.to_string()), sources, problems, removed));
-            ValueKind::Array(resolved.filter(|item| !matches!(item.kind, ValueKind::Nil)).collect())
+            // What is not there keeps its place, so that those after it are told by theirs; the reader passes it over.
+            ValueKind::Array(resolved.collect())
         }
         ValueKind::String(text) => match look_up(&text, place.as_deref(), sources) {
             Ok(text) => ValueKind::String(text),
@@ -175,7 +176,7 @@ fn remove(tree: &mut Value, path: &[String]) -> bool {
         ValueKind::Table(table) => table.get_mut(first).is_some_and(|below| remove(below, rest)),
         ValueKind::Array(items) => match first.parse::<usize>() {
             Ok(at) if at < items.len() && rest.is_empty() => {
-                items.remove(at);
+                items[at].kind = ValueKind::Nil;
                 true
             }
             Ok(at) => items.get_mut(at).is_some_and(|below| remove(below, rest)),

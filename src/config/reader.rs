@@ -109,7 +109,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             ValueKind::Float(number) => visitor.visit_f64(*number),
             ValueKind::String(text) => visitor.visit_str(text),
             ValueKind::Table(table) => visitor.visit_map(Entries::of(table)),
-            ValueKind::Array(items) => visitor.visit_seq(Items { items: items.iter().enumerate().map(|(i, item)| (i.to_string(), item)).collect() }),
+            ValueKind::Array(items) => visitor.visit_seq(Items::of(items)),
         }
     }
 
@@ -195,6 +195,13 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 /// A list, each item with its name: the position, or the id for lists that merge.
 struct Items<'v> {
     items: Vec<(String, &'v Value)>,
+}
+
+impl<'v> Items<'v> {
+    fn of(items: &'v [Value]) -> Self {
+        let there = items.iter().enumerate().filter(|(_, item)| !matches!(item.kind, ValueKind::Nil));
+        Self { items: there.map(|(i, item)| (i.to_string(), item)).collect() }
+    }
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {

@@ -265,6 +265,37 @@ fn hours_zones_and_holidays_that_cannot_be_meant_are_told() {
 }
 
 #[test]
+fn each_of_several_bad_windows_is_told_by_its_own_place() {
+    let connection = "[[connections]]\nid = \"c\"\nplugin = \"p\"\nmode = \"off\"\nhours = [\"x\", \"Mon 08:00-12:00\", \"y\", \"env:NOT_SET\", \"z\"]\n";
+    let problems = files(&[("a.toml", connection)]).problems().join("\n");
+    for key in ["hours.0: `x`", "hours.2: `y`", "hours.3: the environment variable NOT_SET", "hours.4: `z`"] {
+        assert!(problems.contains(&format!("connections.c.{key}")), "{key}\nnot in\n{problems}");
+    }
+}
+
+#[test]
+fn settings_by_which_no_call_could_ever_go_are_told() {
+    let with = |lines: &str, line_more: &str| {
+        format!("{LINE}{line_more}[[connections]]\nid = \"c\"\nplugin = \"p\"\nlines = [\"sales-1\"]\nhook_key = \"hook-key-0123456789\"\n{lines}\n")
+    };
+    for (lines, part) in [
+        ("max_age = \"0s\"", "c.max_age: must be more than zero"),
+        ("expire_automation = \"0s\"", "c.expire_automation: must be more than zero"),
+        ("after = [{ again = { in = \"2h\", times = 0 } }]", "c.after.0.again.times: must be 1 to 100"),
+        ("after = [{}, { again = { in = \"2h\", times = 4000000 } }]", "c.after.1.again.times"),
+        ("after = [{ again = { in = \"20d\" } }]", "c.after.0.again.in: is not shorter than `max_age`"),
+    ] {
+        let problems = files(&[("a.toml", &with(lines, ""))]).problems().join("\n");
+        assert!(problems.contains(part), "{part}\nnot in\n{problems}");
+    }
+    let text = with("line_choice = \"owner\"\nafter = [{ set = { stage = \"won\" } }]", "monthly_quota = 0\n");
+    let warnings: Vec<String> = files(&[("a.toml", &text)]).load().warnings.iter().map(|w| w.key.clone()).collect();
+    for key in ["lines.sales-1.monthly_quota", "connections.c.line_choice", "connections.c.after.0.set"] {
+        assert!(warnings.iter().any(|w| w == key), "{key} not in {warnings:?}");
+    }
+}
+
+#[test]
 fn explain_tells_where_values_come_from_and_no_secret() {
     let given = files(&[("a.toml", &format!("{LINE}[store]\nurl = \"postgres://u:hidden@db/x\"\n[[connections]]\nid = \"c\"\nplugin = \"p\"\nhook_key = \"env:HOOK\"\n[connections.parameters]\nurl = \"hidden-too\"\n"))])
         .env("CALLBRIDGE__DIALER__TIMEOUT", "7s");

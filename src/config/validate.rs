@@ -6,7 +6,7 @@ use url::Url;
 
 use super::problem::suggestion;
 use super::settings::{Settings, StoreKind};
-use crate::domain::connection::{Connection, Mode, Purpose};
+use crate::domain::connection::{Connection, Kind, LineChoice, Mode, Purpose};
 use crate::domain::hours::Window;
 use crate::domain::id::{LineId, WorkspaceId};
 use crate::domain::ledger;
@@ -41,6 +41,8 @@ pub(super) fn check(settings: &Settings) -> Found {
     for connection in &settings.connections {
         connection_names(connection, settings, &mut found);
         connection_values(connection, &mut found);
+        connection_times(connection, &mut found);
+        after_rules(connection, settings, &mut found);
         connection_hooks(connection, &mut hook_keys, &mut found);
     }
     keys(settings, &mut found);
@@ -85,6 +87,9 @@ fn instance(settings: &Settings, found: &mut Found) {
         ("write_back.give_up_after", settings.write_back.give_up_after.is_zero()),
         ("write_back.concurrency", settings.write_back.concurrency == 0),
         ("server.max_body_bytes", settings.server.max_body_bytes == 0),
+        ("calls.expire_interactive", settings.calls.expire_interactive.is_zero()),
+        ("calls.expire_automation", settings.calls.expire_automation.is_zero()),
+        ("calls.max_age", settings.calls.max_age.is_zero()),
     ] {
         if zero {
             found.wrong(key, "must be more than zero");
@@ -108,6 +113,9 @@ fn lines(settings: &Settings, found: &mut Found) {
             found.wrong(at("secret_key"), "is empty");
         } else if let Some(other) = seen.insert(line.secret_key.expose(), &line.id) {
             found.wrong(at("secret_key"), format!("is also the one of line `{other}`; one phone is one line"));
+        }
+        if line.monthly_quota == Some(0) {
+            found.doubtful(at("monthly_quota"), "is 0: this line never calls; leave it out for no limit of ours");
         }
         if line.burst == 0 {
             found.wrong(at("burst"), "must be 1 or more");
@@ -195,6 +203,43 @@ fn connection_values(connection: &Connection, found: &mut Found) {
 fn vietnams_clock(zone: &str) -> bool {
     let Ok(zone) = jiff::tz::TimeZone::get(zone) else { return true };
     [1, 7].iter().all(|month| jiff::civil::date(2026, *month, 1).to_zoned(zone.clone()).is_ok_and(|at| at.offset() == jiff::tz::offset(7)))
+}
+
+/// Times in which no call could ever go, and a choice that chooses nothing.
+fn connection_times(connection: &Connection, found: &mut Found) {
+    let own = [("expire_interactive", connection.expire_interactive), ("expire_automation", connection.expire_automation), ("max_age", connection.max_age)];
+    for (key, time) in own {
+        if time.is_some_and(|time| time.is_zero()) {
+            found.wrong(format!("connections.{}.{key}", connection.id), "must be more than zero: every call would be over before it is placed");
+        }
+    }
+    if connection.line_choice == LineChoice::Owner && connection.owners.is_empty() {
+        found.doubtful(
+            format!("connections.{}.line_choice", connection.id),
+            "is \"owner\", but `owners` names no line for anybody: the first free line is taken",
+        );
+    }
+}
+
+/// More follow-ups than anybody wants of one wish.
+const MOST_AGAIN: u32 = 100;
+
+fn after_rules(connection: &Connection, settings: &Settings, found: &mut Found) {
+    let max_age = connection.max_age.unwrap_or(settings.calls.max_age);
+    for (i, rule) in connection.after.iter().enumerate() {
+        let at = |key: &str| format!("connections.{}.after.{i}.{key}", connection.id);
+        if let Some(again) = &rule.again {
+            if !(1..=MOST_AGAIN).contains(&again.times) {
+                found.wrong(at("again.times"), format!("must be 1 to {MOST_AGAIN}; leave `again` out to call nobody again"));
+            }
+            if again.wait >= max_age {
+                found.wrong(at("again.in"), "is not shorter than `max_age`: the call more would be over before its time");
+            }
+        }
+        if !rule.set.is_empty() && !connection.write_back.contains(&Kind::Field) {
+            found.doubtful(at("set"), "is written by the kind \"field\", which is not in `write_back`: nothing but notes of your own can use it");
+        }
+    }
 }
 
 /// The zone that was meant, if one is near.

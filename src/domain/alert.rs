@@ -182,7 +182,9 @@ pub struct AlertTarget {
 
 impl AlertTarget {
     pub fn wants(&self, alert: &Alert) -> bool {
-        self.workspace == alert.workspace && (self.kinds.is_empty() || self.kinds.contains(&alert.kind))
+        // What stops every line stops those of each workspace.
+        let concerns_all = matches!(alert.kind, AlertKind::Stopped | AlertKind::Dialer);
+        (concerns_all || self.workspace == alert.workspace) && (self.kinds.is_empty() || self.kinds.contains(&alert.kind))
     }
 }
 
@@ -219,6 +221,16 @@ mod tests {
         assert_eq!(alert.message_for("boss"), None);
         (alert.raised_at, alert.cleared_at) = (Time(20), None);
         assert_eq!(alert.message_for("boss"), Some(Message::Raised));
+    }
+
+    #[test]
+    fn what_stops_everybody_is_told_to_everybody() {
+        let target: AlertTarget = serde_json::from_value(serde_json::json!({"name": "boss", "template": "telegram", "workspace": "acme"})).unwrap();
+        for (kind, wanted) in [(AlertKind::Stopped, true), (AlertKind::Dialer, true), (AlertKind::LinePaused, false), (AlertKind::Backlog, false)] {
+            assert_eq!(target.wants(&Alert { kind, ..alert() }), wanted, "{kind:?}");
+        }
+        let choosy = AlertTarget { kinds: vec![AlertKind::LineSilent], ..target };
+        assert!(!choosy.wants(&Alert { kind: AlertKind::Stopped, ..alert() }));
     }
 
     #[test]

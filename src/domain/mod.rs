@@ -27,6 +27,8 @@ pub mod report;
 pub mod request;
 pub mod retry;
 pub mod rule;
+#[cfg(test)]
+mod rule_tests;
 pub mod schedule;
 pub mod secret;
 pub mod source;

@@ -69,6 +69,20 @@ fn words(app: &App, live: &Live, alert: &Alert, language: Language, message: Mes
     })
 }
 
+/// Troubles of lines and connections that were taken out of the configuration: nobody can end them any more.
+fn of_nothing(alerts: Vec<Alert>, live: &Live) -> Vec<AlertChange> {
+    let gone = |alert: &Alert| match alert.kind {
+        AlertKind::LinePaused | AlertKind::LineSilent => !live.lines.contains_key(&LineId::new(&alert.subject)),
+        AlertKind::ConnectionFailing | AlertKind::Brake | AlertKind::NotSubscribed | AlertKind::SecretEnds => {
+            let connection = alert.subject.split('/').next().unwrap_or_default();
+            !live.connections.contains_key(&ConnectionId::new(connection))
+        }
+        AlertKind::Dialer | AlertKind::Backlog | AlertKind::Stopped => false,
+    };
+    let over = alerts.into_iter().filter(|alert| alert.is_open() && gone(alert));
+    over.map(|alert| AlertChange::Clear { about: About::new(&alert.workspace, alert.kind, &alert.subject) }).collect()
+}
+
 /// What people call the line or connection.
 pub fn name_of(live: &Live, alert: &Alert) -> String {
     let name = match alert.kind {
@@ -102,7 +116,7 @@ pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
         found.push((workspace, "calls", usize::try_from(queued).unwrap_or(0), app.tuning.backlog_calls));
     }
     found.push((WorkspaceId::default(), "write_back", app.store.backlog(TaskKind::WriteBack), app.tuning.backlog_write_backs));
-    let mut changes = Vec::new();
+    let mut changes = of_nothing(app.store.alerts()?, &live);
     for (workspace, subject, n, limit) in found {
         let before = seen.0.insert((workspace.clone(), subject), n);
         let about = About::new(&workspace, AlertKind::Backlog, subject);
@@ -114,4 +128,25 @@ pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
         }
     }
     if changes.is_empty() { Ok(()) } else { app.store.change_alerts(app.clock.now(), changes).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trouble_of_a_line_that_is_gone_is_over_and_that_of_the_dialer_stays() {
+        let alert = |kind, subject: &str| {
+            let about = About::new(&WorkspaceId::default(), kind, subject);
+            let text = json!({"id": about.id(), "workspace": "main", "kind": kind, "subject": subject, "code": "hold_paused", "raised_at": 5, "times": 1});
+            (about, serde_json::from_value::<Alert>(text).unwrap())
+        };
+        let (line, of_line) = alert(AlertKind::LinePaused, "sold");
+        let (connection, of_connection) = alert(AlertKind::SecretEnds, "old/token");
+        let (_, of_dialer) = alert(AlertKind::Dialer, "callone");
+        let (_, mut over) = alert(AlertKind::LineSilent, "sold");
+        over.cleared_at = Some(Time(6));
+        let changes = of_nothing(vec![of_line, of_connection, of_dialer, over], &Live::default());
+        assert_eq!(changes, [AlertChange::Clear { about: line }, AlertChange::Clear { about: connection }]);
+    }
 }

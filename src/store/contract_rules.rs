@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::contract::{Fixture, T0, after, at, attempt, call, gate, line, mapped};
+use super::contract::{Fixture, T0, after, at, attempt, call, gate, line, mapped, pools};
 use super::*;
 use crate::domain::alert::AlertKind;
 use crate::domain::call::{Call, State};
@@ -19,6 +19,7 @@ use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rate::Limit;
 use crate::domain::report::Report;
 use crate::domain::rule::{OfNobody, Policy, Waits};
+use crate::domain::schedule::LinePolicy;
 use crate::domain::time::Time;
 use crate::error::Code;
 
@@ -325,4 +326,19 @@ async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
     f.store.set_rules(rules(advertising));
     assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
     assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
+}
+
+#[tokio::test]
+async fn a_used_up_month_is_told_and_is_over_when_the_line_places_again() {
+    let f = Fixture::new();
+    let quota = |n| vec![LinePolicy { monthly_quota: Some(n), ..line("a", 1) }];
+    f.store.configure(quota(1), pools(), T0);
+    let id = f.placing(1, T0).await;
+    let open = |f: &Fixture| f.store.alerts().unwrap().iter().find(|alert| alert.is_open()).map(|alert| (alert.kind, alert.code));
+    assert_eq!(open(&f), Some((AlertKind::LinePaused, Code::HoldQuota)));
+    f.end(id, Placing::Taken, at(1)).await;
+    f.store.report(at(2), id, Bytes::from_static(b"{}"), None, after()).await.unwrap();
+    f.store.configure(quota(9), pools(), T0);
+    f.placing(2, at(10)).await;
+    assert_eq!(open(&f), None);
 }

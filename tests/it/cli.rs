@@ -158,6 +158,10 @@ fn check_says_what_is_in_place_and_what_is_not() {
     let dialer = listener.local_addr().unwrap().to_string();
     std::fs::write(place.path().join("c.toml"), SETTINGS.replace("127.0.0.1:1/", &format!("{dialer}/"))).unwrap();
     place.ends(0, &["check"]);
+    let broken = format!("{}\n[[alerts]]\nname = \"boss\"\ntemplate = \"telegramm\"\n", SETTINGS.replace("127.0.0.1:1/", &format!("{dialer}/")));
+    std::fs::write(place.path().join("c.toml"), broken).unwrap();
+    let found = place.ends(1, &["check"]).out;
+    assert!(found.contains("alerts") && found.contains("boss"), "what the server refuses, check says: {found}");
     std::fs::write(place.path().join("c.toml"), "[server]\nlistn = 1\n").unwrap();
     assert!(place.ends(1, &["check"]).out.contains("listen"));
 }
@@ -203,4 +207,19 @@ fn each_value_of_the_settings_is_explained_without_its_secret() {
     assert_eq!(row("connections.shop.hook_key")["value"], "[secret]");
     let help = place.ends(0, &["--help"]);
     assert!(help.out.contains("Exit codes:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_at_in_slices() {
+    let place = Place::new();
+    let bridge = place.server();
+    place.ends(3, &["call", "cancel", "--connection", "nosuch"]);
+    place.ends(3, &["call", "release", "--connection", "nosuch", "--yes"]);
+    let numbers: Vec<String> = (0..1001).map(|n| format!("0912{n:06}")).collect();
+    let mut args = vec!["--json", "call", "preview"];
+    args.extend(numbers.iter().map(String::as_str));
+    assert_eq!(place.ends(0, &args).json()["items"].as_array().unwrap().len(), 1001);
+    let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
+    assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
+    bridge.stop().await;
 }

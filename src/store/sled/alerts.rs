@@ -43,6 +43,14 @@ pub fn clear(tx: &mut Tx<'_>, now: Time, about: &About) -> Result<(), StoreError
     write_due(tx, now, &alert)
 }
 
+/// The same, if that was the trouble.
+pub fn clear_of(tx: &mut Tx<'_>, now: Time, about: &About, code: Code) -> Result<(), StoreError> {
+    match tx.read::<Alert>(Tree::Meta, &keys::alert(about.id()))? {
+        Some(alert) if alert.is_open() && alert.code == code => clear(tx, now, about),
+        _ => Ok(()),
+    }
+}
+
 fn write_due(tx: &mut Tx<'_>, now: Time, alert: &Alert) -> Result<(), StoreError> {
     tx.write(Tree::Meta, keys::alert(alert.id), alert)?;
     let subject = Subject::Alert(alert.id);

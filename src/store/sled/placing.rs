@@ -12,7 +12,7 @@ use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
 use crate::domain::held::Held;
 use crate::domain::id::{CallId, LineId, WorkspaceId};
 use crate::domain::rule::Ruling;
-use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place};
+use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::Rules;
@@ -60,6 +60,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }
     line.take(policy, call.id, now, now.plus(gate.slot_timeout));
+    quota_alert(tx, now, policy, &line)?;
     call.state = State::Placing;
     call.hold = None;
     call.line = Some(claim.line.clone());
@@ -75,6 +76,16 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     tx.effects.push(Effect::Deadline { at: now.plus(gate.slot_timeout), kind: Deadline::Slot, call: call.id });
     tx.effects.push(Effect::Deadline { at: deadline, kind: Deadline::Report, call: call.id });
     Ok(Begun::Go(Box::new(call)))
+}
+
+/// The month's last request is told, as the dialer's own 2118 is; the trouble is over when the line may place again.
+fn quota_alert(tx: &mut Tx<'_>, now: Time, policy: &LinePolicy, line: &LineState) -> Result<(), StoreError> {
+    let Some(quota) = policy.monthly_quota else { return Ok(()) };
+    let about = About::new(&policy.workspace, AlertKind::LinePaused, policy.id.as_str());
+    if line.used_in(&month_of(now)) >= quota {
+        return alerts::raise(tx, now, &about, Code::HoldQuota, &format!("monthly_quota = {quota}"));
+    }
+    alerts::clear_of(tx, now, &about, Code::HoldQuota)
 }
 
 /// When the line that is to take a call took none: as long as that, the call may have waited for nothing of its own.

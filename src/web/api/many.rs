@@ -78,6 +78,12 @@ async fn act(caller: &Caller, state: &State, payload: Payload, act: Act) -> Answ
     };
     let calls = many::matching(&state.app, &filter).await?;
     let matching = calls.len();
+    // Calls of a connection that was taken out may still wait; a name that means nothing at all is a mistake.
+    if let Some(id) =
+        filter.connection.as_ref().filter(|id| matching == 0 && state.app.connection(id).is_none_or(|wired| !caller.sees(&wired.connection.workspace)))
+    {
+        return Err(Fault::no_such("connection", id));
+    }
     let done = match body.confirm {
         None => None,
         Some(confirmed) if confirmed != matching => {
