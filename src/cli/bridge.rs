@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Backend, Settings};
+use crate::domain::connection::{Connection, Kind};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::retry;
 use crate::domain::rule::Waits;
@@ -21,10 +22,12 @@ use crate::outbound::{Guard, Http};
 use crate::pipeline::app::{Gateway, own_notes};
 use crate::pipeline::batch::Batches;
 use crate::pipeline::exposed::Caps;
+use crate::pipeline::loops::Loops;
 use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::turn::Budgets;
 use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
-use crate::plugin::Registry;
+use crate::plugin::problem::did_you_mean;
+use crate::plugin::{Plugin, Registry};
 use crate::secrets::{Keyring, Redactor};
 use crate::store::SledStore;
 use crate::web::State;
@@ -84,6 +87,7 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         budgets: Budgets::default(),
+        loops: Loops::default(),
         own_writes: OwnWrites::default(),
         batches: Batches::default(),
         plugins,
@@ -167,10 +171,41 @@ pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Res
                     let own = hook.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
                     faults.extend(plugin.check_secrets(&own).into_iter().map(|fault| format!("connection `{}`, hook `{}`: {fault}", connection.id, hook.name)));
                 }
+                let more = unknown_hooks(connection, &plugin).into_iter().chain(unknown_kinds(connection, &plugin));
+                faults.extend(more.map(|fault| format!("connection `{}`: {fault}", connection.id)));
             }
         }
     }
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
+}
+
+/// Hooks that no webhook of the plugin belongs to, and parameters that it does not have.
+fn unknown_hooks(connection: &Connection, plugin: &Plugin) -> Vec<String> {
+    let manifest = plugin.manifest();
+    let known: Vec<&str> = manifest.hooks.iter().map(|hook| hook.get_ref().name.as_str()).collect();
+    let mut faults = Vec::new();
+    for hook in &connection.hooks {
+        if !known.is_empty() && plugin.hook_kind(&hook.name).is_none() {
+            let hint = did_you_mean(&hook.name, known.iter().copied());
+            faults.push(format!("the plugin `{}` has no hook `{}`{hint} (there are {})", plugin.id(), hook.name, known.join(", ")));
+        }
+        let parameters = manifest.parameters.iter().map(|parameter| parameter.get_ref().id.as_str());
+        for id in hook.parameters.keys().filter(|id| !parameters.clone().any(|known| known == id.as_str())) {
+            let hint = did_you_mean(id, parameters.clone());
+            faults.push(format!("hook `{}`: the plugin `{}` has no parameter `{id}`{hint}", hook.name, plugin.id()));
+        }
+    }
+    faults
+}
+
+fn unknown_kinds(connection: &Connection, plugin: &Plugin) -> Vec<String> {
+    // What nobody wrote down is written where the plugin can.
+    let default = Connection::new(connection.id.clone(), "").write_back;
+    if connection.write_back == default {
+        return Vec::new();
+    }
+    let lacks = |kind: &&Kind| !plugin.kinds().iter().any(|known| known.name == kind.as_str());
+    connection.write_back.iter().filter(lacks).map(|kind| format!("the plugin `{}` cannot write back `{}`", plugin.id(), kind.as_str())).collect()
 }
 
 impl Bridge {

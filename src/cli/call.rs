@@ -306,7 +306,7 @@ fn rows(page: &Value) -> String {
             moment(call, "/created_at"),
             text(call, "/state"),
             text(call, "/phone_national"),
-            text(call, "/customer/name"),
+            short(&text(call, "/customer/name")),
             via,
             text(call, "/line"),
             came_to,
@@ -314,6 +314,12 @@ fn rows(page: &Value) -> String {
         ]
     };
     table(&["ID", "MADE (+07)", "STATE", "PHONE", "NAME", "VIA", "LINE", "RESULT", "WRITTEN BACK"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+}
+
+/// One long name must not push every row off the screen.
+fn short(name: &str) -> String {
+    const WIDE: usize = 28;
+    if name.chars().count() <= WIDE { name.to_owned() } else { name.chars().take(WIDE - 1).chain(['…']).collect() }
 }
 
 fn waits(call: &Value) -> String {
@@ -390,6 +396,11 @@ fn detail(call: &Value) -> String {
         if !said.is_empty() {
             out.push_str(&format!("  {kind}: {said}\n"));
         }
+    }
+    let flagged = list(call, "/flagged_reports");
+    if !flagged.is_empty() {
+        out.push_str("\na report cannot be read, or names another call or phone; what the phone sent:\n");
+        flagged.iter().for_each(|body| out.push_str(&format!("  {}\n", text(body, ""))));
     }
     let attempts = list(call, "/attempts");
     if !attempts.is_empty() {

@@ -129,6 +129,16 @@ async fn running(server: &Local, findings: &mut Findings) {
         if !stats["brakes"]["stopped"].is_null() {
             findings.doubt("calling", format!("stopped by {}: {}", text(&stats, "/brakes/stopped/by"), text(&stats, "/brakes/stopped/reason")));
         }
+        if !stats["brakes"]["dialer"].is_null() {
+            let [why, advice] = ["sentence", "advice"].map(|part| text(&stats, &format!("/brakes/dialer/reason/{part}/en")));
+            findings.doubt("dialer", format!("every line waits until {}: {why}; {advice}", text(&stats, "/brakes/dialer/until")));
+        }
+    }
+    if let Ok((200, alerts)) = server.ask("GET", "/api/v1/alerts", None).await {
+        for alert in list(&alerts, "/items").iter().filter(|alert| alert["recovered"] != json!(true)) {
+            let parts = ["/name", "/reason/sentence/en", "/detail"].map(|part| text(alert, part));
+            findings.doubt("alerts", parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "));
+        }
     }
     if let Ok((200, lines)) = server.ask("GET", "/api/v1/lines", None).await {
         for line in list(&lines, "/items").iter().filter(|line| !line["pause"].is_null()) {

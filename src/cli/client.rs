@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::Cli;
 use super::bridge::{Bridge, Role};
 use super::output::{FAILED, Failed, NOT_FOUND, NOT_POSSIBLE, TROUBLE, USAGE};
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Sources};
 use crate::outbound::local::{Local, LocalError};
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -22,7 +22,12 @@ pub struct Server {
 
 /// Runs `work` with the API and closes what had to be opened for it.
 pub async fn with<R>(cli: &Cli, work: impl AsyncFnOnce(&Server) -> anyhow::Result<R>) -> anyhow::Result<R> {
-    let server = Server::open(config::load(&cli.sources())?).await?;
+    let sources = cli.sources();
+    let server = match config::load(&sources) {
+        Ok(settings) => Server::open(settings).await?,
+        // A running server has its settings. To reach it, only its store has to be known: stop must work where the service's secrets are not.
+        Err(error) => Server::reach(&sources).await.ok_or(error)?,
+    };
     let result = work(&server).await;
     if let Some(bridge) = server.own {
         bridge.stop().await;
@@ -56,6 +61,12 @@ impl Server {
             .map_err(|error| Failed::new(TROUBLE, format!("no server answers on {}, and {error:#}", socket.display())))?;
         let client = Local::open(&socket).await.map_err(|error| trouble(error, &socket))?;
         Ok(Self { client, own: Some(bridge) })
+    }
+
+    async fn reach(sources: &Sources) -> Option<Self> {
+        let store = config::store(sources)?;
+        let client = Local::open(&store.socket()).await.ok()?;
+        Some(Self { client, own: None })
     }
 
     /// A server runs, so that what is asked for happens now.

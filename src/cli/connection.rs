@@ -1,4 +1,4 @@
-//! `callbridge connection`: list, show, capture, subscribe, unsubscribe.
+//! `callbridge connection`: list, show, connect, capture, subscribe, unsubscribe.
 
 use std::process::ExitCode;
 
@@ -18,6 +18,8 @@ pub enum Args {
     Subscribe { id: String },
     /// Delete its webhooks at the CRM, until you subscribe again.
     Unsubscribe { id: String },
+    /// Connect at the CRM (OAuth): prints the address to open in a browser within ten minutes.
+    Connect { id: String },
     /// Open the window in which a handshake of the CRM may hand over its secrets. Then connect in the CRM; the first one closes it.
     Capture {
         id: String,
@@ -30,6 +32,12 @@ pub enum Args {
 pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     client::with(cli, async |server| {
         let answer = match args {
+            Args::Connect { id } => {
+                let answer = server.post(&format!("/connections/{}/connect", encoded(id)), &json!({})).await?;
+                output::show(cli.json, &answer, |answer| text(answer, "/url"));
+                eprintln!("open this address in a browser within ten minutes, and agree there");
+                return Ok(ExitCode::SUCCESS);
+            }
             Args::List => server.get("/connections").await?,
             Args::Show { id } => server.get(&format!("/connections/{}", encoded(id))).await?,
             Args::Subscribe { id } => server.post(&format!("/connections/{}/subscribe", encoded(id)), &json!({})).await?,

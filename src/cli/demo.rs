@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// Everything that takes time takes this many times less.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = super::simulate::speed)]
     speed: f64,
     /// Keep the demo's data here; without it the data goes when the demo ends.
     #[arg(long, value_name = "DIR")]
@@ -55,7 +55,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     println!("\n  Open this page and press Call on a customer:\n\n      {}\n", crm.url);
     println!("  The bridge runs at {}, the simulated phone at {}.", bridge.url(), phone.url);
     println!("  The three meet only over HTTP, as they would in real life. Ctrl-C ends the demo.\n");
-    tokio::signal::ctrl_c().await?;
+    super::serve::told_to_stop().await?;
     bridge.stop().await;
     crm.stop().await;
     phone.stop().await;

@@ -75,6 +75,9 @@ fn test(plugin: &Plugin, bless: Option<&Path>) -> anyhow::Result<Value> {
         if let Some(folder) = blessed {
             for (file, text) in &result.blessed {
                 let path = folder.join("cases").join(name).join(file);
+                if std::fs::read_to_string(&path).is_ok_and(|before| before == *text) {
+                    continue;
+                }
                 std::fs::write(&path, text).with_context(|| path.display().to_string())?;
                 written.push(path.display().to_string());
             }
@@ -95,7 +98,17 @@ fn said(results: &Value) -> String {
     let results = list(results, "");
     let row = |result: &Value| {
         let mut cells = ["/id", "/cases", "/passed", "/vectors", "/evidence", "/checked"].map(|name| text(result, name)).to_vec();
-        cells.push(if result["ok"] == json!(true) { "ok" } else { "FAILED" }.to_owned());
+        let written = !list(result, "/written").is_empty();
+        cells.push(
+            if result["ok"] != json!(true) {
+                "FAILED"
+            } else if written {
+                "blessed"
+            } else {
+                "ok"
+            }
+            .to_owned(),
+        );
         cells
     };
     let mut out = table(&["PLUGIN", "CASES", "PASSED", "VECTORS", "EVIDENCE", "CHECKED ON", ""], &results.iter().map(row).collect::<Vec<_>>());

@@ -32,14 +32,23 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.server.listen).with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let bridge = Bridge::start(settings, Some(listener), args.role, true)?;
     tracing::info!(url = %bridge.url(), connections = bridge.settings.connections.len(), lines = bridge.settings.lines.len(), "callbridge is ready");
+    if args.role == Role::Web {
+        tracing::warn!("this process takes webhooks and reports but places no call: calls are placed only where a worker runs");
+    }
+    told_to_stop().await?;
+    tracing::info!("callbridge stops: nothing new is taken, what is under way is finished");
+    bridge.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn told_to_stop() -> std::io::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
     }
-    tracing::info!("callbridge stops: nothing new is taken, what is under way is finished");
-    bridge.stop().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Writes a verified snapshot every so often and keeps the newest few.

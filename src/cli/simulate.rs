@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_parser = parse_mood)]
     mood: Option<mood::Mood>,
     /// Everything that takes time takes this many times less.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
     /// Take only these secret keys; any key if none is given.
     #[arg(long = "key", value_name = "KEY")]
@@ -28,6 +28,11 @@ pub struct Args {
     /// Post reports in camelCase instead of the vendor's PascalCase.
     #[arg(long)]
     camel_case: bool,
+}
+
+/// `--speed`: also of the demo.
+pub fn speed(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0).ok_or_else(|| "a number above 0, for example 10".to_owned())
 }
 
 fn parse_mood(text: &str) -> Result<mood::Mood, String> {
@@ -44,4 +49,17 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let crm = args.crm.map(|address| (crm::Options { hook_url: args.hook_url.clone(), sample: true, ..crm::Options::default() }, address));
     simulator::run(simulator::Options { dialer: options, listen: args.listen, crm }).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_that_is_none_is_refused() {
+        assert_eq!(speed("2.5"), Ok(2.5));
+        for text in ["0", "-1", "nan", "inf", "x"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::layers::{self, Layer, directory, join, origin, place};
 use super::problem::{ConfigError, Problem};
 use super::reader::{ReadError, Reader};
-use super::settings::Settings;
+use super::settings::{Settings, Store};
 use super::{env, validate};
 
 /// The reference of all options, compiled in.
@@ -44,7 +44,8 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let resolved = resolve(tree.clone(), "", sources, &mut problems, &mut removed);
     let settings = read::<Settings>(resolved, &mut problems, removed);
     if let Some(mut settings) = settings {
-        let found = validate::check(&settings);
+        let mut found = validate::check(&settings);
+        found.problems.retain(|(key, _)| !is_unset(&tree, key, sources));
         let placed = |(key, message): (String, String)| Problem { origin: find(&tree, &key).and_then(origin), key, message };
         problems.extend(found.problems.into_iter().map(placed));
         settings.warnings = found.warnings.into_iter().map(placed).collect();
@@ -54,6 +55,25 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     }
     problems.sort_by_cached_key(|problem| problem.origin.as_deref().map(place));
     Err(ConfigError { problems })
+}
+
+/// Where the store is, whatever else is wrong with the settings.
+pub fn store(sources: &Sources) -> Option<Store> {
+    let mut problems = Vec::new();
+    let tree = merge(sources, &mut problems);
+    let ValueKind::Table(mut all) = tree.kind else { return None };
+    let store = resolve(all.remove("store")?, "store", sources, &mut problems, &mut HashSet::new());
+    // A file that cannot be read may be the one that names the store.
+    let read = if problems.is_empty() { Store::deserialize(Reader(&store)).ok() } else { None };
+    read
+}
+
+/// Whether the value that is spoken of is one that was not found: that has its own problem.
+fn is_unset(tree: &Value, key: &str, sources: &Sources) -> bool {
+    match find(tree, key) {
+        Some(Value { kind: ValueKind::String(text), .. }) => look_up(text, None, sources).is_err() && text.starts_with("env:"),
+        _ => false,
+    }
 }
 
 /// All layers over each other, before `env:` and `file:` are looked up.
@@ -102,7 +122,8 @@ fn lay(all: Vec<Layer>, problems: &mut Vec<Problem>) -> Value {
     }
 }
 
-/// Looks up `env:NAME` and `file:PATH`; what is not there becomes a problem and leaves the tree.
+/// Looks up `env:NAME` and `file:PATH`; what is not there becomes a problem. A text stands in for it, so that a line without its key is still
+/// a line: the one mistake is told, and not what follows from it.
 fn resolve(mut value: Value, path: &str, sources: &Sources, problems: &mut Vec<Problem>, removed: &mut HashSet<String>) -> Value {
     let place = value.origin().map(str::to_owned);
     value.kind = match value.kind {
@@ -126,7 +147,7 @@ fn resolve(mut value: Value, path: &str, sources: &Sources, problems: &mut Vec<P
             Err(message) => {
                 problems.push(Problem::new(place.as_deref(), path, message));
                 removed.insert(path.to_owned());
-                ValueKind::Nil
+                ValueKind::String(format!("not-found-{:022}", problems.len()))
             }
         },
         other => other,
@@ -150,6 +171,7 @@ fn look_up(text: &str, place: Option<&str>, sources: &Sources) -> Result<String,
 
 /// Reads the tree; after each error the offending value is taken out and reading starts again, so that all of them are told.
 fn read<T: for<'de> Deserialize<'de>>(mut tree: Value, problems: &mut Vec<Problem>, mut removed: HashSet<String>) -> Option<T> {
+    let unset = removed.clone();
     while problems.len() < MAX_PROBLEMS {
         let ReadError { path, missing, origin, message } = match T::deserialize(Reader(&tree)) {
             Ok(read) => return Some(read),
@@ -157,8 +179,8 @@ fn read<T: for<'de> Deserialize<'de>>(mut tree: Value, problems: &mut Vec<Proble
         };
         let key = path.join(".");
         let absent = missing.map(|field| join(&key, field));
-        // What was taken out before is not missing; it has its own problem.
-        if absent.as_ref().is_none_or(|absent| !removed.contains(absent)) {
+        // What was taken out before is not missing, and what stands in for a secret may be of the wrong kind: both have their own problem.
+        if !unset.contains(&key) && absent.as_ref().is_none_or(|absent| !removed.contains(absent)) {
             problems.push(Problem { origin, key: key.clone(), message });
         }
         if path.is_empty() || !remove(&mut tree, &path) {

@@ -18,7 +18,7 @@ mod validate;
 
 pub use env::{arm_failpoint, env};
 pub use explain::{Explained, explain};
-pub use load::{Sources, load};
+pub use load::{Sources, load, store};
 pub use network::{BadNetwork, Network};
 pub use problem::{ConfigError, Problem};
 pub use settings::*;

@@ -316,3 +316,16 @@ fn settings_are_printed_without_secrets() {
     assert!(!printed.contains("key-of-sales-1"));
     assert_eq!(settings.secret_values(), ["key-of-sales-1"]);
 }
+
+#[test]
+fn a_secret_that_is_not_set_is_one_problem_and_the_store_is_known_all_the_same() {
+    let text = format!(
+        "[store]\npath = \"/var/lib/bridge\"\n{}rate = \"env:NO_RATE\"\n[[connections]]\nid = \"shop\"\nplugin = \"generic\"\nhook_key = \"env:NO_HOOK\"\nbase_url = \"env:NO_BASE\"\nlines = [\"sales-1\"]\n",
+        LINE.replace("key-of-sales-1", "env:NO_KEY")
+    );
+    let files = files(&[("c.toml", &text)]);
+    let problems = files.problems();
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+    assert!(problems.iter().all(|problem| problem.contains("is not set")), "{problems:#?}");
+    assert_eq!(store(&files.sources).unwrap().path, PathBuf::from("/var/lib/bridge"));
+}

@@ -340,6 +340,12 @@ const KEPT: &str = "event.";
 const KEPT_CHARS: usize = 200;
 
 impl Call {
+    /// Longer it cannot have lasted: it was over when the phone first spoke. A later report says nothing of that.
+    pub fn longest_secs(&self) -> Option<i64> {
+        let over = self.ended_at.or(self.reported_at);
+        self.placing_at.zip(over).map(|(from, to)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX))
+    }
+
     /// The customer is not dialled: the connection's test mode.
     pub fn is_test(&self) -> bool {
         self.labels.get("mode").is_some_and(|mode| mode == "test")

@@ -38,6 +38,7 @@ use super::batch::Batches;
 use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
 use super::login::Logins;
+use super::loops::Loops;
 use super::own_writes::OwnWrites;
 use super::subscribe;
 use super::turn::{Budgets, Turns};
@@ -183,6 +184,7 @@ pub struct App {
     pub live: ArcSwap<Live>,
     /// Budgets that connections share.
     pub budgets: Budgets,
+    pub loops: Loops,
     /// When we last wrote to a record: webhooks that this causes are not wishes.
     pub own_writes: OwnWrites,
     pub batches: Batches,

@@ -128,9 +128,10 @@ impl<'a> Desk<'a> {
             let (reply, code, detail) = unbelieved(error);
             Refusal { variant: Some(variant), reply, code, detail }
         })?;
-        if selected.body.is_none() {
-            plugin.parse(variant, delivery).map_err(|e| unreadable(Some(variant), e.code, e.detail))?;
-        }
+        let no = |error: plugin::ParseError| unreadable(Some(variant), error.code, error.detail);
+        let body = selected.body.map_or_else(|| plugin.parse(variant, delivery), Ok).map_err(no)?;
+        // Too many records at once are never mapped: the sender has to hear it.
+        plugin.split(variant, &body).map_err(no)?;
         if !held.0.is_empty() {
             tracing::debug!(connection.id = %self.wired.connection.id, variant = %variant.name, scheme = %held.0, "a sender was verified");
         }
@@ -174,7 +175,10 @@ impl<'a> Desk<'a> {
     }
 
     pub fn refuse(&self, refusal: Refusal<'_>, after: Option<Duration>) -> Told {
-        let reply = self.words(refusal.variant, refusal.reply, "", after);
+        let mut reply = self.words(refusal.variant, refusal.reply, "", after);
+        if refusal.code == Code::MethodNotAllowed && reply.status >= 400 {
+            reply.status = refusal.code.entry().status;
+        }
         Told { reply, problem: Some((refusal.code, refusal.detail)), event: None }
     }
 

@@ -21,6 +21,7 @@ pub mod ingest;
 mod keep_alive;
 pub mod login;
 pub mod lookup;
+pub mod loops;
 pub mod many;
 pub mod map;
 pub mod outlook;

@@ -75,7 +75,10 @@ impl Maker<'_> {
     /// At least as long as this CRM delivers again.
     fn kept(&self, event_id: &str) -> Duration {
         match self.retries {
-            _ if event_id.starts_with("sha256:") && self.retries != SenderRetries::Hours => CONTENT_KEY_KEPT,
+            _ if event_id.starts_with("sha256:") && self.retries != SenderRetries::Hours => {
+                // Whoever lets the same customer be called again sooner means the same form sent again, too.
+                CONTENT_KEY_KEPT.min(self.wired.connection.duplicate_window)
+            }
             SenderRetries::None => Duration::from_secs(3600),
             SenderRetries::Soon => Duration::from_secs(86_400),
             SenderRetries::Hours => Duration::from_secs(4 * 86_400),

@@ -20,6 +20,7 @@ use super::names::{self, Shape};
 use super::plugin::{Base, Batch, Find, Limit, Lookup, Remaining, Step, WriteBackKind};
 use super::template::Escape;
 use super::value::Value;
+use crate::domain::rate::Rate;
 
 /// Every base, each in its modes.
 pub fn bases(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> BTreeMap<String, Vec<Base>> {
@@ -158,6 +159,9 @@ pub fn limits(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<
         .into_iter()
         .map(|one| {
             let spec: &Limits = one.get_ref();
+            if let Some(Err(why)) = spec.rate.as_ref().map(|rate| rate.parse::<Rate>()) {
+                c.error(&At::new(one.span(), ()), format!("rate: {why}"));
+            }
             let mode = spec.mode.as_ref().map(|mode| At::new(one.span(), mode.clone()));
             let remaining = spec.remaining.as_ref().map(|r| {
                 let wait = r.wait.as_ref().map(|wait| c.duration(&At::new(one.span(), wait.clone())));

@@ -486,6 +486,8 @@ pub trait Store {
     fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
     fn events(&self, before: Option<EventId>, limit: usize) -> Result<Vec<Event>, StoreError>;
     fn body(&self, id: EventId) -> Result<Bytes, StoreError>;
+    /// The bodies of a call's reports as they came, oldest first; the first 20 are kept.
+    fn reports(&self, call: CallId) -> Result<Vec<Bytes>, StoreError>;
     fn items(&self, id: EventId) -> Result<Vec<(u16, Item)>, StoreError>;
     fn item(&self, id: EventId, index: u16) -> Result<Option<Item>, StoreError>;
     fn source(&self, id: SourceId) -> Result<Option<Source>, StoreError>;

@@ -105,7 +105,7 @@ async fn make(state: &State, key: &GatewayKey, object: &Map<String, Value>, phon
     };
     call.customer.cut();
     // Both come back in the forwarded report and are never cut.
-    if theirs.len() > ID_BYTES || callback.len() > CALLBACK_BYTES {
+    if theirs.len() > ID_BYTES || callback.len() > CALLBACK_BYTES || !(callback.is_empty() || is_web_address(&callback)) {
         return Answer::EmptyOrUndialable;
     }
     call.interactive = false;
@@ -123,6 +123,11 @@ async fn make(state: &State, key: &GatewayKey, object: &Map<String, Value>, phon
             Answer::SystemError
         }
     }
+}
+
+/// Nothing can be posted to an address of another kind.
+fn is_web_address(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) && !rest.is_empty())
 }
 
 /// The vendor matches names without regard to case; numbers are taken as their digits.

@@ -17,9 +17,10 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// The store takes work.
+/// The store takes work, and the loops of the workers that run here do it.
 pub async fn ready(state: Data<State>) -> HttpResponse {
-    match state.app.store.trouble() {
+    let down = || state.app.loops.down().map(|name| format!("the worker `{name}` broke and is started again"));
+    match state.app.store.trouble().or_else(down) {
         None => HttpResponse::Ok().json(json!({"status": "ready", "queued": state.app.store.queued()})),
         Some(why) => HttpResponse::ServiceUnavailable().json(json!({"status": "not ready", "why": why})),
     }

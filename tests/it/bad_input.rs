@@ -125,13 +125,7 @@ async fn deep_nesting() {
 async fn too_many_records_at_once() {
     let f = bridge().await;
     let records: Vec<_> = (0..501).map(|n| json!({"phone": "0912345678", "id": n})).collect();
-    let answer = f.deliver(&json!(records)).await;
-    // It is taken (splitting is no work of the request), and the event says what was wrong.
-    if answer.status == 200 {
-        assert!(matches!(&f.outcomes().await[..], [Outcome::Failed { code: Code::TooManyItems, .. }]));
-    } else {
-        problem(&answer, Code::TooManyItems);
-    }
+    refused(&f, &[JSON], json!(records).to_string().as_bytes(), Code::TooManyItems).await;
     f.finish().await;
 }
 
@@ -309,5 +303,15 @@ async fn a_wish_with_endless_texts_is_cut_and_dialled() {
     assert_eq!(f.deliver(&json!({"phone": "0912345679", "record_id": "r".repeat(5_000)})).await.status, 200);
     let outcomes = f.outcomes().await;
     assert!(matches!(outcomes[..], [Outcome::Refused { code: Code::TooLarge, .. }]), "{outcomes:?}");
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_the_hook_does_not_take() {
+    let f = bridge().await;
+    for method in ["DELETE"] {
+        let request = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n\r\n", hook_path(), f.address);
+        assert_eq!(wire::send(&f.address, request.as_bytes()).await.unwrap().status, 405, "{method}");
+    }
     f.finish().await;
 }

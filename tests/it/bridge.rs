@@ -225,6 +225,10 @@ impl Fixture {
         &self.app().store
     }
 
+    pub fn loops(&self) -> &callbridge::pipeline::loops::Loops {
+        &self.app().loops
+    }
+
     pub fn now(&self) -> Time {
         self.app().clock.now()
     }

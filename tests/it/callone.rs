@@ -145,6 +145,9 @@ async fn every_error_is_the_vendor_s_code_with_status_200() {
     for phone in ["", "abc", "113", "19001234", "+12025550123", "09123"] {
         refused(&f, &with(KEY, phone), 2111).await;
     }
+    for callback in ["ftp://shop.example.vn/", "shop.example.vn", "javascript:alert(1)"] {
+        refused(&f, &json!({"secretKey": KEY, "customerPhone": "0912345678", "apiCallbackUrl": callback}).to_string(), 2111).await;
+    }
     refused(&f, &with("a-key-that-nobody-has", "0912345678"), 2112).await;
     refused(&f, &format!("{}{}", with(KEY, "0912345678"), " ".repeat(2 << 20)), 2222).await;
     assert!(f.calls().is_empty());

@@ -190,7 +190,8 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
     let right = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, right.replace("0912345678", "0987654321")).unwrap();
     assert!(place.ends(1, &["plugin", "test", "plugins/my-crm"]).out.contains("0987654321"));
-    assert!(place.ends(0, &["plugin", "test", "plugins/my-crm", "--bless"]).out.contains("written"));
+    let blessed = place.ends(0, &["plugin", "test", "plugins/my-crm", "--bless"]).out;
+    assert!(blessed.contains("written") && blessed.contains("blessed") && !blessed.contains("ok"), "{blessed}");
     place.ends(0, &["plugin", "test", "plugins/my-crm"]);
     assert!(std::fs::read_to_string(&file).unwrap().contains("0912345678"));
     std::fs::write(place.path().join("plugins/my-crm/plugin.toml"), "spec = 1\nidd = \"my-crm\"\n").unwrap();
@@ -222,4 +223,15 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
     bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_is_stopped_also_where_its_secrets_are_not_known() {
+    let place = Place::new();
+    let bridge = place.server();
+    let config = std::fs::read_to_string(place.path().join("c.toml")).unwrap();
+    std::fs::write(place.path().join("c.toml"), config + "\n[[api_keys]]\nname = \"erp\"\nkey = \"env:NOT_SET_IN_THIS_SHELL\"\n").unwrap();
+    assert!(place.ends(0, &["pause", "--all", "--reason", "Tết"]).out.contains("Tết"));
+    bridge.stop().await;
+    assert!(place.ends(1, &["resume", "--all"]).err.contains("NOT_SET_IN_THIS_SHELL"), "what opens the store itself needs all of it");
 }

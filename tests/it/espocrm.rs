@@ -74,3 +74,23 @@ async fn one_changed_byte_makes_the_signature_wrong() {
     assert!(f.events().is_empty() && crm.lines().is_empty());
     f.finish().await;
 }
+
+#[test]
+fn hooks_and_kinds_that_the_plugin_does_not_have_are_refused_at_the_start() {
+    let hook = |name: &str, parameters: serde_json::Value| serde_json::json!({"name": name, "hook_key": "key-of-a-hook-0123456789", "parameters": parameters});
+    let faults = |plugin: &str, hook: Option<serde_json::Value>, kinds: &[callbridge::domain::connection::Kind]| {
+        let mut settings = callbridge::config::Settings::built_in().unwrap();
+        let mut connection = callbridge::domain::connection::Connection::new("crm".into(), plugin);
+        connection.hooks = hook.into_iter().map(|hook| serde_json::from_value(hook).unwrap()).collect();
+        connection.write_back = kinds.to_vec();
+        settings.connections = vec![connection];
+        let (plugins, _) = callbridge::plugin::Registry::open(None);
+        callbridge::cli::bridge::check_connections(&settings, &plugins).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(faults("espocrm", Some(hook("leads", serde_json::json!({}))), &[]).contains("has no hook `leads` (did you mean `lead`?)"));
+    assert!(faults("espocrm", Some(hook("lead", serde_json::json!({"webhok_id": "1"}))), &[]).contains("did you mean `webhook_id`?"));
+    let good = faults("espocrm", Some(hook("lead", serde_json::json!({"webhook_id": "1"}))), &[]);
+    assert!(!good.contains("hook"), "{good}");
+    let kinds = faults("generic", None, &[callbridge::domain::connection::Kind::Field]);
+    assert!(kinds.contains("cannot write back `field`"), "{kinds}");
+}

@@ -187,3 +187,48 @@ async fn a_report_after_one_that_the_crm_refused_is_written() {
     assert_eq!((f.call(id).write_back.status, far.requests().len()), (Status::Logged, 2));
     f.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_the_next_day_does_not_change_the_unit_of_the_durations() {
+    let f = silent_phone().await;
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Placed).await;
+    let (mut body, wait) = (report(&id.to_string(), "lần một"), Duration::from_secs(90));
+    body["CallDetail"]["CallDuration"] = 42_000.into();
+    body["CallDetail"]["AnswerDuration"] = 31_000.into();
+    f.advance(wait).await;
+    assert_eq!(f.report(id, &body).await.status, 200);
+    f.advance(Duration::from_secs(86_400)).await;
+    body["CallDetail"]["CallNotes"] = "lần hai".into();
+    assert_eq!(f.report(id, &body).await.status, 200);
+    assert_eq!(f.call(id).longest_secs(), Some(90));
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_read_is_shown_as_it_came() {
+    let key = json!({"name": "boss", "key": "boss-key-of-the-tests-01", "role": "viewer"});
+    let f = Setup::new(Mood::ReportLost).with(|s| s.api_keys = vec![serde_json::from_value(key).unwrap()]).start_by_hand().await;
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Placed).await;
+    assert_eq!(f.report(id, &json!({"hello": super::bridge::LINE_KEY, "long": "x".repeat(40_000)})).await.status, 200);
+    let shown = wire::get(&f.address, &format!("/api/v1/calls/{id}"), &["Authorization: Bearer boss-key-of-the-tests-01"]).await.json();
+    let body = shown["flagged_reports"][0].as_str().unwrap();
+    assert!(body.starts_with(r#"{"hello":"#) && !body.contains(super::bridge::LINE_KEY) && body.chars().count() == 2_000, "{shown}");
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_broken_loop_is_not_ready() {
+    let f = silent_phone().await;
+    let ready = async || wire::get(&f.address, "/readyz", &[]).await;
+    assert_eq!(ready().await.status, 200);
+    f.loops().fell("place");
+    let answer = ready().await;
+    assert!(answer.status == 503 && answer.json()["why"].as_str().unwrap().contains("place"), "{answer:?}");
+    f.loops().runs("place");
+    assert_eq!(ready().await.status, 200);
+    f.finish().await;
+}

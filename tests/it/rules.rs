@@ -262,3 +262,17 @@ async fn a_call_whose_time_is_over_says_what_it_waited_for() {
     f.advance(Duration::from_secs(60)).await;
     f.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_without_an_id_is_a_repeat_only_within_the_connection_s_window() {
+    let f = Setup::new(Mood::NoAnswer).connection(|c| c.duplicate_window = Duration::from_secs(60)).start_by_hand().await;
+    let body = json!({"phone": "0912345678", "name": "Lan"});
+    for (wait, calls) in [(0, 1), (59, 1), (2, 2)] {
+        f.advance(Duration::from_secs(wait)).await;
+        assert_eq!(f.deliver(&body).await.status, 200);
+        f.outcomes().await;
+        assert_eq!(f.calls().len(), calls, "after {wait} s more");
+    }
+    f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}

@@ -32,8 +32,7 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub fn of_call(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
-        let since_placing = call.placing_at.zip(call.reported_at).map(|(from, to)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX));
-        let seconds = call.report.as_ref().map_or((0, 0), |r| r.seconds(app.tuning.duration_unit, since_placing));
+        let seconds = call.report.as_ref().map_or((0, 0), |r| r.seconds(app.tuning.duration_unit, call.longest_secs()));
         let this = Self {
             record: &call.record,
             owner: call.owner.as_deref(),

@@ -66,6 +66,14 @@ fn a_folder_is_called_by_its_name_however_it_is_pointed_at() {
 }
 
 #[test]
+fn a_limit_that_is_none_is_refused() {
+    let with = |rate: &str| load("sample", folder(&format!("{MANIFEST}\n[limits]\nrate = \"{rate}\"\n"), NOTE));
+    let error = with("5 per second").unwrap_err();
+    assert!(error.problems.iter().any(|p| p.line > 0 && p.message.starts_with("rate: ")), "{error}");
+    assert!(with("5/s").is_ok());
+}
+
+#[test]
 fn other_faults_are_told() {
     for (from, to, said) in [
         ("note.json.hbs", "nota.json.hbs", "did you mean `note.json.hbs`?"),

@@ -60,6 +60,11 @@ pub fn body_chunk(event: EventId, chunk: u16) -> Vec<u8> {
     [&event.0[..], &chunk.to_be_bytes()].concat()
 }
 
+/// All reports of a call.
+pub fn reports(call: CallId) -> Vec<u8> {
+    [&call.0[..], &[0xF0]].concat()
+}
+
 pub fn report_chunk(call: CallId, version: u16, chunk: u16) -> Vec<u8> {
     [&call.0[..], &[0xF0], &version.to_be_bytes(), &chunk.to_be_bytes()].concat()
 }

@@ -139,6 +139,18 @@ pub fn body(store: &SledStore, id: EventId) -> Result<Bytes, StoreError> {
     Ok(body.into())
 }
 
+pub fn reports(store: &SledStore, id: CallId) -> Result<Vec<Bytes>, StoreError> {
+    let trees = store.trees()?;
+    let mut bodies: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for row in trees.under(Tree::Bodies, &keys::reports(id)) {
+        let (key, value) = row.map_err(broken)?;
+        if let Some(version) = key.get(17..19) {
+            bodies.entry(version.to_vec()).or_default().extend_from_slice(&value);
+        }
+    }
+    Ok(bodies.into_values().map(Bytes::from).collect())
+}
+
 /// What handshakes of a connection handed over, by name.
 pub fn captured(store: &SledStore, connection: &ConnectionId) -> Result<BTreeMap<String, String>, StoreError> {
     let trees = store.trees()?;

@@ -297,6 +297,10 @@ impl Store for SledStore {
         read::events(self, before, limit)
     }
 
+    fn reports(&self, call: CallId) -> Result<Vec<Bytes>, StoreError> {
+        read::reports(self, call)
+    }
+
     fn body(&self, id: EventId) -> Result<Bytes, StoreError> {
         read::body(self, id)
     }

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use super::view::{Reason, Wait, when};
 use crate::domain::call::{Call, Origin};
 use crate::domain::report::DurationUnit;
-use crate::domain::time::Time;
 use crate::domain::write_back::WriteBack;
 use crate::store::{Attempt, Leg};
 
@@ -187,6 +186,8 @@ pub struct CallDetail {
     /// Why it is not placed yet; null when it waits for nothing.
     pub waits: Option<Wait>,
     pub attempts: Vec<AttemptView>,
+    /// What the phone sent, as it came, where it cannot be read or names another call or phone. Cut, and without secrets.
+    pub flagged_reports: Vec<String>,
 }
 
 impl CallView {
@@ -254,8 +255,7 @@ impl OriginView {
 impl ReportView {
     fn of(call: &Call, unit: DurationUnit) -> Option<Self> {
         let report = call.report.as_ref()?;
-        let longest = call.placing_at.zip(call.reported_at).map(|(from, to): (Time, Time)| i64::try_from(to.since(from).as_secs()).unwrap_or(i64::MAX));
-        let (call_seconds, answer_seconds) = report.seconds(unit, longest);
+        let (call_seconds, answer_seconds) = report.seconds(unit, call.longest_secs());
         Some(Self {
             disposition: report.disposition().as_str().into(),
             interest: report.interest().as_str().into(),

@@ -20,7 +20,7 @@ use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::record::{Customer, Gender, RecordRef};
 use crate::error::Code;
 use crate::failpoint::{self, CALLS_ANSWER};
-use crate::pipeline::{asked, outlook};
+use crate::pipeline::{App, asked, outlook};
 use crate::store::{CallQuery, Change, Made, NewCall, Store};
 use crate::web::State;
 use crate::web::answer::watched;
@@ -175,7 +175,20 @@ fn detail(state: &State, call: &Call) -> Result<CallDetail, Fault> {
         call: CallView::of(call, app.tuning.duration_unit),
         waits: waits.as_ref().map(Wait::from),
         attempts: attempts.iter().map(AttemptView::of).collect(),
+        flagged_reports: flagged(app, call)?,
     })
+}
+
+/// Longer parts of a report help nobody.
+const REPORT_SHOWN: usize = 2_000;
+
+fn flagged(app: &App, call: &Call) -> Result<Vec<String>, Fault> {
+    let read = call.report.is_some() || call.report_digests.is_empty();
+    if read && !call.report_mismatch {
+        return Ok(Vec::new());
+    }
+    let shown = |body: &bytes::Bytes| app.redact(&String::from_utf8_lossy(body)).chars().take(REPORT_SHOWN).collect();
+    Ok(app.store.reports(call.id)?.iter().map(shown).collect())
 }
 
 /// Calls, newest first.

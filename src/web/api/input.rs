@@ -32,6 +32,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
 
 /// The query string.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Fault> {
+    let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string()).map(Query::into_inner).unwrap_or_default();
+    if let Some((_, word)) = pairs.iter().find(|(name, value)| name == "limit" && value.parse::<usize>().is_err()) {
+        return Err(Fault::new(Code::BadRequest, format!("limit is `{word}`; a page has 1 to {PAGE_MAX} entries")));
+    }
     match Query::<T>::from_query(request.query_string()) {
         Ok(query) => Ok(query.into_inner()),
         Err(actix_web::error::QueryPayloadError::Deserialize(error)) => Err(Fault::new(Code::BadRequest, hinted(&error.to_string()))),
@@ -87,6 +91,12 @@ mod tests {
         assert!(parse::<Sample>(br#"{}"#).unwrap_err().detail.contains("missing field `phone`"));
         assert_eq!(parse::<Sample>(b"{").unwrap_err().code, Code::BadJson);
         assert_eq!(parse::<Sample>(b"\xff").unwrap_err().code, Code::BadJson);
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_named() {
+        let request = actix_web::test::TestRequest::with_uri("/calls?limit=x").to_http_request();
+        assert!(query::<Vec<(String, String)>>(&request).unwrap_err().detail.contains("limit is `x`"));
     }
 
     #[test]
