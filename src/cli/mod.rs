@@ -6,6 +6,7 @@ mod backup;
 mod brakes;
 pub mod bridge;
 mod call;
+mod call_view;
 mod check;
 mod client;
 mod config;
