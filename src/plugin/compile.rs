@@ -11,6 +11,7 @@ use super::extract::usual_genders;
 use super::manifest::{At, AuthSpec, ConditionSpec, Conditions, GenderSpec, Manifest, MapSpec, ModeSpec, Op, ValueSpec};
 use super::modes;
 use super::names::{self, Shape};
+use super::path::Path;
 use super::plugin::{GenderMap, Mapping, OccurredAt, TimeUnit};
 use super::problem::{Problem, did_you_mean, line_of};
 use super::tables::Tables;
@@ -106,7 +107,11 @@ impl<'a> Compiler<'a> {
     }
 
     pub fn json_path(&mut self, at: &At<String>) -> Option<JsonPath> {
-        match JsonPath::parse(at.get_ref()) {
+        self.path(at).map(|path| path.query().clone())
+    }
+
+    fn path(&mut self, at: &At<String>) -> Option<Path> {
+        match Path::parse(at.get_ref()) {
             Ok(path) => Some(path),
             Err(error) => {
                 self.error(at, format!("`{}` is not a JSONPath: {}", at.get_ref(), error.message()));
@@ -119,7 +124,7 @@ impl<'a> Compiler<'a> {
         match at.get_ref() {
             ValueSpec::Text(text) if text.starts_with('$') => {
                 let text = At::new(at.span(), text.clone());
-                self.json_path(&text).map_or_else(|| Value::List(Vec::new()), |path| Value::Path(Box::new(path)))
+                self.path(&text).map_or_else(|| Value::List(Vec::new()), Value::Path)
             }
             ValueSpec::Text(text) => {
                 let line = self.line(at);

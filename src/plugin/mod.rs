@@ -14,6 +14,7 @@ mod helpers;
 mod jwt;
 mod modes;
 pub mod names;
+mod path;
 mod phone;
 mod tables;
 mod template_names;

@@ -157,7 +157,7 @@ fn in_map<'a>(map: &'a Mapping, field: &str) -> Option<&'a Value> {
 
 fn last_names(value: &Value, names: &mut Vec<String>) {
     match value {
-        Value::Path(path) => names.extend(last_name(path)),
+        Value::Path(path) => names.extend(last_name(path.query())),
         Value::List(list) => list.iter().for_each(|value| last_names(value, names)),
         Value::If(value, _) => last_names(value, names),
         Value::Template(_) | Value::Param(_) => {}

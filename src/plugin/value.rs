@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 
 use serde_json::Value as Json;
-use serde_json_path::JsonPath;
 
 use super::manifest::Op;
 use super::modes::in_mode;
+use super::path::{self, Path};
 use super::template::{RenderError, Scope, Template};
 
 /// A compiled *value* of `docs/PLUGINS.md`.
 #[derive(Debug, Clone)]
 pub enum Value {
-    Path(Box<JsonPath>),
+    Path(Path),
     Template(Box<Template>),
     /// A parameter's text; where the admin wrote a JSONPath, what it finds.
     Param(String),
@@ -78,15 +78,17 @@ impl Value {
 
     fn find<'a>(&self, source: &Source<'a>, wanted: &dyn Fn(&Json) -> bool) -> Result<Option<Cow<'a, Json>>, RenderError> {
         match self {
-            Value::Path(path) => Ok(path.query(source.document).all().into_iter().find(|node| wanted(node)).map(Cow::Borrowed)),
+            Value::Path(path) => Ok(path.find(source.document, wanted).map(Cow::Borrowed)),
             Value::Template(template) => {
                 let text = Json::String(template.render(&source.scope)?.trim().to_owned());
                 Ok(Some(text).filter(|text| wanted(text)).map(Cow::Owned))
             }
             Value::Param(id) => {
                 let text = source.scope.text_of_param(id);
-                if let Some(path) = text.strip_prefix('$').and_then(|_| JsonPath::parse(&text).ok()) {
-                    return Ok(path.query(source.document).all().into_iter().find(|node| wanted(node)).map(Cow::Borrowed));
+                if text.starts_with('$')
+                    && let Some(found) = path::find_written(&text, source.document, wanted)
+                {
+                    return Ok(found.map(Cow::Borrowed));
                 }
                 Ok(Some(Json::String(text.trim().to_owned())).filter(|text| wanted(text)).map(Cow::Owned))
             }

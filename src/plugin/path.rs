@@ -1,0 +1,133 @@
+//! JSONPath. Nearly all that plugins write is plain (`$.a.b[0]`): that is followed without making a list of nodes.
+
+use serde_json::Value as Json;
+use serde_json_path::{JsonPath, ParseError};
+
+/// A compiled path.
+#[derive(Debug, Clone)]
+pub struct Path {
+    /// What a plain one is.
+    steps: Option<Vec<Step>>,
+    query: Box<JsonPath>,
+}
+
+/// One step of a plain path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Name(String),
+    Index(usize),
+}
+
+impl Path {
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Ok(Self { query: Box::new(JsonPath::parse(text)?), steps: plain(text) })
+    }
+
+    /// The library's form of it.
+    pub fn query(&self) -> &JsonPath {
+        &self.query
+    }
+
+    /// The first node that is wanted.
+    pub fn find<'a>(&self, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<&'a Json> {
+        match &self.steps {
+            Some(steps) => follow(steps, json).filter(|node| wanted(node)),
+            None => first(&self.query, json, wanted),
+        }
+    }
+}
+
+/// The first wanted node of a path that an admin wrote; nothing where it is none.
+pub fn find_written<'a>(text: &str, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<Option<&'a Json>> {
+    match plain(text) {
+        Some(steps) => Some(follow(&steps, json).filter(|node| wanted(node))),
+        None => JsonPath::parse(text).ok().map(|path| first(&path, json, wanted)),
+    }
+}
+
+fn follow<'a>(steps: &[Step], json: &'a Json) -> Option<&'a Json> {
+    steps.iter().try_fold(json, |json, step| step.of(json))
+}
+
+fn first<'a>(path: &JsonPath, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<&'a Json> {
+    path.query(json).all().into_iter().find(|node| wanted(node))
+}
+
+impl Step {
+    fn of<'a>(&self, json: &'a Json) -> Option<&'a Json> {
+        match (self, json) {
+            (Step::Name(name), Json::Object(map)) => map.get(name),
+            (Step::Index(at), Json::Array(list)) => list.get(*at),
+            _ => None,
+        }
+    }
+}
+
+/// The steps of `$`, `.name`, `['name']`, `["name"]` and `[0]`; anything else is for the library.
+fn plain(text: &str) -> Option<Vec<Step>> {
+    let mut rest = text.strip_prefix('$')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let (step, after) = if let Some(name) = rest.strip_prefix('.') {
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+            let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            (starts.then(|| Step::Name(name[..end].to_owned()))?, &name[end..])
+        } else {
+            let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
+            (bracketed(inside)?, after)
+        };
+        steps.push(step);
+        rest = after;
+    }
+    Some(steps)
+}
+
+fn bracketed(inside: &str) -> Option<Step> {
+    let quoted = ['\'', '"'].iter().find_map(|quote| inside.strip_prefix(*quote)?.strip_suffix(*quote));
+    match quoted {
+        Some(name) if !name.chars().any(|c| matches!(c, '\\' | '\'' | '"') || c.is_control()) => Some(Step::Name(name.to_owned())),
+        Some(_) => None,
+        None if inside == "0" || (inside.bytes().all(|b| b.is_ascii_digit()) && inside.len() <= 9 && !inside.starts_with('0')) => {
+            inside.parse().ok().map(Step::Index)
+        }
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn plain_paths_are_known_and_others_left_to_the_library() {
+        for text in ["$", "$.a", "$.a_1.b", "$['a b'][\"c.d\"]", "$.list[0][12]", "$._x"] {
+            assert!(Path::parse(text).is_ok_and(|path| path.steps.is_some()), "{text}");
+        }
+        for text in ["$..a", "$.a[*]", "$.a[-1]", "$.a[?@.b]", "$.é", "$['a','b']", "$['it\\'s']", "$[1:2]", "$[ 0 ]", "$.*"] {
+            assert!(Path::parse(text).is_ok_and(|path| path.steps.is_none()), "{text}");
+        }
+        for text in ["", "a", "$.", "$.1a", "$[01]", "$[", "$.a b", "$['a'", "$[]"] {
+            assert!(Path::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// What we call plain the library reads as well, and finds the same.
+        #[test]
+        fn a_plain_path_finds_what_the_library_finds(text in r#"\$(\.[ab1_]{1,2}|\[[0-3]\]|\['[ab.' ]{1,2}'\]|\["b"\]){0,4}"#) {
+            let documents = [
+                json!({"a": {"b": [1, {"a": null}, [2]], "a1": "x"}, "b": [[{"b": 5}], "c"], "a.": 7, "_": {"a": 1}}),
+                json!([[{"a": 1, "b": {"b": 2}}], {"a b": 3}, "x"]),
+            ];
+            if let Some(steps) = plain(&text) {
+                let path = JsonPath::parse(&text).unwrap();
+                for document in &documents {
+                    prop_assert_eq!(follow(&steps, document), path.query(document).first());
+                }
+            }
+        }
+    }
+}
