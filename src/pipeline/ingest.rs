@@ -52,10 +52,12 @@ pub(super) struct Refusal<'a> {
 
 /// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit. `from`: who sent it.
 pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
-    let unknown = |code| bare(code, None);
-    let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return unknown(Code::UnknownHook) };
-    let Some(hook) = wired.hook(key) else { return unknown(Code::UnknownHook) };
+    let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return bare(Code::UnknownHook, None) };
     let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { return bare(Code::PluginMissing, Some(Duration::from_secs(60))) };
+    // Some CRMs stop for good after a 4xx, also where only the key was changed: their plugin has words of its own.
+    let Some(hook) = wired.hook(key) else {
+        return Told { reply: plugin.reply(Reply::UnknownKey, None), ..bare(Code::UnknownHook, None) };
+    };
     let desk = Desk { app, wired: &wired, hook, plugin: &plugin, delivery: &delivery };
     let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
     if wired.connection.mode == Mode::Off {

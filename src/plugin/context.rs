@@ -1,6 +1,7 @@
 //! The context of write-back templates, built from what is known of a call: every declared name is there, null when absent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -56,6 +57,16 @@ pub struct ReportFacts<'a> {
     pub answer_seconds: i64,
     /// 1 for the first report.
     pub version: u32,
+}
+
+impl CallFacts {
+    /// A call that was reported: it ended when it had lasted so long. Its report comes later, and once more when notes are typed.
+    #[must_use]
+    pub fn lasting(mut self, call_seconds: i64) -> Self {
+        let length = Duration::from_secs(u64::try_from(call_seconds).unwrap_or(0));
+        self.ended_at = self.started_at.map(|at| at.plus(length));
+        self
+    }
 }
 
 /// Everything a call's write-back is rendered from.

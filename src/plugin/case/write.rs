@@ -70,11 +70,12 @@ impl<'a> Run<'a> {
         let (plugin, case) = (self.plugin, self.case);
         for (index, round) in case.rounds.iter().enumerate() {
             let Some(report) = self.report(round) else { return };
-            let call = CallFacts { kept: mapped.keep.clone(), ..self.facts(report.is_none()) };
             let facts = report.as_ref().map(|report| {
                 let (call_seconds, answer_seconds) = report.seconds(DurationUnit::Auto, None);
                 ReportFacts { report, call_seconds, answer_seconds, version: u32::try_from(index + 1).unwrap_or(1) }
             });
+            let call = CallFacts { kept: mapped.keep.clone(), ..self.facts(report.is_none()) };
+            let call = if let Some(facts) = &facts { call.lasting(facts.call_seconds) } else { call };
             let (owner, language) = (mapped.owner.as_deref(), case.language.as_str());
             let parts = WriteBack { record: &mapped.record, owner, customer: &mapped.customer, call: &call, report: facts, language };
             let note_kind = report.as_ref().map_or(NoteKind::Lost, |report| report.disposition().into());
@@ -115,7 +116,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The call as every case has it: each moment of it is the clock.
+    /// The call as every case has it: it began at the clock.
     fn facts(&self, lost: bool) -> CallFacts {
         let clock = Some(self.case.clock);
         CallFacts {
