@@ -44,6 +44,9 @@ pub enum AskError {
 pub fn class_of(error: &AskError) -> &'static str {
     match error {
         AskError::Compose(_) => "compose",
+        // The request itself was not made, and a person has to act.
+        AskError::Login(LoginError::Refused { verdict, .. }) if !matches!(verdict, Verdict::Retry { .. }) => "login_refused",
+        AskError::Login(LoginError::NotConnected) => "login_refused",
         // The request itself was not made.
         AskError::Login(_) | AskError::LoginUnsent(SendError::Unclear(_)) => "login",
         AskError::Send(SendError::NotSent(_)) | AskError::LoginUnsent(SendError::NotSent(_)) | AskError::Store(_) => "not_sent",

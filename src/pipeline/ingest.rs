@@ -50,6 +50,13 @@ pub(super) struct Refusal<'a> {
     pub detail: String,
 }
 
+impl Refusal<'_> {
+    /// Its signature is right, only its time is not, and its sender never tries again: it is kept for a person also above the limit.
+    fn is_only_late(&self) -> bool {
+        self.reply == Reply::Stale && self.variant.is_some_and(|variant| variant.sender_retries == SenderRetries::None)
+    }
+}
+
 /// Takes one delivery on `connection` with `key`. `too_large`: the body was cut off at the limit. `from`: who sent it.
 pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
     let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return bare(Code::UnknownHook, None) };
@@ -63,7 +70,7 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
     if wired.connection.mode == Mode::Off {
         // By whose words depends on what was sent; that it is not taken does not.
         let variant = if too_large { None } else { plugin.select(&delivery, &hook.params).ok().map(|selected| selected.variant) };
-        return desk.refuse(Refusal { variant, reply: Reply::Paused, code: Code::ConnectionOff, detail: String::new() }, None);
+        return desk.turn_away(Refusal { variant, reply: Reply::Paused, code: Code::ConnectionOff, detail: String::new() }, None).await;
     }
     if let Some(wait) = hook.doorman.as_ref().and_then(|doorman| doorman.admit(from, delivery.received_at).err()) {
         // Also from senders that never try again: what anybody can send is not worth a disk.
@@ -78,14 +85,14 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
     let variant = match desk.examine() {
         Ok(variant) => variant,
         // A flood of refused deliveries is told about the limit, and costs no disk.
-        Err(refusal) if over_limit.is_some() => {
-            return desk.refuse(Refusal { reply: Reply::OverLimit, code: Code::OverLimit, ..refusal }, over_limit);
+        Err(refusal) if over_limit.is_some() && !refusal.is_only_late() => {
+            return desk.turn_away(Refusal { reply: Reply::OverLimit, code: Code::OverLimit, ..refusal }, over_limit).await;
         }
         Err(refusal) => return desk.reject(refusal).await,
     };
     // A sender that never tries again must not lose a wish to our limit: it is stored and placed later.
     if over_limit.is_some() && variant.sender_retries != SenderRetries::None {
-        return desk.refuse(Refusal { variant: Some(variant), reply: Reply::OverLimit, code: Code::OverLimit, detail: String::new() }, over_limit);
+        return desk.turn_away(Refusal { variant: Some(variant), reply: Reply::OverLimit, code: Code::OverLimit, detail: String::new() }, over_limit).await;
     }
     let event = desk.event(variant);
     let id = event.id;
@@ -182,6 +189,12 @@ impl<'a> Desk<'a> {
             reply.status = refusal.code.entry().status;
         }
         Told { reply, problem: Some((refusal.code, refusal.detail)), event: None }
+    }
+
+    /// Refuses what costs no disk, unless the sender is told 2xx all the same: then it is in the list of rejected deliveries first.
+    async fn turn_away(&self, refusal: Refusal<'_>, after: Option<Duration>) -> Told {
+        let told_good = (200..300).contains(&self.words(refusal.variant, refusal.reply, "", after).status);
+        if told_good { self.reject(refusal).await } else { self.refuse(refusal, after) }
     }
 
     pub fn cannot_store(&self, variant: Option<&Variant>, error: &StoreError) -> Told {

@@ -12,6 +12,7 @@ use crate::domain::request::{Answer, Outbound};
 use crate::domain::source::Source;
 use crate::domain::time::Time;
 use crate::plugin::poll::{Fetched, Place, Poll};
+use crate::plugin::split::MAX_ITEMS;
 use crate::plugin::{ComposeError, Params, Plugin, Request};
 use crate::store::{Store, StoreError};
 
@@ -80,6 +81,13 @@ impl Run<'_> {
             return Err(Failure::misconfigured("the answer is larger than outbound.max_body_bytes: ask for fewer records a page"));
         }
         let fetched = self.plugin.read_poll(self.poll, &answer, place, self.params()).map_err(|error| Failure::misconfigured(error.to_string()))?;
+        // More than one event may hold would be lost behind a cursor that has moved on.
+        if fetched.items.len() > MAX_ITEMS {
+            return Err(Failure::misconfigured(format!(
+                "the answer holds {} records, at most {MAX_ITEMS} are taken at once: ask for fewer a page",
+                fetched.items.len()
+            )));
+        }
         Ok((fetched, answer))
     }
 

@@ -178,7 +178,7 @@ impl Plugin {
 
     /// What a step keeps: JSONPaths look at its answer, templates at the context it was rendered from.
     pub fn stored(&self, step: &Step, answer: &Answer, context: &Json, params: &Params) -> Result<Map<String, Json>, StoreError> {
-        let needs_body = step.store.values().any(|value| matches!(value, Value::Path(_)));
+        let needs_body = step.store.values().any(Value::looks_at_document);
         let body = match decode_json(&answer.body) {
             Ok(body) => body,
             Err(_) if needs_body => return Err(StoreError::NotJson { step: step.name.clone() }),
@@ -189,9 +189,13 @@ impl Plugin {
         kept(&step.store, &source).map_err(|key| StoreError::Absent { step: step.name.clone(), key })
     }
 
-    /// What a search found: the entry's `id`, and beside it what `find` stores. Empty where there is no such entry.
-    pub fn found(&self, find: &Find, answer: &Answer, context: &Json, params: &Params) -> Map<String, Json> {
-        let Ok(body) = decode_json(&answer.body) else { return Map::new() };
+    /// What a search found: the entry's `id`, and beside it what `find` stores. Empty where there is no such entry; an answer that is no
+    /// JSON says nothing about that.
+    pub fn found(&self, find: &Find, answer: &Answer, context: &Json, params: &Params) -> Result<Map<String, Json>, StoreError> {
+        if answer.body.iter().all(u8::is_ascii_whitespace) && !answer.truncated {
+            return Ok(Map::new());
+        }
+        let body = decode_json(&answer.body).map_err(|_| StoreError::NotJson { step: "find".to_owned() })?;
         let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
         let pieces = find.items.as_ref().map_or_else(|| vec![&body], |items| items.query(&body).all());
         for document in pieces {
@@ -203,9 +207,9 @@ impl Plugin {
             // What else is wanted of it may be missing: that it is there counts more.
             let mut found = kept(&find.store, &source).unwrap_or_default();
             found.insert("id".to_owned(), id.into());
-            return found;
+            return Ok(found);
         }
-        Map::new()
+        Ok(Map::new())
     }
 }
 

@@ -248,7 +248,7 @@ impl Plugin {
     pub fn subscription_learnt(&self, part: &Part, answer: &Answer, now: Time, params: &Params) -> Result<Learnt, SubscribeError> {
         let body = match decode_json(&answer.body) {
             Ok(body) => body,
-            Err(_) if part.store.values().any(|value| matches!(value, Value::Path(_))) => {
+            Err(_) if part.store.values().any(Value::looks_at_document) => {
                 return Err(SubscribeError::NotJson { place: part.request.place.clone() });
             }
             Err(_) => Json::Null,

@@ -42,6 +42,16 @@ impl Source<'_> {
 }
 
 impl Value {
+    /// Whether it is looked for in the document, at least in part.
+    pub fn looks_at_document(&self) -> bool {
+        match self {
+            Value::Path(_) => true,
+            Value::List(list) => list.iter().any(Value::looks_at_document),
+            Value::If(value, _) => value.looks_at_document(),
+            Value::Template(_) | Value::Param(_) => false,
+        }
+    }
+
     /// Whether it ends in a `""`: then nothing at all is a value, too.
     pub fn may_be_empty(&self) -> bool {
         match self {

@@ -32,5 +32,6 @@ mod rules;
 mod steps;
 mod subscribe;
 mod tidy;
+mod unclear;
 mod vectors;
 mod wire;

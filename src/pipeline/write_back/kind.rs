@@ -13,6 +13,7 @@ use crate::domain::time::Time;
 use crate::domain::write_back::KindState;
 use crate::outbound::SendError;
 use crate::plugin::manifest::Identity;
+use crate::plugin::respond::StoreError;
 use crate::plugin::template::RenderError;
 use crate::plugin::value::Condition;
 use crate::plugin::{LoginError, Plugin, Request, Step, WriteBackKind};
@@ -252,6 +253,8 @@ impl Work<'_> {
                         Err(turn) => return turn,
                     }
                 }
+                // It may stand there already, and nothing looks for it: once at most.
+                Some(Sent::Not(Turn::Again { .. })) if std::mem::take(&mut state.unclear) => break,
                 Some(Sent::Not(turn)) => return turn,
                 Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
             }
@@ -316,7 +319,15 @@ impl Work<'_> {
                     attempt.detail.clone_from(&sentence);
                 }
                 match verdict {
-                    Verdict::Done => self.keep(step, name, &answer, &context),
+                    Verdict::Done => match self.keep(step, name, &answer, &context) {
+                        Ok(stored) => Sent::Ok(stored),
+                        // What only looks must have seen: a maintenance page is neither an empty field nor "there is no entry".
+                        Err(error) => {
+                            attempt.class = "unreadable".into();
+                            attempt.detail = self.app.redact(&error.to_string());
+                            Sent::Not(Turn::Again { after: None })
+                        }
+                    },
                     Verdict::Retry { after } => Sent::Not(Turn::Again { after }),
                     // A person has to act: try again, but slowly.
                     Verdict::RefreshToken | Verdict::Misconfigured => Sent::Not(Turn::Again { after: Some(SLOWLY) }),
@@ -329,18 +340,19 @@ impl Work<'_> {
         sent
     }
 
-    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Sent {
+    /// What is kept of a good answer; an error where a step only reads, or a search was not answered.
+    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Result<Map<String, Value>, StoreError> {
         match (step, &self.kind.find) {
             (Some(step), _) => match self.plugin.stored(step, answer, context, &self.wired.params) {
-                Ok(stored) => Sent::Ok(stored),
-                Err(error) => {
+                Err(error) if !step.reads => {
                     // It was made; only its id is unknown. Without it nothing can be updated, which is better than a second entry.
                     tracing::warn!(step = name, error = %error, "the CRM took an entry but its id could not be read");
-                    Sent::Ok(Map::new())
+                    Ok(Map::new())
                 }
+                stored => stored,
             },
-            (None, Some(find)) => Sent::Ok(self.plugin.found(find, answer, context, &self.wired.params)),
-            (None, None) => Sent::Ok(Map::new()),
+            (None, Some(find)) => self.plugin.found(find, answer, context, &self.wired.params),
+            (None, None) => Ok(Map::new()),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack, of_kind};
 use crate::plugin::manifest::Identity;
 use crate::plugin::note::{NoteKind, Notes};
+use crate::plugin::respond::StoreError;
 use crate::plugin::value::Condition;
 use crate::plugin::{Mapped, Params, Request, Step, WriteBackKind};
 
@@ -199,7 +200,7 @@ impl<'a> Run<'a> {
             Ok(_) => return Turn::Later,
             Err(turn) => return turn,
         };
-        let found = self.plugin.found(find, &answer, &context, &self.params);
+        let Ok(found) = self.plugin.found(find, &answer, &context, &self.params) else { return Turn::Later };
         if let Some(id) = found.get("id").and_then(Json::as_str) {
             (entry.id, entry.found) = (Some(id.to_owned()), true);
             for step in &kind.create {
@@ -259,6 +260,8 @@ impl<'a> Run<'a> {
                     }
                     entry.steps.insert(step.name.clone(), Json::Object(kept));
                 }
+                // A maintenance page is no empty field: it is read again.
+                Err(StoreError::NotJson { .. }) if step.reads => return Turn::Later,
                 Err(error) => {
                     self.miss(error.to_string());
                     return Turn::Never;

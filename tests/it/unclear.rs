@@ -1,0 +1,178 @@
+//! Answers of a CRM that say nothing: a maintenance page with 200, a correction without an answer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use callbridge::domain::call::State;
+use callbridge::domain::id::CallId;
+use callbridge::simulator::mood::Mood;
+use serde_json::json;
+
+use super::bridge::{Fixture, Setup, connection};
+use super::far_end::FarEnd;
+use super::wire;
+
+const KEY: &str = "hook-key-of-the-unclear";
+const HEAD: &str = r#"
+spec = 1
+id = "unclear"
+name = "Unclear"
+
+[[parameters]]
+id = "site"
+title = { vi = "Địa chỉ", en = "Address" }
+required = true
+
+[bases.api]
+url = "{{param.site}}"
+allow_hosts = ["*"]
+
+[[receive]]
+name = "one"
+
+[receive.map]
+record_type = "customer"
+record_id = "$.id"
+phone = "$.phone"
+
+"#;
+const PAGE: &str = "<html>We are back soon</html>";
+
+/// A CRM that answers these to `METHOD /path` in turn, and then the last of them.
+async fn crm(answers: &[(&'static str, &[(u16, &'static str)])]) -> FarEnd {
+    let scripts: Vec<_> = answers.iter().map(|(line, all)| (*line, Mutex::new(all.iter().copied().collect::<VecDeque<_>>()))).collect();
+    let scripts = Arc::new(scripts);
+    FarEnd::start(move |request| {
+        let line = format!("{} {}", request.method, request.path());
+        let Some((_, script)) = scripts.iter().find(|(wanted, _)| *wanted == line) else { return (404, "{}".to_owned()) };
+        let mut script = script.lock().unwrap();
+        let (status, body) = if script.len() > 1 { script.pop_front() } else { script.front().copied() }.unwrap();
+        (status, body.to_owned())
+    })
+    .await
+}
+
+async fn bridge(dir: &std::path::Path, crm: &FarEnd, write_back: &str) -> Fixture {
+    std::fs::create_dir_all(dir.join("unclear")).unwrap();
+    std::fs::write(dir.join("unclear/plugin.toml"), [HEAD, write_back].concat()).unwrap();
+    let connection = connection("unclear", "unclear", KEY, &[("site", &crm.url())]);
+    let setup = Setup::new(Mood::Answers).with(|settings| {
+        settings.plugins.path = Some(dir.to_owned());
+        settings.connections = vec![connection];
+    });
+    setup.start_by_hand().await
+}
+
+async fn called(f: &Fixture) -> CallId {
+    let body = json!({"id": "91", "phone": "0912345678"}).to_string();
+    let answer = wire::post(&f.address, &format!("/hooks/unclear/{KEY}"), &["Content-Type: application/json"], body.as_bytes()).await;
+    assert_eq!(answer.status, 202);
+    let id = f.until("a call", |f| f.calls().first().map(|call| call.id)).await;
+    f.reaches(id, State::Ended).await;
+    id
+}
+
+#[tokio::test]
+async fn a_maintenance_page_is_no_empty_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("GET /customers/91", &[(200, PAGE), (200, r#"{"comments": "OLD HISTORY"}"#)]), ("PUT /customers/91", &[(200, "{}")])]).await;
+    let f = bridge(
+        dir.path(),
+        &crm,
+        r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Comments" }
+identity = "marker"
+[[write_back.note.create]]
+name = "read"
+path = "/customers/{{url record.id}}"
+store = { old = ["$.comments", ""] }
+done_if = [{ value = "{{steps.read.old}}", op = "contains", to = "{{call.id}}" }]
+[[write_back.note.create]]
+name = "append"
+method = "PUT"
+path = "/customers/{{url record.id}}"
+json = { comments = "{{steps.read.old}} {{call.id}}" }
+"#,
+    )
+    .await;
+    let id = called(&f).await;
+    f.until("the page was read", |f| f.attempts(id).into_iter().find(|a| a.class == "unreadable")).await;
+    assert_eq!(crm.lines(), ["GET /customers/91"], "nothing is written over what was not read");
+    f.advance(Duration::from_secs(600)).await;
+    f.logged(id).await;
+    let written = crm.requests().into_iter().find(|request| request.method == "PUT").unwrap().json();
+    assert!(written["comments"].as_str().unwrap().starts_with("OLD HISTORY"), "{written}");
+    f.finish().await;
+}
+
+#[tokio::test]
+async fn a_maintenance_page_does_not_say_that_there_is_no_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("POST /notes", &[(500, "{}"), (201, r#"{"id": "2"}"#)]), ("GET /notes", &[(200, PAGE), (200, r#"{"id": "1"}"#)])]).await;
+    let f = bridge(
+        dir.path(),
+        &crm,
+        r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "searchable"
+[[write_back.note.create]]
+name = "create"
+method = "POST"
+path = "/notes"
+json = { call = "{{call.id}}" }
+store = { id = "$.id" }
+[write_back.note.find]
+path = "/notes"
+id = "$.id"
+"#,
+    )
+    .await;
+    let id = called(&f).await;
+    for _ in 0..4 {
+        f.run_due().await;
+        f.advance(Duration::from_secs(3600)).await;
+    }
+    f.logged(id).await;
+    assert_eq!(crm.lines(), ["POST /notes", "GET /notes", "GET /notes"]);
+    f.finish().await;
+}
+
+#[tokio::test]
+async fn a_correction_without_an_answer_is_not_written_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("POST /notes", &[(201, r#"{"id": "1"}"#)]), ("POST /corrections", &[(502, ""), (201, "{}")])]).await;
+    let f = bridge(
+        dir.path(),
+        &crm,
+        r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+[[write_back.note.create]]
+name = "create"
+method = "POST"
+path = "/notes"
+json = { call = "{{call.id}}" }
+store = { id = "$.id" }
+[[write_back.note.correction]]
+name = "more"
+method = "POST"
+path = "/corrections"
+json = { call = "{{call.id}}" }
+"#,
+    )
+    .await;
+    let id = called(&f).await;
+    f.logged(id).await;
+    assert_eq!(f.report(id, &json!({"CallDetail": {"AnswerDuration": 9, "CallDuration": 12, "ResponseStatus": 1, "Notes": "late"}})).await.status, 200);
+    for _ in 0..4 {
+        f.run_due().await;
+        f.advance(Duration::from_secs(3600)).await;
+    }
+    f.logged(id).await;
+    assert_eq!(crm.lines(), ["POST /notes", "POST /corrections"]);
+    f.finish().await;
+}
