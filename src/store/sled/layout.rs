@@ -90,7 +90,7 @@ mod tests {
     use crate::store::sled::open::{self, OpenError, Options};
 
     fn rows(dir: &Path) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
-        let trees = open::open(&options(dir)).unwrap();
+        let trees = soon(|| open::open(&options(dir)));
         let all = Tree::ALL.into_iter().flat_map(|tree| trees.under(tree, &[]).map(move |row| (tree, row.unwrap())));
         all.map(|(tree, (key, value))| (tree, key.to_vec(), value.to_vec())).filter(|(tree, key, _)| *tree != Tree::Meta || !changes(key)).collect()
     }
@@ -105,7 +105,19 @@ mod tests {
     }
 
     fn sled_of(dir: &Path) -> Db {
-        sled::Config::new().path(dir.join("s")).segment_size(8 * 1024 * 1024).flush_every_ms(None).open().unwrap()
+        let open = || sled::Config::new().path(dir.join("s")).segment_size(8 * 1024 * 1024).flush_every_ms(None).open();
+        soon(open)
+    }
+
+    /// sled lets go of its lock a moment after the last handle is dropped.
+    fn soon<T, E: std::fmt::Display>(open: impl Fn() -> Result<T, E>) -> T {
+        for _ in 0..200 {
+            if let Ok(opened) = open() {
+                return opened;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        open().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A store of the first layout, as its program wrote it: a tree of sled's for each tree. Some values are as large as values may be.
@@ -130,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let before = first_layout(dir.path());
         assert_eq!(rows(dir.path()), before);
-        let trees = open::open(&options(dir.path())).unwrap();
+        let trees = soon(|| open::open(&options(dir.path())));
         assert_eq!(trees.epoch, 9, "the epoch goes on");
         assert_eq!(version(&trees.db).unwrap(), Some(VERSION));
         assert_eq!(trees.db.tree_names().iter().filter(|name| name.as_ref() == b"calls").count(), 0, "the old trees are gone");
