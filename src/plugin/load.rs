@@ -99,12 +99,18 @@ fn read(root: &Path, folder: &Path, files: &mut Files) -> Result<(), Problem> {
 
 /// The folders that are compiled in, by id.
 pub fn built_in() -> impl Iterator<Item = (String, Files)> {
-    BUILT_IN.dirs().map(|dir| {
-        let id = dir.path().to_string_lossy().into_owned();
-        let mut files = Files::new();
-        collect(dir, &id, &mut files);
-        (id, files)
-    })
+    built_in_ids().filter_map(|id| built_in_files(&id).map(|files| (id, files)))
+}
+
+pub fn built_in_ids() -> impl Iterator<Item = String> {
+    BUILT_IN.dirs().map(|dir| dir.path().to_string_lossy().into_owned())
+}
+
+pub fn built_in_files(id: &str) -> Option<Files> {
+    let dir = BUILT_IN.dirs().find(|dir| dir.path().to_string_lossy() == id)?;
+    let mut files = Files::new();
+    collect(dir, id, &mut files);
+    Some(files)
 }
 
 fn collect(dir: &Dir<'_>, root: &str, files: &mut Files) {

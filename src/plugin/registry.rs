@@ -1,8 +1,8 @@
 //! The plugins that can be used: built-in ones, with folders of the operator's on top. A broken folder never replaces a good plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -18,10 +18,34 @@ const OLDER_KEPT: usize = 256;
 #[derive(Debug)]
 pub struct Registry {
     dir: Option<PathBuf>,
+    shipped: Shipped,
+    /// The operator's own.
     current: ArcSwap<BTreeMap<String, Arc<Plugin>>>,
     /// Versions that were replaced, oldest first: a call keeps the one that mapped it.
     older: Mutex<Vec<Arc<Plugin>>>,
     problems: ArcSwap<Vec<LoadError>>,
+}
+
+/// The built-in plugins. Each is compiled when it is first asked for: a server uses few of them, and all together are a tenth of a second
+/// and many megabytes.
+#[derive(Debug, Default)]
+struct Shipped(BTreeMap<String, OnceLock<Option<Arc<Plugin>>>>);
+
+impl Shipped {
+    fn new() -> Shipped {
+        Shipped(load::built_in_ids().map(|id| (id, OnceLock::new())).collect())
+    }
+
+    fn get(&self, id: &str) -> Option<Arc<Plugin>> {
+        let load = || match load::load(id, load::built_in_files(id)?) {
+            Ok(plugin) => Some(Arc::new(plugin)),
+            Err(error) => {
+                tracing::error!(plugin = id, error = %error, "a built-in plugin does not load");
+                None
+            }
+        };
+        self.0.get(id)?.get_or_init(load).clone()
+    }
 }
 
 /// What a reload came to.
@@ -34,9 +58,9 @@ pub struct Reloaded {
 }
 
 impl Registry {
-    /// Loads the built-in plugins and those of `dir`; what did not load is told beside.
+    /// The built-in plugins, and those of `dir`; what of these did not load is told beside.
     pub fn open(dir: Option<&Path>) -> (Registry, Vec<LoadError>) {
-        let registry = Registry { dir: dir.map(Path::to_owned), ..Registry::of([]) };
+        let registry = Registry { dir: dir.map(Path::to_owned), shipped: Shipped::new(), ..Registry::of([]) };
         let problems = registry.reload(|_| Vec::new()).problems;
         (registry, problems)
     }
@@ -44,7 +68,7 @@ impl Registry {
     /// Of plugins that are already loaded.
     pub fn of(plugins: impl IntoIterator<Item = Plugin>) -> Registry {
         let current = plugins.into_iter().map(|plugin| (plugin.id().to_owned(), Arc::new(plugin))).collect::<BTreeMap<_, _>>();
-        Registry { dir: None, current: ArcSwap::from_pointee(current), older: Mutex::default(), problems: ArcSwap::default() }
+        Registry { dir: None, shipped: Shipped::default(), current: ArcSwap::from_pointee(current), older: Mutex::default(), problems: ArcSwap::default() }
     }
 
     /// Where the operator's own plugins lie.
@@ -57,9 +81,6 @@ impl Registry {
     pub fn reload(&self, refused: impl Fn(&Plugin) -> Vec<String>) -> Reloaded {
         let before = self.current.load_full();
         let (mut problems, mut next) = (Vec::new(), BTreeMap::new());
-        for (id, files) in load::built_in() {
-            take(load::load(&id, files), &before, &mut next, &mut problems);
-        }
         for loaded in self.folders(&mut problems) {
             let fits = loaded.and_then(|plugin| match same(&before, &plugin) {
                 true => Ok(plugin),
@@ -67,14 +88,20 @@ impl Registry {
             });
             take(fits, &before, &mut next, &mut problems);
         }
+        let mut changed = Vec::new();
         for (id, plugin) in before.iter() {
-            if !next.contains_key(id) {
+            if next.contains_key(id) {
+                continue;
+            }
+            if let Some(shipped) = self.shipped.get(id) {
+                changed.push(shipped);
+            } else {
                 let problem = Problem::error(MANIFEST, 0, "the folder is gone; the version of before is used until the server is started again");
                 problems.push(LoadError { id: id.clone(), problems: vec![problem] });
                 next.insert(id.clone(), plugin.clone());
             }
         }
-        let changed = next.values().filter(|plugin| before.get(plugin.id()).is_none_or(|old| !Arc::ptr_eq(old, plugin))).cloned().collect();
+        changed.extend(next.values().filter(|plugin| before.get(plugin.id()).is_none_or(|old| !Arc::ptr_eq(old, plugin))).cloned());
         self.remember(before.values().filter(|old| next.get(old.id()).is_none_or(|new| new.hash() != old.hash())));
         self.current.store(Arc::new(next));
         let told = self.problems.swap(Arc::new(problems.clone()));
@@ -108,17 +135,18 @@ impl Registry {
     }
 
     pub fn get(&self, id: &str) -> Option<Arc<Plugin>> {
-        self.current.load().get(id).cloned()
+        self.current.load().get(id).cloned().or_else(|| self.shipped.get(id))
     }
 
     /// All plugins, by id.
     pub fn all(&self) -> Vec<Arc<Plugin>> {
-        self.current.load().values().cloned().collect()
+        self.ids().iter().filter_map(|id| self.get(id)).collect()
     }
 
     /// The ids, for "did you mean".
     pub fn ids(&self) -> Vec<String> {
-        self.current.load().keys().cloned().collect()
+        let ids: BTreeSet<String> = self.current.load().keys().chain(self.shipped.0.keys()).cloned().collect();
+        ids.into_iter().collect()
     }
 
     /// What could not be taken when it was last loaded.
@@ -132,8 +160,8 @@ impl Registry {
         if current.as_ref().is_some_and(|plugin| plugin.hash() == hash) {
             return current;
         }
-        let older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
-        older.iter().find(|plugin| (plugin.id(), plugin.hash()) == (id, hash)).cloned().or(current)
+        let older = self.older.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|plugin| (plugin.id(), plugin.hash()) == (id, hash)).cloned();
+        older.or_else(|| self.shipped.get(id).filter(|plugin| plugin.hash() == hash)).or(current)
     }
 }
 

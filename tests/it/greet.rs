@@ -260,6 +260,7 @@ async fn a_connection_that_is_off_answers_in_the_crm_s_words() {
         setup.connection(|c| (c.plugin, c.mode, c.parameters) = ("hello".into(), callbridge::domain::connection::Mode::Off, Default::default())).start().await;
     let answer = post(&f, "", FORM, "id=1&phone=0912345678").await;
     assert_eq!((answer.status, &answer.body[..]), (200, &b"paused"[..]));
-    assert!(f.events().is_empty() && f.rejected().is_empty());
+    assert!(f.events().is_empty());
+    assert_eq!(f.rejected().first().map(|kept| kept.code), Some(Code::ConnectionOff), "who is told 2xx finds it in the list");
     f.finish().await;
 }
