@@ -20,8 +20,8 @@ pub const WRITE_BACK: Policy =
 /// Lookups of a record that is not there yet: the sender may not have committed.
 pub const NOT_THERE_YET: Policy = Policy { tries: 6, first: Duration::from_millis(500), longest: Duration::from_secs(30), within: Duration::from_secs(120) };
 
-/// Lookups that fail for another reason.
-pub const LOOKUP: Policy = Policy { tries: 8, first: Duration::from_secs(2), longest: Duration::from_secs(600), within: Duration::from_secs(3600) };
+/// Lookups that fail for another reason: a day, in which an admin may mend a right and a CRM's daily quota is new.
+pub const LOOKUP: Policy = Policy { tries: 12, first: Duration::from_secs(2), longest: Duration::from_secs(3 * 3600), within: Duration::from_secs(24 * 3600) };
 
 /// Reports forwarded to drop-in callers.
 pub const FORWARD: Policy = Policy { tries: 10, first: Duration::from_secs(5), longest: Duration::from_secs(3600), within: Duration::from_secs(24 * 3600) };

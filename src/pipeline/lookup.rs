@@ -130,6 +130,10 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, index
             LookupOutcome::NotThereYet => return Found::NotThereYet,
             LookupOutcome::Failed { verdict: Verdict::Retry { after }, detail } => return Found::Again { detail, after },
             LookupOutcome::Failed { verdict: Verdict::Gone, detail } => return Found::Never { code: Code::LookupMissing, detail },
+            // A person has to act: try again, but seldom.
+            LookupOutcome::Failed { verdict: Verdict::Misconfigured | Verdict::RefreshToken, detail } => {
+                return Found::Again { detail, after: Some(LOGIN_REFUSED) };
+            }
             LookupOutcome::Failed { detail, .. } => return Found::Never { code: Code::LookupFailed, detail },
         }
     }

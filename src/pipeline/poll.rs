@@ -6,18 +6,23 @@ use sha2::{Digest, Sha256};
 use super::app::{App, Wired};
 use super::ask::Asking;
 use super::standing::{self, Failure};
+use crate::domain::alert::{About, AlertKind};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::request::{Answer, Outbound};
 use crate::domain::source::Source;
 use crate::domain::time::Time;
+use crate::error::Code;
 use crate::plugin::poll::{Fetched, Place, Poll};
 use crate::plugin::split::MAX_ITEMS;
 use crate::plugin::{ComposeError, Params, Plugin, Request};
-use crate::store::{Store, StoreError};
+use crate::store::{AlertChange, Store, StoreError};
 
 /// A further page or acknowledgement comes at once, but other connections have their turn between.
 const ACKNOWLEDGED_AT_ONCE: usize = 50;
+
+/// So many failures in a row are told; one that a person has to mend is told at once.
+const TOLD_AFTER: u32 = 3;
 
 /// One fetch, or the acknowledgements of those before.
 pub(super) async fn run(app: &App, source: Source) -> Result<(), StoreError> {
@@ -115,6 +120,7 @@ impl Run<'_> {
             progress.cursor = progress.next_cursor.take().or(progress.cursor.take());
         }
         let at_once = further || !progress.unacknowledged.is_empty();
+        self.works_again(now).await?;
         (self.source.problem, self.source.failures, self.source.worked_at) = (None, 0, Some(now));
         let due = if at_once { now } else { now.plus(self.poll.every) };
         let event = event.map(|event| (event, answer.body));
@@ -173,11 +179,25 @@ impl Run<'_> {
             progress.acknowledged = 0;
         }
         let now = self.app.clock.now();
+        self.works_again(now).await?;
+        let progress = &mut self.source.poll;
         // What is asked for again after this is a new wish, though it look the same.
         progress.digest.clear();
         let due = if progress.unacknowledged.is_empty() { now.plus(self.poll.every) } else { now };
         (self.source.problem, self.source.failures) = (None, 0);
         self.app.store.finish_source(self.source, None, Some(due)).await
+    }
+
+    /// Nobody but an alert says that no records come in.
+    async fn works_again(&self, now: Time) -> Result<(), StoreError> {
+        if self.source.failures == 0 {
+            return Ok(());
+        }
+        self.app.store.change_alerts(now, vec![AlertChange::Clear { about: self.about() }]).await
+    }
+
+    fn about(&self) -> About {
+        About::new(&self.source.key.workspace, AlertKind::ConnectionFailing, self.source.key.connection.as_str())
     }
 
     /// Never given up: what came meanwhile is fetched when it works again.
@@ -188,6 +208,10 @@ impl Run<'_> {
         }
         let pause = failure.pause(self.source.failures);
         self.source.failures = self.source.failures.saturating_add(1);
+        if failure.misconfigured || self.source.failures == TOLD_AFTER {
+            let raise = AlertChange::Raise { about: self.about(), code: Code::ConnectionFailing, detail: sentence.clone() };
+            self.app.store.change_alerts(self.app.clock.now(), vec![raise]).await?;
+        }
         self.source.problem = Some(sentence);
         let due = self.app.clock.now().plus(pause);
         self.app.store.finish_source(self.source, None, Some(due)).await

@@ -53,6 +53,22 @@ async fn crm(answers: &[(&'static str, &[(u16, &'static str)])]) -> FarEnd {
     .await
 }
 
+/// A right that is missing is an admin's matter: the wish waits for it.
+#[tokio::test]
+async fn a_look_up_that_is_forbidden_waits_for_the_admin() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("GET /customers/91", &[(403, "{}"), (200, r#"{"phone": "0912345678"}"#)])]).await;
+    let lookup = "[[lookup]]\nname = \"customer\"\npath = \"/customers/{{url record.id}}\"\n[lookup.map]\nphone = \"$.phone\"\n";
+    let f = bridge(dir.path(), &crm, lookup).await;
+    let answer = wire::post(&f.address, &format!("/hooks/unclear/{KEY}"), &["Content-Type: application/json"], br#"{"id": "91"}"#).await;
+    assert_eq!(answer.status, 202);
+    f.until("it was refused once", |_| (crm.requests().len() == 1).then_some(())).await;
+    assert!(f.calls().is_empty());
+    f.advance(Duration::from_secs(600)).await;
+    f.until("a call", |f| f.calls().first().map(|call| call.id)).await;
+    f.finish().await;
+}
+
 async fn bridge(dir: &std::path::Path, crm: &FarEnd, write_back: &str) -> Fixture {
     std::fs::create_dir_all(dir.join("unclear")).unwrap();
     std::fs::write(dir.join("unclear/plugin.toml"), [HEAD, write_back].concat()).unwrap();
