@@ -16,13 +16,19 @@ impl Plugin {
     /// Templates, response rules and requests of subscriptions without a case, and signatures without a vector.
     pub fn gaps(&self) -> Vec<Problem> {
         let (mut asked, mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for case in self.case_names().iter().filter_map(|name| self.case(name).ok()) {
-            let result = self.run_case(&case);
-            asked.extend(result.asked);
-            sent.extend(result.sent);
-            rules.extend(result.rules);
-        }
         let mut gaps = self.signatures();
+        for name in self.case_names() {
+            match self.case(&name) {
+                Ok(case) => {
+                    let result = self.run_case(&case);
+                    asked.extend(result.asked);
+                    sent.extend(result.sent);
+                    rules.extend(result.rules);
+                }
+                Err(error) => gaps.push(Problem::warning(&format!("cases/{name}"), 0, error.to_string())),
+            }
+        }
+        gaps.extend(self.unused_schemes());
         let files: BTreeSet<&String> = self.requests().into_iter().flat_map(|request| &request.files).collect();
         let unsent = files.into_iter().filter(|file| !sent.contains(*file));
         gaps.extend(unsent.map(|file| Problem::warning(&format!("templates/{file}"), 0, "no case sends what this template makes")));
@@ -52,12 +58,27 @@ impl Plugin {
         self.responses.iter().chain(self.requests().into_iter().flat_map(|request| &request.responses))
     }
 
+    /// Schemes that nothing verifies by: who wrote one believes that it keeps strangers out.
+    fn unused_schemes(&self) -> impl Iterator<Item = Problem> {
+        let receive = self.manifest.receive.iter().flat_map(|variant| &variant.get_ref().verify);
+        let handshakes = self.manifest.handshake.iter().flat_map(|handshake| &handshake.get_ref().verify);
+        let mut used: BTreeSet<&str> =
+            receive.chain(handshakes).filter_map(|at| if let VerifyRef::Named(name) = at.get_ref() { Some(name.as_str()) } else { None }).collect();
+        used.extend(self.manifest.verify.values().flat_map(|scheme| &scheme.get_ref().of).map(|name| name.get_ref().as_str()));
+        let unused = self.manifest.verify.keys().filter(move |name| !used.contains(name.as_str()));
+        unused.map(|name| Problem::warning(MANIFEST, 0, format!("nothing is verified by `{name}`: name it in `verify` of a variant")))
+    }
+
     /// Variants whose signature no vector lets through; schemes that none turns away.
     fn signatures(&self) -> Vec<Problem> {
-        let vectors: Vec<Vector> = self.file("vectors.json").and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+        let (vectors, unreadable): (Vec<Vector>, _) = match self.file("vectors.json").map(serde_json::from_slice) {
+            Some(Ok(vectors)) => (vectors, None),
+            Some(Err(error)) => (Vec::new(), Some(Problem::warning("vectors.json", error.line(), error.to_string()))),
+            None => (Vec::new(), None),
+        };
         let variants = || self.manifest.receive.iter().map(At::get_ref).filter(|variant| variant.verify.iter().any(|at| signs(&self.manifest, at.get_ref())));
         let shown = |name: &str, expected| vectors.iter().any(|vector| vector.variant == name && vector.expected == expected);
-        let mut gaps = Vec::new();
+        let mut gaps = Vec::from_iter(unreadable);
         for variant in variants() {
             let name = variant.name.get_ref();
             let checks = schemes(variant);

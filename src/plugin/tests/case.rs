@@ -170,3 +170,22 @@ fn what_nothing_proves_is_a_gap() {
     let limited = gaps(&[&files[..], &[("5-write-back.http", LIMITED.trim_end_matches("===\n"))]].concat());
     assert!(!limited.contains("templates/") && !limited.contains("Over the limit") && limited.contains("signature"), "{limited}");
 }
+
+#[test]
+fn what_cannot_be_read_is_a_gap() {
+    let unread = plugin(&[("case.toml", "outcom = 1"), ("1-webhook.http", WEBHOOK)]).gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(unread.contains("cases/one: warning: ") && unread.contains("outcom"), "{unread}");
+    let mut all = folder(MANIFEST, NOTE);
+    all.insert("vectors.json".into(), b"[{]".to_vec());
+    let unread = load("sample", all).unwrap().gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(unread.contains("vectors.json:1: warning: "), "{unread}");
+}
+
+#[test]
+fn a_scheme_that_nothing_verifies_by_is_a_gap() {
+    let manifest = format!("{MANIFEST}\n[verify.forgotten]\nkind = \"token\"\nsecret = \"{{{{param.token}}}}\"\nheader = \"x-token\"\n");
+    match load("sample", folder(&manifest, NOTE)) {
+        Ok(plugin) => assert!(plugin.gaps().iter().any(|gap| gap.to_string().contains("nothing is verified by `forgotten`")), "{:?}", plugin.gaps()),
+        Err(error) => panic!("{error}"),
+    }
+}
