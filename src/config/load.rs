@@ -64,8 +64,7 @@ pub fn store(sources: &Sources) -> Option<Store> {
     let ValueKind::Table(mut all) = tree.kind else { return None };
     let store = resolve(all.remove("store")?, "store", sources, &mut problems, &mut HashSet::new());
     // A file that cannot be read may be the one that names the store.
-    let read = if problems.is_empty() { Store::deserialize(Reader(&store)).ok() } else { None };
-    read
+    if problems.is_empty() { Store::deserialize(Reader(&store)).ok() } else { None }
 }
 
 /// Whether the value that is spoken of is one that was not found: that has its own problem.

@@ -11,6 +11,9 @@ use super::rate::Gcra;
 use super::time::Time;
 use crate::error::Code;
 
+/// A report frees its line at the latest so long after it.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// How long a silent line waits between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(15 * 60);
 
@@ -156,7 +159,8 @@ impl LineState {
     pub fn set_back(&mut self, now: Time) -> bool {
         let Some(last) = self.last_placing.filter(|last| *last > now) else { return false };
         for until in self.in_flight.values_mut() {
-            *until = (*until).min(now.plus(until.since(last)));
+            // One that was over already, or was settled by a report since, is not made longer.
+            *until = (*until).min(now.plus(until.since(last).max(SETTLED)));
         }
         self.last_placing = Some(now);
         true

@@ -83,6 +83,11 @@ async fn restarted<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
+/// Runs everything that is due now, once, in the calling task; true if there was anything. For tests with a clock of their own.
+pub async fn run_due(app: &Arc<App>) -> bool {
+    pump::run_due(app).await
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -104,9 +109,4 @@ mod tests {
         run.await;
         assert_eq!((loops.down(), starts.load(Ordering::Relaxed)), (None, 2));
     }
-}
-
-/// Runs everything that is due now, once, in the calling task; true if there was anything. For tests with a clock of their own.
-pub async fn run_due(app: &Arc<App>) -> bool {
-    pump::run_due(app).await
 }

@@ -29,8 +29,8 @@ pub struct Check {
     sent: HashSet<CallId>,
     pub do_not_call: HashSet<Phone>,
     pub stopped: bool,
-    /// The dialer as a whole asked for a pause until then.
-    dialer: Option<Time>,
+    /// The dialer as a whole asked for a pause: when, and until when.
+    dialer: Option<(Time, Time)>,
 }
 
 impl Check {
@@ -53,7 +53,7 @@ impl Check {
         let policy = &self.policies[call.connection.as_ref().unwrap()];
         let settings = self.settings.iter().find(|l| l.id == *line).unwrap();
         assert!(!self.stopped, "placed after stop-all");
-        assert!(self.dialer.is_none_or(|until| until <= now), "placed while the dialer as a whole waits");
+        assert!(self.dialer.is_none_or(|(since, until)| until <= now || now < since), "placed while the dialer as a whole waits");
         assert!(!self.do_not_call.contains(&call.phone), "a number of the do-not-call list was placed");
         assert_eq!(policy.opening.shut(now), None, "placed outside the hours");
         assert!(policy.mode != Mode::Off, "placed for a connection that is off");
@@ -83,8 +83,8 @@ impl Check {
             self.sent.remove(&call.id);
         }
         if call.state == State::Queued && answer == Answer::NotSent {
-            self.dialer = Some(now.plus(setting::DIALER_PAUSE));
-        } else if call.state == State::Placed && self.dialer.is_some_and(|until| call.placing_at.unwrap() >= until) {
+            self.dialer = Some((now, now.plus(setting::DIALER_PAUSE)));
+        } else if call.state == State::Placed && self.dialer.is_some_and(|(_, until)| call.placing_at.unwrap() >= until) {
             self.dialer = None;
         }
         self.phones.answered(call, before, answer, now);
@@ -98,8 +98,8 @@ impl Check {
     }
 
     /// What came before the clock was set says nothing about the rate after it.
-    pub fn clock_set(&mut self, before: Time) {
+    pub fn clock_set(&mut self, before: Time, after: Time) {
         self.gone.clear();
-        self.phones.clock_set(before);
+        self.phones.clock_set(before, after);
     }
 }

@@ -141,8 +141,9 @@ pub fn play(mut world: impl World, sequence: &[Op]) {
             Op::Report { which } => world.report(*which, &mut check, now),
             Op::Wait { secs } => now = Time(now.0 + secs * 1000),
             Op::SetClock { hours } => {
-                check.clock_set(now);
-                now = Time(now.0 + hours * 3_600_000);
+                let after = Time(now.0 + hours * 3_600_000);
+                check.clock_set(now, after);
+                now = after;
             }
             Op::Sweep => {
                 world.sweep(now);

@@ -156,6 +156,9 @@ impl World for Pure {
     }
 
     fn place(&mut self, check: &mut Check, now: Time) {
+        self.lines.iter_mut().for_each(|(_, state)| {
+            state.set_back(now);
+        });
         self.slots_over(now);
         while let Some((id, line)) = self.next(now) {
             let (policy, state) = &mut self.lines[line];

@@ -57,6 +57,8 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
         tx.write_line(&call.workspace.clone(), &claim.line, line.clone())?;
     }
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {
+        // Who chose it believed something else of the line: without this it would be chosen again at once.
+        tx.effects.push(Effect::Line { line: claim.line.clone(), state: Box::new(line) });
         return Ok(Begun::Hold { code: not.code, until: not.until });
     }
     line.take(policy, call.id, now, now.plus(gate.slot_timeout));
