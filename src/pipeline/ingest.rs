@@ -61,10 +61,7 @@ impl Refusal<'_> {
 pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, too_large: bool, from: Option<IpAddr>) -> Told {
     let Some(wired) = app.connection(&ConnectionId::new(connection)) else { return bare(Code::UnknownHook, None) };
     let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { return bare(Code::PluginMissing, Some(Duration::from_secs(60))) };
-    // Some CRMs stop for good after a 4xx, also where only the key was changed: their plugin has words of its own.
-    let Some(hook) = wired.hook(key) else {
-        return Told { reply: plugin.reply(Reply::UnknownKey, None), ..bare(Code::UnknownHook, None) };
-    };
+    let Some(hook) = wired.hook(key) else { return unknown_key(app, &wired, &plugin, &delivery).await };
     let desk = Desk { app, wired: &wired, hook, plugin: &plugin, delivery: &delivery };
     let over_limit = hook.limiter.check().err().map(|not| not.wait_time_from(governor::clock::Clock::now(hook.limiter.clock())));
     if wired.connection.mode == Mode::Off {
@@ -101,6 +98,17 @@ pub async fn ingest(app: &App, connection: &str, key: &str, delivery: Delivery, 
     match stored {
         Ok(()) => Told { reply: desk.words(Some(variant), Reply::Stored, &id.to_string(), None), problem: None, event: Some(id) },
         Err(error) => desk.cannot_store(Some(variant), &error),
+    }
+}
+
+/// Some CRMs stop for good after a 4xx, also where only the key was changed: their plugin has words of its own.
+async fn unknown_key(app: &App, wired: &Wired, plugin: &Plugin, delivery: &Delivery) -> Told {
+    match wired.hooks.first() {
+        Some(hook) => {
+            let desk = Desk { app, wired, hook, plugin, delivery };
+            desk.turn_away(Refusal { variant: None, reply: Reply::UnknownKey, code: Code::UnknownHook, detail: String::new() }, None).await
+        }
+        None => bare(Code::UnknownHook, None),
     }
 }
 

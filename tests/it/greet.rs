@@ -55,6 +55,7 @@ answer = { status = 200, body = "installed" }
 [answers]
 bad_signature = { status = 200, body = "no" }
 paused = { status = 200, body = "paused" }
+unknown_key = { status = 200, body = "other key" }
 
 [[receive]]
 name = "soap"
@@ -262,5 +263,21 @@ async fn a_connection_that_is_off_answers_in_the_crm_s_words() {
     assert_eq!((answer.status, &answer.body[..]), (200, &b"paused"[..]));
     assert!(f.events().is_empty());
     assert_eq!(f.rejected().first().map(|kept| kept.code), Some(Code::ConnectionOff), "who is told 2xx finds it in the list");
+    f.finish().await;
+}
+
+/// A CRM that stops for good after a 4xx is told 2xx, and what it sent can be found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_hook_key_is_answered_in_the_crm_s_words_and_leaves_a_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    plugins(dir.path());
+    let path = dir.path().to_owned();
+    let setup = Setup::new(Mood::Answers).with(|s| s.plugins.path = Some(path));
+    let f = setup.connection(|c| (c.plugin, c.parameters) = ("hello".into(), Default::default())).start().await;
+    let at = format!("/hooks/{CONNECTION}/no-such-key-of-this-hook");
+    let answer = wire::post(&f.address, &at, &[&format!("Content-Type: {FORM}")], b"id=1&phone=0912345678").await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"other key"[..]));
+    assert!(f.events().is_empty());
+    assert_eq!(f.rejected().first().map(|kept| kept.code), Some(Code::UnknownHook));
     f.finish().await;
 }
