@@ -1,12 +1,31 @@
 //! A far end of the test's own: an HTTP server that keeps what it is sent and answers from a recording.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use callbridge::plugin::case::{Case, Exchange};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// What every plugin begins with whose CRM is a far end: its parameter `site` is where that listens.
+const HEAD: &str = r#"
+[[parameters]]
+id = "site"
+title = { vi = "Địa chỉ", en = "Address" }
+required = true
+
+[bases.api]
+url = "{{param.site}}"
+allow_hosts = ["*"]
+"#;
+
+/// Writes such a plugin into its folder; `rest` is its manifest without that.
+pub fn plugin(dir: &Path, id: &str, rest: &str) {
+    std::fs::create_dir_all(dir.join(id)).unwrap();
+    std::fs::write(dir.join(id).join("plugin.toml"), format!("spec = 1\nid = \"{id}\"\nname = \"{id}\"\n{HEAD}{rest}")).unwrap();
+}
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]

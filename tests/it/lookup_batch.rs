@@ -8,24 +8,11 @@ use callbridge::simulator::mood::Mood;
 use serde_json::{Value, json};
 
 use super::bridge::{Fixture, Setup, connection};
-use super::far_end::{FarEnd, Request};
+use super::far_end::{self, FarEnd, Request};
 use super::wire;
 
 const KEY: &str = "hook-key-of-the-batches";
 const MANIFEST: &str = r#"
-spec = 1
-id = "batches"
-name = "Batches"
-
-[[parameters]]
-id = "site"
-title = { vi = "Địa chỉ", en = "Address" }
-required = true
-
-[bases.api]
-url = "{{param.site}}"
-allow_hosts = ["*"]
-
 [[receive]]
 name = "ids"
 
@@ -77,8 +64,7 @@ async fn crm(late: Arc<AtomicBool>) -> FarEnd {
 }
 
 async fn bridge(dir: &std::path::Path, crm: &FarEnd) -> Fixture {
-    std::fs::create_dir_all(dir.join("batches")).unwrap();
-    std::fs::write(dir.join("batches/plugin.toml"), MANIFEST).unwrap();
+    far_end::plugin(dir, "batches", MANIFEST);
     let connection = connection("batches", "batches", KEY, &[("site", &crm.url())]);
     let setup = Setup::new(Mood::ReportLost).with(|settings| {
         settings.plugins.path = Some(dir.to_owned());

@@ -10,22 +10,9 @@ use callbridge::simulator::mood::Mood;
 use serde_json::json;
 
 use super::bridge::{Fixture, Setup, connection};
-use super::far_end::{FarEnd, Request};
+use super::far_end::{self, FarEnd, Request};
 
 const MANIFEST: &str = r#"
-spec = 1
-id = "fetcher"
-name = "Fetcher"
-
-[[parameters]]
-id = "site"
-title = { vi = "Địa chỉ", en = "Address" }
-required = true
-
-[bases.api]
-url = "{{param.site}}"
-allow_hosts = ["*"]
-
 [[poll]]
 name = "leads"
 variant = "polled"
@@ -84,8 +71,7 @@ impl Crm {
 }
 
 async fn bridge(dir: &Path, url: &str) -> Fixture {
-    std::fs::create_dir_all(dir.join("fetcher")).unwrap();
-    std::fs::write(dir.join("fetcher/plugin.toml"), MANIFEST).unwrap();
+    far_end::plugin(dir, "fetcher", MANIFEST);
     let connection = connection("fetcher", "fetcher", "hook-key-of-the-fetcher", &[("site", url)]);
     let setup = Setup::new(Mood::ReportLost).with(|settings| {
         settings.plugins.path = Some(dir.to_owned());

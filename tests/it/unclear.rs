@@ -10,24 +10,11 @@ use callbridge::simulator::mood::Mood;
 use serde_json::json;
 
 use super::bridge::{Fixture, Setup, connection};
-use super::far_end::FarEnd;
+use super::far_end::{self, FarEnd};
 use super::wire;
 
 const KEY: &str = "hook-key-of-the-unclear";
-const HEAD: &str = r#"
-spec = 1
-id = "unclear"
-name = "Unclear"
-
-[[parameters]]
-id = "site"
-title = { vi = "Địa chỉ", en = "Address" }
-required = true
-
-[bases.api]
-url = "{{param.site}}"
-allow_hosts = ["*"]
-
+const RECEIVE: &str = r#"
 [[receive]]
 name = "one"
 
@@ -70,14 +57,21 @@ async fn a_look_up_that_is_forbidden_waits_for_the_admin() {
 }
 
 async fn bridge(dir: &std::path::Path, crm: &FarEnd, write_back: &str) -> Fixture {
-    std::fs::create_dir_all(dir.join("unclear")).unwrap();
-    std::fs::write(dir.join("unclear/plugin.toml"), [HEAD, write_back].concat()).unwrap();
+    far_end::plugin(dir, "unclear", &[RECEIVE, write_back].concat());
     let connection = connection("unclear", "unclear", KEY, &[("site", &crm.url())]);
     let setup = Setup::new(Mood::Answers).with(|settings| {
         settings.plugins.path = Some(dir.to_owned());
         settings.connections = vec![connection];
     });
     setup.start_by_hand().await
+}
+
+/// Long enough for whatever waits.
+async fn hours(f: &Fixture) {
+    for _ in 0..4 {
+        f.run_due().await;
+        f.advance(Duration::from_secs(3600)).await;
+    }
 }
 
 async fn called(f: &Fixture) -> CallId {
@@ -147,10 +141,7 @@ id = "$.id"
     )
     .await;
     let id = called(&f).await;
-    for _ in 0..4 {
-        f.run_due().await;
-        f.advance(Duration::from_secs(3600)).await;
-    }
+    hours(&f).await;
     f.logged(id).await;
     assert_eq!(crm.lines(), ["POST /notes", "GET /notes", "GET /notes"]);
     f.finish().await;
@@ -184,10 +175,7 @@ json = { call = "{{call.id}}" }
     let id = called(&f).await;
     f.logged(id).await;
     assert_eq!(f.report(id, &json!({"CallDetail": {"AnswerDuration": 9, "CallDuration": 12, "ResponseStatus": 1, "Notes": "late"}})).await.status, 200);
-    for _ in 0..4 {
-        f.run_due().await;
-        f.advance(Duration::from_secs(3600)).await;
-    }
+    hours(&f).await;
     f.logged(id).await;
     assert_eq!(crm.lines(), ["POST /notes", "POST /corrections"]);
     f.finish().await;
