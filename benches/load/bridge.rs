@@ -79,13 +79,24 @@ impl Place {
 
     /// Starts the server; back when it is ready.
     pub fn serve(&self, role: &str) -> anyhow::Result<Bridge> {
-        let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
+        let given_up = Instant::now() + Duration::from_secs(120);
+        loop {
+            match self.start(role) {
+                // A store that was filled in this process is let go by its own thread, a while after its last handle is dropped.
+                Err(error) if error.to_string().contains("in use by another") && Instant::now() < given_up => std::thread::sleep(Duration::from_millis(100)),
+                other => return other,
+            }
+        }
+    }
+
+    fn start(&self, role: &str) -> anyhow::Result<Bridge> {
+        let log = self.dir.join("log");
         let begun = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_callbridge"))
             .args(["serve", "--role", role, "--config"])
             .arg(&self.config)
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(File::create(&log)?)
             .stdin(Stdio::null())
             .spawn()?;
         let mut bridge = Bridge { child, address: self.address, ready_after: Duration::ZERO };
@@ -95,7 +106,7 @@ impl Place {
                 return Ok(bridge);
             }
             if let Some(status) = bridge.child.try_wait()? {
-                bail!("callbridge ended with {status}: {}", std::fs::read_to_string(self.dir.join("log")).unwrap_or_default());
+                bail!("callbridge ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
             }
             if begun.elapsed() > Duration::from_secs(300) {
                 bail!("callbridge is not ready after 5 minutes");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::domain::call::{Call, Forward, Origin, State};
+use crate::domain::call::{Call, Origin, State};
 use crate::domain::event::Event;
 use crate::domain::id::{AttemptId, CallId, ConnectionId, EventId, WorkspaceId};
 use crate::domain::item::{Ignored, Item, Outcome};
@@ -18,7 +18,7 @@ use crate::domain::report::Report;
 use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::source::{Source, SourceKey, SourceKind, Wanted};
 use crate::domain::time::Time;
-use crate::domain::write_back::{KindState, Status, WriteBack};
+use crate::domain::write_back::WriteBack;
 use crate::error::Code;
 use crate::secrets::Keyring;
 
@@ -383,77 +383,6 @@ async fn a_rate_holds_across_a_restart() {
 }
 
 #[tokio::test]
-async fn a_report_during_a_write_back_keeps_the_task() {
-    let f = Fixture::new();
-    let id = f.placing(1, T0).await;
-    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
-    assert!(f.store.take_tasks(TaskKind::WriteBack, at(19), 1).unwrap().is_empty(), "a report settles");
-    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(20), 1).unwrap().len(), 1);
-    let later = AfterReport { body_digest: "d2".into(), ..after() };
-    f.store.report(at(21), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap();
-    assert!(f.store.take_tasks(TaskKind::WriteBack, at(60), 1).unwrap().is_empty(), "never two at once");
-    let learnt = WriteBack { status: Status::Logged, ..WriteBack::default() };
-    f.store.finish_write_back(at(22), id, Written { version: 1, learnt: learnt.clone(), ..Written::default() }).await.unwrap();
-    assert_eq!(f.call(id).write_back.status, Status::Waiting);
-    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(41), 1).unwrap().len(), 1);
-    f.store.finish_write_back(at(42), id, Written { version: 2, learnt, ..Written::default() }).await.unwrap();
-    assert_eq!((f.call(id).write_back.status, f.store.backlog(TaskKind::WriteBack)), (Status::Logged, 0));
-}
-
-#[tokio::test]
-async fn a_report_during_a_forward_keeps_the_task() {
-    let f = Fixture::new();
-    let forward = Forward { url: "https://shop.example.vn/".into(), call_id: "17".into() };
-    let call = Box::new(Call { forward: Some(forward), ..call(1) });
-    let Made::Call(id) = f.store.create_call(T0, NewCall { call, idempotency: None, max_queued: None }).await.unwrap() else { panic!("it is a call") };
-    let claim = f.store.next_calls(T0, 1).claims[0].clone();
-    assert!(matches!(f.store.begin_placing(T0, claim, gate()).await.unwrap(), Begun::Go(_)));
-    f.store.report(at(1), id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
-    assert_eq!(f.store.take_tasks(TaskKind::Forward, at(1), 1).unwrap().len(), 1);
-    let later = AfterReport { body_digest: "d2".into(), ..after() };
-    f.store.report(at(2), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap();
-    f.store.finish_forward(id, 1, attempt(1), NextTry::Done).await.unwrap();
-    assert_eq!(f.store.take_tasks(TaskKind::Forward, at(3), 1).unwrap().len(), 1, "the newer report is still to be sent");
-    f.store.finish_forward(id, 2, attempt(2), NextTry::Done).await.unwrap();
-    assert_eq!(f.store.backlog(TaskKind::Forward), 0);
-}
-
-#[tokio::test]
-async fn a_new_report_gets_attempts_of_its_own_after_an_older_one_was_given_up() {
-    let f = Fixture::new();
-    let id = f.placing(1, T0).await;
-    let failed = || {
-        let kind = KindState { failed: Some("status 400".into()), entry: Some("e1".into()), ..KindState::default() };
-        WriteBack { status: Status::Failed, kinds: [("call".to_owned(), kind)].into() }
-    };
-    let given_up = |f: &Fixture| f.call(id).write_back.kinds["call"].failed.is_some();
-    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
-    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(20), 1).unwrap().len(), 1);
-    f.store.finish_write_back(at(20), id, Written { version: 1, learnt: failed(), ..Written::default() }).await.unwrap();
-    assert!(given_up(&f));
-    f.store.report(at(30), id, Bytes::from("{ }"), Some(Report::default()), AfterReport { body_digest: "d2".into(), ..after() }).await.unwrap();
-    assert!(!given_up(&f));
-    // The third comes while the second is being given up.
-    assert_eq!(f.store.take_tasks(TaskKind::WriteBack, at(50), 1).unwrap().len(), 1);
-    f.store.report(at(51), id, Bytes::from("{  }"), Some(Report::default()), AfterReport { body_digest: "d3".into(), ..after() }).await.unwrap();
-    f.store.finish_write_back(at(52), id, Written { version: 2, learnt: failed(), ..Written::default() }).await.unwrap();
-    assert!(!given_up(&f) && f.call(id).write_back.status == Status::Waiting);
-    assert_eq!(f.call(id).write_back.kinds["call"].entry.as_deref(), Some("e1"), "what was made is still known");
-}
-
-#[tokio::test]
-async fn a_new_report_does_not_hide_that_an_earlier_process_may_have_written_back() {
-    let f = Fixture::new();
-    let id = f.placing(1, T0).await;
-    f.store.report(T0, id, Bytes::from("{}"), Some(Report::default()), after()).await.unwrap();
-    let f = f.reopened();
-    let later = AfterReport { body_digest: "d2".into(), ..after() };
-    f.store.report(at(1), id, Bytes::from("{ }"), Some(Report::default()), later).await.unwrap();
-    let task = f.store.take_tasks(TaskKind::WriteBack, at(60), 1).unwrap().remove(0);
-    assert!(task.epoch < f.store.epoch());
-}
-
-#[tokio::test]
 async fn stop_all_survives_a_restart() {
     let f = Fixture::new();
     f.queued(1).await;
@@ -540,75 +469,6 @@ async fn what_a_delivery_brought_lies_sealed_and_is_read_as_it_came() {
 
 fn read_headers(store: &SledStore, id: EventId) -> Vec<(String, String)> {
     store.event(id).unwrap().unwrap().headers
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
-    let f = Fixture::new();
-    let store = f.store.clone();
-    let load = tokio::spawn(async move {
-        for n in 1..=200u8 {
-            let event = event(n);
-            store.accept(T0, event.clone(), Bytes::from_static(b"{}")).await.unwrap();
-            store.finish_map(T0, event.id, vec![mapped(n, 0)]).await.unwrap();
-        }
-    });
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let backup = f.dir.path().join("backup");
-    let rows = f.store.snapshot(&backup).await.unwrap();
-    assert!(rows > 0);
-    load.await.unwrap();
-    let to = f.dir.path().join("restored");
-    let key = |n| Arc::new(Keyring::new([n; 32], &[]));
-    let error = sled::restore(&backup, &to, key(7), T0).expect_err("another key").to_string();
-    assert!(error.contains("--key") && !to.exists(), "{error}");
-    let keys = Arc::new(Keyring::of_file(&f.dir.path().join("s")).unwrap());
-    sled::restore(&backup, &to, Arc::clone(&keys), T0).unwrap();
-    let restored = SledStore::open(sled::Options { keys: Some(keys), ..sled::Options::new(&to) }).unwrap();
-    assert_eq!(restored.instance_key(), f.store.instance_key());
-    let counters = restored.stats(&WorkspaceId::default()).unwrap().counters;
-    let get = |name: &str| counters.get(name).copied().unwrap_or(0);
-    assert!(get("events") >= get("items"));
-    assert_eq!(get("items"), get("items.called"));
-    assert_eq!(usize::try_from(get("calls.state.queued")).unwrap(), restored.queued());
-    assert_eq!(restored.brakes().stopped.unwrap().by, "restore");
-    assert!(sled::verify(&backup).is_ok());
-    let whole = std::fs::read(&backup).unwrap();
-    std::fs::write(&backup, &whole[..whole.len() / 2]).unwrap();
-    assert!(sled::verify(&backup).is_err());
-}
-
-#[test]
-fn a_store_that_cannot_be_opened_is_left_alone_and_the_way_back_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("data");
-    std::fs::create_dir_all(&path).unwrap();
-    std::fs::write(path.join("conf"), b"no configuration at all").unwrap();
-    std::fs::write(path.join("db"), vec![0xA5; 100_000]).unwrap();
-    let snapshots = sled::snapshot_folder(&path);
-    std::fs::create_dir_all(&snapshots).unwrap();
-    std::fs::write(snapshots.join("20261123-010203-000.callbridge"), b"x").unwrap();
-    let error = SledStore::open(sled::Options::new(&path)).err().expect("it must not open").to_string();
-    assert!(error.contains("callbridge restore") && error.contains("20261123-010203-000.callbridge"), "{error}");
-    assert_eq!(std::fs::read(path.join("db")).unwrap(), vec![0xA5; 100_000]);
-}
-
-#[test]
-fn a_torn_first_start_and_a_torn_snapshot_do_not_stop_the_next() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("data");
-    std::fs::create_dir_all(&path).unwrap();
-    std::fs::write(path.join("conf"), b"").unwrap();
-    std::fs::write(path.join("snap.0000000000000001.generating"), b"torn").unwrap();
-    assert!(SledStore::open(sled::Options::new(&path)).is_ok());
-    assert!(!path.join("snap.0000000000000001.generating").exists());
-}
-
-#[test]
-fn a_second_process_gets_a_clear_sentence() {
-    let f = Fixture::new();
-    let error = SledStore::open(sled::Options::new(&f.dir.path().join("s"))).err().expect("one process per directory").to_string();
-    assert!(error.contains("in use by another"), "{error}");
 }
 
 #[tokio::test]

@@ -7,11 +7,15 @@ pub mod codec;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod contract_backup;
+#[cfg(test)]
 mod contract_clock;
 #[cfg(test)]
 mod contract_expiry;
 #[cfg(test)]
 mod contract_held;
+#[cfg(test)]
+mod contract_reports;
 #[cfg(test)]
 mod contract_rules;
 #[cfg(test)]
