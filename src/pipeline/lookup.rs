@@ -70,7 +70,7 @@ async fn again(
     asked: Option<std::time::Duration>,
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let next = match policy.pause(task.tries + 1, now.since(task.first_due), asked, app.dice()) {
+    let next = match policy.pause(task.tries + 1, task.tried_for(), asked, app.dice()) {
         Some(pause) => NextTry::At { due: now.plus(pause), counted: true },
         None => NextTry::Done,
     };

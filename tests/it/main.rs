@@ -22,6 +22,7 @@ mod login;
 mod lookup_batch;
 mod million;
 mod moods;
+mod patience;
 mod plugin_docs;
 mod poll;
 mod rate;

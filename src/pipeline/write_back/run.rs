@@ -110,7 +110,7 @@ impl Job<'_> {
                     state.failed = Some(sentence);
                     None
                 }
-                Turn::Again { after } => match app.tuning.write_back.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
+                Turn::Again { after } => match app.tuning.write_back.pause(task.tries + 1, task.tried_for(), after, app.dice()) {
                     Some(pause) => Some(NextTry::At { due: now.plus(pause), counted: true }),
                     None => {
                         state.failed = Some(attempts.last().map(|a| a.detail.clone()).unwrap_or_default());
