@@ -30,6 +30,7 @@ mod reload;
 mod reports;
 mod restart;
 mod rules;
+mod say;
 mod steps;
 mod subscribe;
 mod tidy;

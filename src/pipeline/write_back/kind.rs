@@ -297,7 +297,7 @@ impl Work<'_> {
             Err(error) => {
                 attempt.class = ask::class_of(&error).into();
                 self.unclear = matches!(error, AskError::Send(SendError::Unclear(_)));
-                attempt.detail = self.app.redact(&error.to_string());
+                attempt.detail = self.app.redact(&error.sentence(self.wired.connection.language));
                 Sent::Not(match error {
                     AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Turn::GiveUp { sentence: attempt.detail.clone() },
                     AskError::Login(LoginError::Refused { verdict: Verdict::Retry { after }, .. }) => Turn::Again { after },
@@ -309,10 +309,8 @@ impl Work<'_> {
             Ok(Asked { answer, verdict, says }) => {
                 attempt.status = Some(answer.status);
                 let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
-                let sentence = says.map_or_else(
-                    || format!("status {}: {}", answer.status, self.app.redact(&excerpt)),
-                    |(vi, en)| if self.wired.connection.language.as_str() == "vi" { vi } else { en },
-                );
+                let sentence =
+                    says.map_or_else(|| format!("status {}: {}", answer.status, self.app.redact(&excerpt)), |says| self.wired.connection.language.of(says));
                 attempt.class = class_of(verdict, answer.status).into();
                 self.unclear = verdict.is_unclear(answer.status);
                 if verdict != Verdict::Done {
