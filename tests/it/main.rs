@@ -25,6 +25,7 @@ mod moods;
 mod patience;
 mod plugin_docs;
 mod poll;
+mod quiet;
 mod rate;
 mod reload;
 mod reports;

@@ -95,9 +95,7 @@ impl Job<'_> {
                 unclear: false,
             };
             let sent_before = work.attempts.len();
-            app.own_writes.note(&wired.connection.id, facts.record_id(), app.clock.now());
             let turn = work.turn(&mut state).await;
-            app.own_writes.note(&wired.connection.id, facts.record_id(), app.clock.now());
             attempts = work.attempts;
             let sent = attempts.len() > sent_before;
             let now = app.clock.now();
