@@ -97,6 +97,7 @@ impl Server {
                     let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"]));
                     code == "code-of-the-admin" && challenge == self.challenge && form["redirect_uri"].ends_with("/oauth/own/callback")
                 }
+                None if form["grant_type"] == "client_credentials" => true,
                 None => form.get("refresh_token") == Some(&format!("refresh-token-{}", self.pairs)),
             };
             if self.broken || !good {
@@ -187,6 +188,18 @@ impl World {
     async fn open(&self, address: &str) -> wire::Raw {
         let request = format!("GET /oauth/own/{address} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.f.address);
         wire::send(&self.f.address, request.as_bytes()).await.unwrap()
+    }
+
+    /// A call whose login is refused, and why.
+    async fn refused(&self, record: &str) -> String {
+        let call = self.call(record).await;
+        self.f.until("the login was refused", |f| f.attempts(call).into_iter().find(|a| a.class.starts_with("login"))).await.detail
+    }
+
+    /// Starts again with another value of a parameter.
+    async fn set(&mut self, parameter: &str, value: &str) {
+        self.f.settings.connections[0].parameters.insert(parameter.to_owned(), value.into());
+        self.f.restart().await;
     }
 
     fn logins(&self) -> usize {
@@ -459,5 +472,69 @@ async fn a_connect_that_did_not_work_is_begun_again_from_the_page_that_says_so()
     assert!(text(&page).contains("the CRM says no: &lt;script&gt;") && text(&page).contains("again?state="), "{}", text(&page));
     w.f.advance(Duration::from_secs(3601)).await;
     assert_eq!(w.open(&format!("again?state={}", denied["state"])).await.status, 403, "for an hour");
+    w.f.finish().await;
+}
+
+/// Parameters of a login that goes by an account and a secret.
+const ACCOUNT: &str = r#"
+[[parameters]]
+id = "account"
+title = { vi = "Tài khoản", en = "Account" }
+
+[[parameters]]
+id = "client_secret"
+title = { vi = "Mật khẩu", en = "Secret" }
+secret = true
+
+[[parameters]]
+id = "other"
+title = { vi = "Khác", en = "Other" }
+
+[bases.api]"#;
+
+fn of_an_account(grant: &str) -> String {
+    let manifest = MANIFEST.replacen("\n[bases.api]", ACCOUNT, 1);
+    let form = "form = { grant_type = \"refresh_token\", ";
+    assert!(manifest.contains(form) && manifest.contains("note.text"));
+    let manifest = manifest.replacen(
+        form,
+        &form.replace("refresh_token\", ", &format!("{grant}\", id = \"{{{{param.account}}}}\", secret = \"{{{{param.client_secret}}}}\", ")),
+        1,
+    );
+    manifest.replacen("{{note.text}}", "{{note.text}}{{param.other}}", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_forgotten_when_the_account_they_were_made_for_changes() {
+    let manifest = of_an_account("refresh_token").replacen("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "", 1).replacen("secret = true", "", 1);
+    let manifest = manifest.replacen("[[parameters]]\nid = \"refresh_token\"\ntitle = { vi = \"Mã làm mới\", en = \"Refresh token\" }\n", "", 1);
+    let mut w = World::start_of(&manifest, &[("account", "one"), ("client_secret", "s1"), ("other", "")]).await;
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 200);
+    w.set("client_secret", "s2").await;
+    w.set("other", "x").await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 1), "the same account by another secret");
+    w.set("account", "two").await;
+    let why = w.refused("b").await;
+    assert!(why.contains("press Connect first"), "{why}");
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 1), "the tokens of the one are not shown for the other");
+    w.f.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_connect_button_a_login_from_parameters_alone_is_made_anew_when_they_change() {
+    let manifest = of_an_account("client_credentials").replacen(", refresh_token = \"{{token.refresh_token}}\"", "", 1);
+    let manifest = manifest.replacen("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "", 1);
+    let mut w = World::start_of(&manifest, &[("account", "one"), ("client_secret", "s1")]).await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!(w.logins(), 1);
+    w.set("account", "two").await;
+    let call = w.call("b").await;
+    w.f.logged(call).await;
+    assert_eq!(w.crm.lines(), ["POST /token", "POST /notes", "POST /token", "POST /notes"], "without waiting for a refusal");
     w.f.finish().await;
 }
