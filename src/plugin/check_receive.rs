@@ -165,7 +165,6 @@ pub fn answers(c: &mut Compiler<'_>, spec: &Answers, params: &Shape) -> AnswerRu
         (Reply::OverLimit, &spec.over_limit),
         (Reply::CannotStore, &spec.cannot_store),
         (Reply::Paused, &spec.paused),
-        (Reply::Gone, &spec.gone),
     ];
     let names = names::answer(params);
     list.into_iter().filter_map(|(reply, spec)| Some((reply, answer(c, spec.as_ref()?, &names)))).collect::<BTreeMap<_, _>>()

@@ -32,8 +32,6 @@ pub enum Reply {
     CannotStore,
     /// The connection is switched off.
     Paused,
-    /// The connection was deleted.
-    Gone,
 }
 
 impl Reply {
@@ -42,7 +40,7 @@ impl Reply {
         match self {
             Reply::Stored | Reply::Duplicate => 202,
             Reply::BadSignature | Reply::Stale => 401,
-            Reply::UnknownKey | Reply::Paused | Reply::Gone => 404,
+            Reply::UnknownKey | Reply::Paused => 404,
             Reply::Unreadable => 422,
             Reply::TooLarge => 413,
             Reply::OverLimit => 429,
@@ -55,7 +53,7 @@ impl Reply {
         match self {
             Reply::Duplicate => Some(Reply::Stored),
             Reply::Stale => Some(Reply::BadSignature),
-            Reply::Gone | Reply::Paused => Some(Reply::UnknownKey),
+            Reply::Paused => Some(Reply::UnknownKey),
             _ => None,
         }
     }

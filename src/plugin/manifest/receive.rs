@@ -149,8 +149,6 @@ pub struct Answers {
     pub cannot_store: Option<AnswerSpec>,
     /// The connection is switched off.
     pub paused: Option<AnswerSpec>,
-    /// The connection was deleted.
-    pub gone: Option<AnswerSpec>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

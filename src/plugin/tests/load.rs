@@ -90,6 +90,7 @@ fn other_faults_are_told() {
         ("[[lookup]]", "[[lookup]]\nbase = \"apy\"", "did you mean `api`?"),
         ("if = [{ value = \"$.by\", to = \"me\" }]", "if = [{ value = \"$.by\" }]", "has no `to`"),
         ("phone_field\"\ntitle", "unused\"\ntitle", "there is no name"),
+        ("over_limit = {", "gone = { status = 410 }\nover_limit = {", "unknown field `gone`"),
     ] {
         let problems = broken(from, to);
         assert!(problems.contains(said), "{to}: {problems}");
