@@ -99,7 +99,7 @@ fn login(c: &mut Compiler<'_>, manifest: &Manifest, auth: &str, spec: &AuthSpec,
     for (index, step) in spec.login.iter().enumerate() {
         let name = step.name.as_ref().map_or_else(|| format!("login{index}"), |name| name.get_ref().clone());
         let known = names::and(params, [("steps", names::steps(&stored)), ("jwt", Shape::Leaf(json!("1")))]);
-        steps.push(login_step(c, step, name.clone(), &known));
+        steps.push(login_step(c, step, name.clone(), &known, names::login_document(&stored)));
         stored.insert(name, step.store.keys().cloned().collect());
     }
     let secret = |id: &String| manifest.parameters.iter().any(|at| at.get_ref().id == *id && at.get_ref().secret);
@@ -120,12 +120,12 @@ fn login(c: &mut Compiler<'_>, manifest: &Manifest, auth: &str, spec: &AuthSpec,
     }
 }
 
-fn login_step(c: &mut Compiler<'_>, spec: &LoginSpec, name: String, names: &Shape) -> LoginStep {
+fn login_step(c: &mut Compiler<'_>, spec: &LoginSpec, name: String, names: &Shape, document: Shape) -> LoginStep {
     let at = spec.path.clone().unwrap_or_else(|| At::new(0..0, String::new()));
     let place = format!("auth.login `{name}`");
     let request = c.request(&place, RequestKind::Login, &at, spec.request(), names);
     let store = spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, names))).collect();
-    LoginStep { name, conditions: c.conditions(&spec.conditions, names), request, store }
+    LoginStep { name, conditions: c.conditions_on(document, &spec.conditions, names), request, store }
 }
 
 /// Every connect button.
@@ -246,8 +246,9 @@ fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: 
     if !spec.update.is_empty() && !spec.create.iter().any(|step| step.store.contains_key("id")) {
         c.warning(at, format!("write_back.{name}: no create step stores `id`, so update has no entry.id"));
     }
-    let find = spec.find.as_ref().map(|find| self::find(c, at, name, find, &plain));
-    let conditions = c.conditions(&spec.conditions, &plain);
+    let document = names::write_back_document(manifest, &BTreeMap::new());
+    let find = spec.find.as_ref().map(|find| self::find(c, at, name, find, &plain, document.clone()));
+    let conditions = c.conditions_on(document, &spec.conditions, &plain);
     let mut stored = BTreeMap::new();
     let mut steps = Steps { manifest, params, kind: name, request, stored: &mut stored };
     let create = steps.of(c, "create", &spec.create);
@@ -257,10 +258,10 @@ fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: 
     WriteBackKind { name, modes: c.modes(&spec.mode), title: spec.title.clone(), identity: spec.identity, conditions, find, create, update, correction }
 }
 
-fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, kind: &str, spec: &FindSpec, names: &Shape) -> Find {
+fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, kind: &str, spec: &FindSpec, names: &Shape, document: Shape) -> Find {
     let place = format!("write_back.{kind}.find");
     let request = c.request(&place, RequestKind::Find, at, spec.request(), names);
-    let conditions = c.conditions(&spec.conditions, names);
+    let conditions = c.conditions_on(document, &spec.conditions, names);
     if spec.items.is_none() && !spec.matches.0.is_empty() {
         c.error(&spec.id, "`match` looks at the pieces of a list: `items` says where they are");
     }
@@ -295,10 +296,11 @@ impl Steps<'_> {
         let name = spec.name.get_ref().clone();
         let place = format!("write_back.{}.{phase} `{name}`", self.kind);
         let request = c.request(&place, self.request, &spec.name, spec.request(), &names);
-        let conditions = c.conditions(&spec.conditions, &names);
+        let conditions = c.conditions_on(names::write_back_document(self.manifest, self.stored), &spec.conditions, &names);
         let store = values(c, &spec.store, &names);
         self.stored.insert(name.clone(), spec.store.keys().cloned().collect());
-        let done_if = c.conditions(&spec.done_if, &names::write_back(self.params, self.manifest, self.stored));
+        let after = names::write_back(self.params, self.manifest, self.stored);
+        let done_if = c.conditions_on(names::write_back_document(self.manifest, self.stored), &spec.done_if, &after);
         let reads = spec.reads || request.only_reads();
         if !done_if.is_empty() && !reads {
             c.warning(&spec.name, "`done_if` stands at a step that writes: what it wrote is there already");

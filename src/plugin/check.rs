@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assemble;
 use super::check_receive;
+use super::check_used;
 use super::compile::{Compiler, MANIFEST};
 use super::ends;
 use super::load::Files;
@@ -56,20 +57,8 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     let kinds = assemble::kinds(&mut c, &manifest, &params);
     let responses = manifest.responses.iter().map(|spec| c.response(spec, &params)).collect();
     manifest.parameters.iter().for_each(|parameter| parameter_parts(&mut c, &manifest, parameter));
-    for parameter in &manifest.parameters {
-        if !c.used_params.contains(&parameter.get_ref().id) {
-            let message = format!("nothing uses the parameter `{}`", parameter.get_ref().id);
-            c.warning(parameter, message);
-        }
-    }
-    for name in manifest.modes.iter().filter(|(name, _)| !c.used_modes.contains(*name)).map(|(_, at)| at.clone()).collect::<Vec<_>>() {
-        c.warning(&name, "no block is in this mode");
-    }
-    for (name, at) in &manifest.tables {
-        if !c.used_tables.contains(name) {
-            c.warning(at, format!("nothing uses the table `{name}`"));
-        }
-    }
+    check_used::unused(&mut c, &manifest);
+    check_used::hooks(&mut c, &manifest);
     c.check_files();
     let mut problems = c.problems;
     problems.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
@@ -168,6 +157,7 @@ pub fn doubles<'a>(c: &mut Compiler<'_>, named: impl Iterator<Item = &'a At<Stri
 /// A map with what it is `like` below it.
 pub fn map_of(c: &mut Compiler<'_>, manifest: &Manifest, spec: &MapSpec) -> MapSpec {
     let Some(like) = &spec.like else { return spec.clone() };
+    c.used_maps.insert(like.get_ref().clone());
     match manifest.maps.get(like.get_ref()) {
         Some(below) if below.get_ref().like.is_none() => return spec.over(below.get_ref()),
         Some(below) => c.error(below, "a map in [maps] is not `like` another"),

@@ -35,6 +35,7 @@ pub fn fields(c: &mut Compiler<'_>, manifest: &Manifest, specs: &BTreeMap<String
             let hint = did_you_mean(id, manifest.fields.iter().map(|field| field.get_ref().id.as_str()));
             c.error(value, format!("there is no [[fields]] with id `{id}`{hint}"));
         }
+        c.used_fields.insert(id.clone());
         fields.insert(id.clone(), c.value(value, names));
     }
     fields

@@ -38,6 +38,10 @@ pub struct Compiler<'a> {
     pub(super) token: Shape,
     pub tables: Arc<Tables>,
     pub(super) used_files: BTreeSet<String>,
+    pub used_maps: BTreeSet<String>,
+    pub used_fields: BTreeSet<String>,
+    /// What `$` is where that is the engine's own and not the CRM's.
+    document: Option<Shape>,
 }
 
 impl<'a> Compiler<'a> {
@@ -59,6 +63,9 @@ impl<'a> Compiler<'a> {
             token: names::token(manifest),
             tables: Arc::new(Tables::new(manifest)),
             used_files: BTreeSet::new(),
+            used_maps: BTreeSet::new(),
+            used_fields: BTreeSet::new(),
+            document: None,
         }
     }
 
@@ -127,6 +134,7 @@ impl<'a> Compiler<'a> {
         match at.get_ref() {
             ValueSpec::Text(text) if text.starts_with('$') => {
                 let text = At::new(at.span(), text.clone());
+                self.known_path(&text);
                 self.path(&text).map_or_else(|| Value::List(Vec::new()), Value::Path)
             }
             ValueSpec::Text(text) => {
@@ -144,6 +152,20 @@ impl<'a> Compiler<'a> {
                 Value::If(Box::new(self.value(&inner.value, names)), conditions)
             }
         }
+    }
+
+    /// What is not in a document of the engine's own can never be found there.
+    fn known_path(&mut self, at: &At<String>) {
+        let Some(fault) = self.document.as_ref().and_then(|document| Path::parse(at.get_ref()).ok()?.unknown_in(document)) else { return };
+        self.error(at, format!("`{}`: {fault}", at.get_ref()));
+    }
+
+    /// Conditions about a document of the engine's own.
+    pub fn conditions_on(&mut self, document: Shape, conditions: &Conditions, names: &Shape) -> Vec<Condition> {
+        self.document = Some(document);
+        let compiled = self.conditions(conditions, names);
+        self.document = None;
+        compiled
     }
 
     /// The keys of the modes a block carries; each must be declared.

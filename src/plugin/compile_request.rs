@@ -60,7 +60,23 @@ impl Compiler<'_> {
         let named = [parts.body, parts.graphql].into_iter().flatten().map(|file| file.get_ref().as_str()).filter(|file| !file.is_empty());
         let inside = parts.form.values().chain(parts.json.into_iter().flatten().map(|(_, text)| text)).filter_map(|text| text.get_ref().strip_prefix('@'));
         let files = named.chain(inside).map(str::to_owned).collect();
-        Request { place: place.to_owned(), files, kind, modes, method, base, auth, path, query, headers, body, content_type, sign, responses }
+        Request {
+            place: place.to_owned(),
+            line: self.line(at),
+            files,
+            kind,
+            modes,
+            method,
+            base,
+            auth,
+            path,
+            query,
+            headers,
+            body,
+            content_type,
+            sign,
+            responses,
+        }
     }
 
     /// A base's name; it must be there.

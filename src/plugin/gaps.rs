@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::manifest::{At, Manifest, ReceiveSpec, VerifyRef};
 use super::plugin::Plugin;
-use super::problem::Problem;
+use super::problem::{Problem, line_of};
 use super::request::Request;
 use super::respond::ResponseRule;
 use super::vectors::{Expected, Vector};
@@ -13,14 +13,15 @@ use super::vectors::{Expected, Vector};
 const MANIFEST: &str = "plugin.toml";
 
 impl Plugin {
-    /// Templates, response rules and requests of subscriptions without a case, and signatures without a vector.
+    /// Variants, handshakes, requests, templates and response rules without a case, and signatures without a vector.
     pub fn gaps(&self) -> Vec<Problem> {
-        let (mut asked, mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut took, mut asked, mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut gaps = self.signatures();
         for name in self.case_names() {
             match self.case(&name) {
                 Ok(case) => {
                     let result = self.run_case(&case);
+                    took.extend(result.took);
                     asked.extend(result.asked);
                     sent.extend(result.sent);
                     rules.extend(result.rules);
@@ -32,8 +33,9 @@ impl Plugin {
         let files: BTreeSet<&String> = self.requests().into_iter().flat_map(|request| &request.files).collect();
         let unsent = files.into_iter().filter(|file| !sent.contains(*file));
         gaps.extend(unsent.map(|file| Problem::warning(&format!("templates/{file}"), 0, "no case sends what this template makes")));
-        let unasked = self.subscriptions.iter().flat_map(|of| of.parts()).filter(|part| !asked.contains(&part.request.place));
-        gaps.extend(unasked.map(|part| Problem::warning(MANIFEST, 0, format!("no case asks what {} asks", part.request.place))));
+        let unasked = self.requests().into_iter().filter(|request| !asked.contains(&(request.place.clone(), request.line)));
+        gaps.extend(unasked.map(|request| Problem::warning(MANIFEST, request.line, format!("no case asks what {} asks", request.place))));
+        gaps.extend(self.untaken(&took));
         for rule in self.rules().filter(|rule| !rules.contains(&rule.at)) {
             let said = rule.say.as_ref().map(|say| format!(" ({})", say.en)).unwrap_or_default();
             gaps.push(Problem::warning(MANIFEST, rule.line, format!("no case has an answer of which this rule says what it means{said}")));
@@ -41,6 +43,16 @@ impl Plugin {
         gaps.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         gaps.dedup();
         gaps
+    }
+
+    /// Variants that read no delivery of a case, and handshakes that none is answered by.
+    fn untaken(&self, took: &BTreeSet<String>) -> Vec<Problem> {
+        let source = self.file(MANIFEST).map(String::from_utf8_lossy).unwrap_or_default();
+        let variants = self.manifest.receive.iter().map(|at| ("variant", &at.get_ref().name));
+        let handshakes = self.manifest.handshake.iter().map(|at| ("handshake", &at.get_ref().name));
+        let untaken = variants.chain(handshakes).map(|(what, name)| (format!("{what} {}", name.get_ref()), name.span().start));
+        let untaken = untaken.filter(|(taker, _)| !took.contains(taker));
+        untaken.map(|(taker, at)| Problem::warning(MANIFEST, line_of(&source, at), format!("no case has a delivery that is taken by the {taker}"))).collect()
     }
 
     /// Every request that cases can hold.

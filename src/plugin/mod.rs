@@ -7,6 +7,7 @@ mod assemble;
 mod check;
 mod check_receive;
 mod check_secrets;
+mod check_used;
 mod check_verify;
 mod compile;
 mod compile_request;

@@ -188,6 +188,21 @@ pub fn write_back(params: &Shape, manifest: &Manifest, stored: &BTreeMap<String,
     shape
 }
 
+/// What `$` is in conditions of write-back: the same without what never changes, which is no part of the document.
+pub fn write_back_document(manifest: &Manifest, stored: &BTreeMap<String, Vec<String>>) -> Shape {
+    write_back(&nothing(), manifest, stored)
+}
+
+/// What `$` is in conditions of a login.
+pub fn login_document(stored: &BTreeMap<String, Vec<String>>) -> Shape {
+    with(&nothing(), [("steps", steps(stored)), ("jwt", Shape::Leaf(json!("1")))])
+}
+
+/// A document in which there is nothing: subscriptions and polls are wanted or not by parameters alone.
+pub fn nothing() -> Shape {
+    Shape::Object(BTreeMap::new())
+}
+
 /// A note text: write-back without note, entry and steps.
 pub fn note() -> Shape {
     let mut shape = Shape::leaves(sample());

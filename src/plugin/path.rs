@@ -3,6 +3,9 @@
 use serde_json::Value as Json;
 use serde_json_path::{JsonPath, ParseError};
 
+use super::names::Shape;
+use super::problem::did_you_mean;
+
 /// A compiled path.
 #[derive(Debug, Clone)]
 pub struct Path {
@@ -21,6 +24,22 @@ enum Step {
 impl Path {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Ok(Self { query: Box::new(JsonPath::parse(text)?), steps: plain(text) })
+    }
+
+    /// Why it can find nothing in a document of this shape; `None` where it may, or where nobody can tell.
+    pub fn unknown_in(&self, document: &Shape) -> Option<String> {
+        let mut shape = document;
+        for step in self.steps.as_ref()? {
+            let Step::Name(name) = step else { return None };
+            match shape.child(name) {
+                Some(child) => shape = child,
+                None if shape.children().next().is_some() => {
+                    return Some(format!("there is no `{name}` here{}", did_you_mean(name, shape.children())));
+                }
+                None => return Some(format!("there is nothing here for `{name}` to be found in")),
+            }
+        }
+        None
     }
 
     /// The library's form of it.

@@ -108,7 +108,7 @@ pub fn compile(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<PollSpec>, par
         variant: spec.variant.get_ref().clone(),
         every,
         pages_at_most: spec.pages_at_most.unwrap_or(PAGES_AT_MOST).max(1),
-        conditions: c.conditions(&spec.conditions, &asks),
+        conditions: c.conditions_on(names::nothing(), &spec.conditions, &asks),
         request,
         items: c.json_path(&spec.items)?,
         cursor: spec.cursor.as_ref().map(|cursor| Cursor { start: c.value(&cursor.start, &asks), value: c.value(&cursor.value, &asks) }),

@@ -14,6 +14,8 @@ use super::template::{RenderError, Scope, Template};
 pub struct Request {
     /// Where it stands in the manifest, for messages.
     pub place: String,
+    /// The line of it.
+    pub line: usize,
     pub kind: RequestKind,
     pub(super) modes: Vec<String>,
     pub method: String,

@@ -116,7 +116,7 @@ pub fn compile(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<SubscribeSpec>
         delete: delete.map(|spec| one("delete", spec)),
         title: spec.title.clone(),
         modes: c.modes(&spec.mode),
-        conditions: c.conditions(&spec.conditions, &names),
+        conditions: c.conditions_on(names::nothing(), &spec.conditions, &names),
         hook: spec.hook.as_ref().map(|hook| hook.get_ref().clone()),
         secret: spec.secret,
         check_every: check_every.unwrap_or(CHECK_EVERY),
@@ -136,7 +136,7 @@ fn part(c: &mut Compiler<'_>, name: &str, phase: &str, at: &At<String>, spec: &S
     let place = format!("subscribe `{name}` {phase}");
     Part {
         request: c.request(&place, RequestKind::Subscribe, at, spec.request(), names),
-        conditions: c.conditions(&spec.conditions, names),
+        conditions: c.conditions_on(names::nothing(), &spec.conditions, names),
         store: spec.store.iter().map(|(key, value)| (key.clone(), c.value(value, names))).collect(),
         alive: c.conditions(&spec.alive, names),
         items: spec.items.as_ref().and_then(|items| c.json_path(items)),

@@ -72,6 +72,7 @@ impl<'a> Run<'a> {
 
     /// A stored event: its items.
     fn event(&mut self, variant: &Variant, delivery: &Delivery, body: &Json) -> Vec<Mapped> {
+        self.result.took.insert(format!("variant {}", variant.name));
         match self.plugin.split(variant, body) {
             Ok(items) if items.is_empty() => {
                 self.result.outcomes.push("ignored:filter".to_owned());
@@ -105,6 +106,7 @@ impl<'a> Run<'a> {
             self.result.outcomes.push(format!("rejected:{code}"));
             return;
         }
+        self.result.took.insert(format!("handshake {}", shaken.handshake.name));
         match plugin.answer_handshake(shaken, delivery, &params) {
             Ok(spec) => self.told(&spec),
             Err(error) => self.miss(error.to_string()),

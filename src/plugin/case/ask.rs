@@ -139,7 +139,7 @@ impl Run<'_> {
 
     /// Remembers what this request and its answer prove.
     fn note(&mut self, request: &Request, params: &Params, answer: Option<&Answer>) {
-        self.result.asked.insert(request.place.clone());
+        self.result.asked.insert((request.place.clone(), request.line));
         self.result.sent.extend(request.files.iter().cloned());
         if let Some(rule) = answer.and_then(|answer| self.plugin.rule_for(request, params, answer, self.case.clock)) {
             self.result.rules.insert(rule.at);

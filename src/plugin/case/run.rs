@@ -23,8 +23,10 @@ pub struct CaseResult {
     pub classes: Vec<String>,
     /// The id of each kind's entry and what its steps stored.
     pub entries: BTreeMap<&'static str, (Option<String>, Map<String, Json>)>,
-    /// Which requests were made, by their place in the manifest.
-    pub asked: BTreeSet<String>,
+    /// Which requests were made, by their place and line in the manifest: in several modes a place has several.
+    pub asked: BTreeSet<(String, usize)>,
+    /// Variants that read a delivery, and handshakes that were answered.
+    pub took: BTreeSet<String>,
     /// Templates whose requests were sent.
     pub sent: BTreeSet<String>,
     /// Where the response rules stand that said what an answer means.

@@ -165,10 +165,36 @@ fn what_nothing_proves_is_a_gap() {
     let bare = gaps(&[("case.toml", CASE), ("1-webhook.http", WEBHOOK)]);
     assert!(bare.contains("templates/note.json.hbs: warning: no case sends"), "{bare}");
     assert!(bare.contains("rule says what it means (Over the limit)"), "{bare}");
+    let line = |text: &str| MANIFEST.lines().position(|line| line == text).unwrap() + 1;
+    for (at, said) in [
+        ("name = \"create\"", "no case asks what write_back.note.create `create` asks"),
+        ("name = \"update\"", "no case asks what write_back.note.update `update` asks"),
+        ("name = \"form\"", "no case has a delivery that is taken by the variant form"),
+    ] {
+        assert!(bare.contains(&format!("plugin.toml:{}: warning: {said}", line(at))), "{said}: {bare}");
+    }
+    assert!(!bare.contains("lookup `lead`") && !bare.contains("variant list"), "{bare}");
     assert!(bare.contains("`list` accepts a right signature") && bare.contains("rejects a wrong"), "{bare}");
     let files = [("case.toml", CASE), ("1-webhook.http", WEBHOOK), ("2-lookup.http", LOOKUP), ("4-report.json", REPORT)];
     let limited = gaps(&[&files[..], &[("5-write-back.http", LIMITED.trim_end_matches("===\n"))]].concat());
     assert!(!limited.contains("templates/") && !limited.contains("Over the limit") && limited.contains("signature"), "{limited}");
+}
+
+#[test]
+fn a_handshake_that_no_case_shakes_is_a_gap() {
+    let handshake = "\n[[handshake]]\nname = \"hello\"\nselect = { query = { challenge = \"x\" } }\nanswer = { status = 200 }\n";
+    let gaps = |delivery: &str| {
+        let mut all = folder(&format!("{MANIFEST}{handshake}"), NOTE);
+        let case = CASE.replace("outcomes = [\"called\", \"ignored:own_write\", \"refused:missing_phone\"]\nbody = \"{}\"", "outcome = \"handshake\"");
+        for (name, text) in [("case.toml", case.as_str()), ("1-webhook.http", delivery)] {
+            all.insert(format!("cases/one/{name}"), text.as_bytes().to_vec());
+        }
+        load("sample", all).unwrap().gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let said = format!("plugin.toml:{}: warning: no case has a delivery that is taken by the handshake hello", MANIFEST.lines().count() + 3);
+    assert!(gaps(WEBHOOK).contains(&said), "{}", gaps(WEBHOOK));
+    let shaken = gaps("POST /hooks/a/b?challenge=x HTTP/1.1\r\nHost: bridge.example.vn\r\n\r\n{}");
+    assert!(!shaken.contains("handshake"), "{shaken}");
 }
 
 #[test]

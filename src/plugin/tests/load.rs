@@ -101,6 +101,41 @@ fn other_faults_are_told() {
 }
 
 #[test]
+fn what_is_written_for_nothing_is_told_with_its_line() {
+    let title = "title = { vi = \"x\", en = \"x\" }";
+    let owner = "headers = { X-Owner = \"{{owner}}\" }";
+    for (before, added, said) in [
+        ("[[lookup]]", "[maps.lead]\nphone = \"$.phone\"\n".to_owned(), "warning: no map is `like` this one: `lead`"),
+        ("[[lookup]]", format!("[[fields]]\nid = \"stage\"\n{title}\n"), "warning: no variant and no look-up reads the field `stage`"),
+        (
+            "[[lookup]]",
+            format!("[[hooks]]\nname = \"leads\"\n{title}\nparameters = [\"hook_secrt\"]\n"),
+            "error: hook `leads`, parameters: there is no parameter `hook_secrt`",
+        ),
+        (
+            "[[lookup]]",
+            format!("[[hooks]]\nname = \"leads\"\n{title}\nvalues = {{ site = \"x\" }}\n"),
+            "error: hook `leads`, values: the parameter `site` is not one of scope `hook`",
+        ),
+        (owner, "if = [{ value = \"$.record.tpye\", to = \"lead\" }]".to_owned(), "error: `$.record.tpye`: there is no `tpye` here (did you mean `type`?)"),
+        (
+            owner,
+            "if = [{ any = [{ value = [\"$.recrd.id\", \"$.owner\"], op = \"exists\" }] }]".to_owned(),
+            "error: `$.recrd.id`: there is no `recrd` here (did you mean `record`?)",
+        ),
+        (owner, "if = [{ value = \"$.call.id.x\", op = \"exists\" }]".to_owned(), "error: `$.call.id.x`: there is nothing here for `x` to be found in"),
+    ] {
+        let line = MANIFEST.lines().position(|line| line == before).unwrap() + 1;
+        let problems = broken(before, &format!("{added}\n{before}"));
+        assert!(problems.contains(&format!("plugin.toml:{line}: {said}")), "{line} {said}: {problems}");
+    }
+    for known in ["$.record.type", "$.report.notes", "$.after.anything", "$.steps", "$..tpye"] {
+        let problems = broken(owner, &format!("if = [{{ value = \"{known}\", op = \"exists\" }}]\n{owner}"));
+        assert_eq!(problems, "", "{known}");
+    }
+}
+
+#[test]
 fn parameters_are_checked() {
     let plugin = sample();
     assert!(plugin.check_params(&params(&[])).is_empty());
