@@ -38,6 +38,7 @@ pub mod note;
 pub mod plugin;
 pub mod poll;
 pub mod problem;
+pub mod registering;
 pub mod registry;
 pub mod request;
 pub mod respond;

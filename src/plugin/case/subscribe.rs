@@ -1,7 +1,11 @@
 //! The subscriptions of a case: what is asked so that a CRM sends us its webhooks, and what its answers leave with us. What
-//! `pipeline/subscribe` does from what is on disk is done here in the order that the case names.
+//! `pipeline/subscribe` does from what is on disk is done here as the case names it, in the same order of requests.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use serde::Deserialize;
 
@@ -9,10 +13,11 @@ use super::ask::{Asking, Transcript, Unasked};
 use super::run::Run;
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
-use crate::plugin::Params;
 use crate::plugin::auth;
 use crate::plugin::manifest::SubscriptionSecret;
+use crate::plugin::registering::{self, Hands, Which};
 use crate::plugin::subscribe::{Learnt, Part, Subscription};
+use crate::plugin::{Params, Plugin};
 
 /// The address that every case has; behind it the tail of the hook.
 const URL: &str = "https://bridge.example.vn/hooks/case/key";
@@ -40,22 +45,10 @@ struct Known<'a> {
 
 /// Why a deed did not come to its end.
 enum Stop {
-    /// Tried again later; trying soon may be of no use.
-    Waiting { misconfigured: bool },
+    /// Tried again later; trying soon may be of no use. `gone`: the CRM has no such thing.
+    Waiting { misconfigured: bool, gone: bool },
     /// The case cannot hold.
     Fault(String),
-}
-
-impl Stop {
-    fn fault(why: impl ToString) -> Stop {
-        Stop::Fault(why.to_string())
-    }
-}
-
-/// How an answer that can be used, or says that nothing is there, was read.
-enum Said {
-    Good(Answer),
-    Gone,
 }
 
 /// A secret of ours: the same in every case, so that a delivery of the case can be signed with it.
@@ -125,16 +118,19 @@ impl<'a> Run<'a> {
     }
 
     fn deed(&mut self, deed: Deed, known: &mut Known<'a>) -> Result<(), Stop> {
-        match deed {
-            Deed::Make => self.make(known),
-            Deed::Check => self.check(known),
-            Deed::Renew => self.renew(known),
-            Deed::Delete => {
-                self.delete(known, &Learnt::default())?;
-                self.forget(known);
-                Ok(())
-            }
+        let mut hands = Registering { run: self, known };
+        // A transcript answers at once: nothing here ever waits.
+        let done = match deed {
+            Deed::Make => at_once(registering::make(&mut hands)),
+            Deed::Check => at_once(registering::check(&mut hands)),
+            Deed::Renew => at_once(registering::renew(&mut hands)),
+            Deed::Delete => at_once(registering::delete(&mut hands, &Learnt::default())),
+        };
+        done.unwrap_or_else(|| Err(Stop::Fault("a case waited for something".to_owned())))?;
+        if deed == Deed::Delete {
+            forget(known);
         }
+        Ok(())
     }
 
     // --- requests
@@ -148,11 +144,7 @@ impl<'a> Run<'a> {
         known.of.params(params, &url, &known.values)
     }
 
-    fn there<'p>(&self, part: Option<&'p Part>, known: &Known<'_>) -> Option<&'p Part> {
-        part.filter(|part| self.plugin.part_is_there(part, self.case.clock, &self.request_params(known)))
-    }
-
-    fn ask_part(&mut self, part: &Part, params: &Params) -> Result<Said, Stop> {
+    fn ask_part(&mut self, part: &Part, params: &Params) -> Result<Answer, Stop> {
         let (plugin, clock) = (self.plugin, self.case.clock);
         let compose = |tokens: &Params| {
             let shown = tokens.iter().filter(|(key, _)| key.starts_with("token.")).map(|(key, value)| (key.clone(), value.clone()));
@@ -162,117 +154,105 @@ impl<'a> Run<'a> {
         let asked = self.ask(&Asking { request: &part.request, compose: &compose, place: &part.request.place, lookup: None }, &mut transcript);
         self.subscriptions = transcript;
         match asked {
-            Ok((answer, Verdict::Done)) => Ok(Said::Good(answer)),
-            Ok((_, Verdict::Gone | Verdict::NotFound)) => Ok(Said::Gone),
-            Ok((_, verdict)) => Err(Stop::Waiting { misconfigured: verdict == Verdict::Misconfigured }),
-            Err(Unasked::Login) => Err(Stop::Waiting { misconfigured: true }),
+            Ok((answer, Verdict::Done)) => Ok(answer),
+            Ok((_, verdict)) => {
+                let gone = matches!(verdict, Verdict::Gone | Verdict::NotFound);
+                Err(Stop::Waiting { misconfigured: gone || verdict == Verdict::Misconfigured, gone })
+            }
+            Err(Unasked::Login) => Err(Stop::Waiting { misconfigured: true, gone: false }),
             Err(Unasked::Fault(fault)) => Err(Stop::Fault(fault)),
         }
     }
+}
 
-    /// Whether one of ours is there already, and what is known of it.
-    fn look(&mut self, known: &Known<'_>) -> Result<Option<(Learnt, bool)>, Stop> {
-        let (plugin, now, params) = (self.plugin, self.case.clock, self.request_params(known));
-        if let Some(find) = self.there(known.of.find.as_ref(), known) {
-            let Said::Good(answer) = self.ask_part(find, &params)? else { return Ok(None) };
-            return plugin.subscription_found(find, &answer, now, &params, known.values.get("id").map(String::as_str)).map_err(Stop::fault);
-        }
-        let Some(check) = self.there(known.of.check.as_ref(), known).filter(|_| known.of.check_finds) else { return Ok(None) };
-        match self.ask_part(check, &params)? {
-            Said::Good(answer) if plugin.subscription_lives(check, &answer, now, &params) => {
-                Ok(Some((plugin.subscription_learnt(check, &answer, now, &params).map_err(Stop::fault)?, true)))
-            }
-            _ => Ok(None),
-        }
+/// One subscription of a case on its way.
+struct Registering<'r, 'a> {
+    run: &'r mut Run<'a>,
+    known: &'r mut Known<'a>,
+}
+
+impl Hands for Registering<'_, '_> {
+    type Stop = Stop;
+
+    fn plugin(&self) -> &Plugin {
+        self.run.plugin
     }
 
-    // --- deeds
+    fn of(&self) -> &Subscription {
+        self.known.of
+    }
 
-    fn make(&mut self, known: &mut Known<'a>) -> Result<(), Stop> {
-        if let Some((learnt, lives)) = self.look(known)? {
-            if lives && known.asked && !known.of.answers_secret() {
-                learn(known, learnt, true);
-                return Ok(());
-            }
-            self.delete(known, &learnt)?;
-        }
-        known.asked = true;
-        let params = self.request_params(known);
-        let Said::Good(answer) = self.ask_part(&known.of.create, &params)? else { return Err(Stop::Waiting { misconfigured: true }) };
-        let learnt = self.plugin.subscription_learnt(&known.of.create, &answer, self.case.clock, &params).map_err(Stop::fault)?;
-        learn(known, learnt, true);
+    fn now(&self) -> Time {
+        self.run.case.clock
+    }
+
+    fn params(&self) -> Params {
+        self.run.request_params(self.known)
+    }
+
+    fn id(&self) -> Option<String> {
+        self.known.values.get("id").cloned()
+    }
+
+    fn may_be_made(&self) -> bool {
+        self.known.asked
+    }
+
+    fn has_ended(&self) -> bool {
+        self.known.ends_at.is_some_and(|end| end <= self.run.case.clock)
+    }
+
+    async fn ask(&mut self, which: Which, params: &Params) -> Result<Answer, Stop> {
+        let part = self.known.of.part(which).ok_or_else(|| Stop::Fault("there is no such request".to_owned()))?;
+        self.run.ask_part(part, params)
+    }
+
+    async fn intend(&mut self) -> Result<(), Stop> {
+        self.known.asked = true;
         Ok(())
     }
 
-    fn check(&mut self, known: &mut Known<'a>) -> Result<(), Stop> {
-        let (plugin, now, params) = (self.plugin, self.case.clock, self.request_params(known));
-        let lives = if let Some(check) = self.there(known.of.check.as_ref(), known) {
-            match self.ask_part(check, &params)? {
-                Said::Good(answer) if plugin.subscription_lives(check, &answer, now, &params) => {
-                    Some(plugin.subscription_learnt(check, &answer, now, &params).map_err(Stop::fault)?)
-                }
-                Said::Good(_) => {
-                    self.delete(known, &Learnt::default())?;
-                    None
-                }
-                Said::Gone => None,
-            }
-        } else if self.there(known.of.find.as_ref(), known).is_some() {
-            let id = known.values.get("id").cloned();
-            let same = |learnt: &Learnt| id.is_none() || learnt.values.get("id").is_none_or(|found| Some(found) == id.as_ref());
-            self.look(known)?.filter(|(learnt, lives)| *lives && same(learnt)).map(|(learnt, _)| learnt)
-        } else {
-            Some(Learnt::default())
-        };
-        match lives {
-            Some(learnt) => {
-                learn(known, learnt, false);
-                Ok(())
-            }
-            None => self.make_again(known),
-        }
-    }
-
-    fn renew(&mut self, known: &mut Known<'a>) -> Result<(), Stop> {
-        let Some(renew) = self.there(known.of.renew.as_ref(), known) else {
-            self.delete(known, &Learnt::default())?;
-            return self.make_again(known);
-        };
-        let params = self.request_params(known);
-        let answer = match self.ask_part(renew, &params) {
-            Ok(Said::Good(answer)) => answer,
-            Ok(Said::Gone) => return self.make_again(known),
-            // What has ended cannot be renewed, whatever words the CRM has for it.
-            Err(Stop::Waiting { misconfigured: true }) if known.ends_at.is_some_and(|end| end <= self.case.clock) => return self.make_again(known),
-            Err(stop) => return Err(stop),
-        };
-        let learnt = self.plugin.subscription_learnt(renew, &answer, self.case.clock, &params).map_err(Stop::fault)?;
-        learn(known, learnt, false);
+    async fn made(&mut self, learnt: Learnt) -> Result<(), Stop> {
+        self.known.values.extend(learnt.values);
+        self.known.ends_at = learnt.ends_at;
         Ok(())
     }
 
-    fn make_again(&mut self, known: &mut Known<'a>) -> Result<(), Stop> {
-        self.forget(known);
-        known.asked = false;
-        self.make(known)
+    async fn learnt(&mut self, learnt: Learnt, _renewed: bool) -> Result<(), Stop> {
+        self.known.values.extend(learnt.values);
+        self.known.ends_at = learnt.ends_at.or(self.known.ends_at);
+        Ok(())
     }
 
-    /// The secret stays: what was signed with it may still be on its way.
-    fn forget(&self, known: &mut Known<'_>) {
-        known.values.retain(|key, _| key == "secret");
-        known.ends_at = None;
+    async fn only_secret(&mut self, _lost: bool) -> Result<(), Stop> {
+        forget(self.known);
+        self.known.asked = false;
+        Ok(())
     }
 
-    fn delete(&mut self, known: &Known<'_>, found: &Learnt) -> Result<(), Stop> {
-        let mut params = self.request_params(known);
-        params.extend(known.of.named(&found.values));
-        let there = |part: &&Part| self.plugin.part_is_there(part, self.case.clock, &params);
-        let Some(delete) = known.of.delete.as_ref().filter(there) else { return Ok(()) };
-        self.ask_part(delete, &params).map(drop)
+    fn wrong(why: impl Display) -> Stop {
+        Stop::Fault(why.to_string())
+    }
+
+    fn is_gone(stop: &Stop) -> bool {
+        matches!(stop, Stop::Waiting { gone: true, .. })
+    }
+
+    fn is_misconfigured(stop: &Stop) -> bool {
+        matches!(stop, Stop::Waiting { misconfigured: true, .. })
     }
 }
 
-fn learn(known: &mut Known<'_>, learnt: Learnt, made: bool) {
-    known.values.extend(learnt.values);
-    known.ends_at = if made { learnt.ends_at } else { learnt.ends_at.or(known.ends_at) };
+/// The secret stays: what was signed with it may still be on its way.
+fn forget(known: &mut Known<'_>) {
+    known.values.retain(|key, _| key == "secret");
+    known.ends_at = None;
+}
+
+/// What a future that waits for nothing comes to.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
 }
