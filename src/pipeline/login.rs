@@ -82,7 +82,7 @@ pub fn slot(auth: &str) -> String {
 
 /// Tokens that are good now. `refused`: the version that the CRM did not take.
 pub async fn ready(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login: &Login, params: &Params, refused: Option<u64>) -> Result<Ready, AskError> {
-    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), made_of: made_of(plugin, wired, login), refused };
+    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, &wired.params), made_of: made_of(plugin, wired, login), refused };
     if let Some(ready) = run.kept()?.as_ref().and_then(|kept| run.good(kept)) {
         return Ok(ready);
     }
@@ -111,14 +111,16 @@ pub(super) fn connected(app: &App, wired: &Wired, auth: &Auth) -> Result<Option<
 
 /// Keeps tokens that came another way (the connect button), as a login would.
 pub async fn keep(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login: &Login, params: &Params, tokens: Tokens) -> Result<(), AskError> {
-    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), made_of: made_of(plugin, wired, login), refused: None };
+    let run =
+        Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, &wired.params), made_of: made_of(plugin, wired, login), refused: None };
     let gate = app.logins.gate(&run.name());
     let _only = gate.lock().await;
     let before = run.kept()?;
     run.keep(before.as_ref(), tokens, Some(app.clock.now())).await.map(drop)
 }
 
-/// A digest of what a login begins with: tokens that came of another beginning are not used. Where nothing is written as its
+/// A digest of what a login begins with, of the connection's own parameters: those of one of its addresses are no part of it, else look-ups
+/// and write-backs would throw each other's tokens away. Tokens that came of another beginning are not used. Where nothing is written as its
 /// beginning, every parameter counts; such a login can always be made again.
 fn start_of(plugin: &Plugin, login: &Login, params: &Params) -> String {
     let mut start = plugin.login_start(login, params);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
+use callbridge::domain::connection::Hook;
 use callbridge::domain::secret::SecretText;
 use callbridge::domain::write_back::Status;
 use callbridge::store::{Change, Store};
@@ -536,5 +537,26 @@ async fn beside_a_connect_button_a_login_from_parameters_alone_is_made_anew_when
     let call = w.call("b").await;
     w.f.logged(call).await;
     assert_eq!(w.crm.lines(), ["POST /token", "POST /notes", "POST /token", "POST /notes"], "without waiting for a refusal");
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_parameters_of_its_own_shares_the_logins_of_its_connection() {
+    let own = "[[parameters]]\nid = \"key\"\ntitle = { vi = \"x\", en = \"x\" }\nscope = \"hook\"\n\n[bases.api]";
+    let person = "[[lookup]]\nname = \"person\"\nwhen = \"always\"\npath = \"/people/1\"\n\n[lookup.map]\nname = \"$.id\"\n\n[write_back.note]";
+    let manifest = of_an_account("client_credentials").replacen(", refresh_token = \"{{token.refresh_token}}\"", "", 1);
+    let manifest = manifest.replacen("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "", 1);
+    let manifest = manifest.replacen("[bases.api]", own, 1).replacen("[write_back.note]", person, 1);
+    let mut w = World::start_of(&manifest, &[("account", "one")]).await;
+    let connection = &mut w.f.settings.connections[0];
+    let parameters = [("key".to_owned(), "of the address".into())].into();
+    connection.hooks = vec![Hook { name: "leads".into(), hook_key: SecretText::new(KEY), exposed: false, parameters }];
+    connection.hook_key = None;
+    w.f.restart().await;
+    for record in ["a", "b"] {
+        let call = w.call(record).await;
+        w.f.logged(call).await;
+    }
+    assert_eq!(w.crm.lines(), ["POST /token", "GET /people/1", "POST /notes", "GET /people/1", "POST /notes"]);
     w.f.finish().await;
 }
