@@ -68,6 +68,8 @@ json = { record = "{{record.id}}", text = "{{note.text}}" }
 store = { id = "$.id" }
 "#;
 
+type Meanwhile = Box<dyn FnOnce(&mut Server) + Send>;
+
 /// An authorization server whose refresh tokens are good once, and the CRM behind it.
 #[derive(Default)]
 struct Server {
@@ -83,7 +85,7 @@ struct Server {
     /// The challenge that came with the admin.
     challenge: String,
     /// What happens elsewhere while the next login is under way.
-    meanwhile: Option<Box<dyn FnOnce(&mut Server) + Send>>,
+    meanwhile: Option<Meanwhile>,
 }
 
 impl Server {
