@@ -25,7 +25,7 @@ use crate::pipeline::exposed::Caps;
 use crate::pipeline::loops::Loops;
 use crate::pipeline::own_writes::OwnWrites;
 use crate::pipeline::turn::Budgets;
-use crate::pipeline::{App, Common, Connects, Live, Logins, Tuning};
+use crate::pipeline::{App, Common, Live, Logins, Tuning};
 use crate::plugin::problem::did_you_mean;
 use crate::plugin::{Plugin, Registry};
 use crate::secrets::{Keyring, Redactor};
@@ -84,7 +84,6 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         tuning: tuning(settings, public_url),
         redactor: ArcSwap::from_pointee(Redactor::new(secrets(settings, &plugins).iter().map(String::as_str))),
         logins: Logins::default(),
-        connects: Connects::default(),
         live: ArcSwap::from_pointee(Live::default()),
         budgets: Budgets::default(),
         loops: Loops::default(),

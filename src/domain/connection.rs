@@ -182,6 +182,14 @@ impl Language {
             Language::En => "en",
         }
     }
+
+    /// Which of the two it is.
+    pub fn of<T>(self, (vi, en): (T, T)) -> T {
+        match self {
+            Language::Vi => vi,
+            Language::En => en,
+        }
+    }
 }
 
 /// What can be written back.

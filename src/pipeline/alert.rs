@@ -28,7 +28,7 @@ pub async fn run(app: &App, task: &Task, id: AlertId) -> Result<(), StoreError> 
             Err((why, after)) => {
                 let now = app.clock.now();
                 tracing::warn!(alert.id = %id, receiver = name, error = %why, "an alert could not be delivered");
-                match retry::FORWARD.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
+                match retry::FORWARD.pause(task.tries + 1, task.tried_for(), after, app.dice()) {
                     Some(pause) => next = NextTry::At { due: now.plus(pause), counted: true },
                     None => alert.note_told(&name, message, Some(why)),
                 }

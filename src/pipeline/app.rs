@@ -35,7 +35,6 @@ use crate::secrets::Redactor;
 use crate::store::{Rules, SledStore, Store, SweepPolicy};
 
 use super::batch::Batches;
-use super::connect::Connects;
 use super::exposed::{Caps, Doorman};
 use super::login::Logins;
 use super::loops::Loops;
@@ -180,7 +179,6 @@ pub struct App {
     pub tuning: Tuning,
     pub redactor: ArcSwap<Redactor>,
     pub logins: Logins,
-    pub connects: Connects,
     pub live: ArcSwap<Live>,
     /// Budgets that connections share.
     pub budgets: Budgets,

@@ -5,6 +5,7 @@
 
 use super::app::{App, Wired};
 use super::login::{self, Ready};
+use crate::domain::connection::Language;
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::time::Time;
 use crate::outbound::SendError;
@@ -38,6 +39,16 @@ pub enum AskError {
     Send(SendError),
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+impl AskError {
+    /// Why, for the admin: the plugin's own words about a refused login where it has some.
+    pub fn sentence(&self, language: Language) -> String {
+        match self {
+            AskError::Login(LoginError::Refused { says: Some(says), .. }) => language.of((&says.0, &says.1)).clone(),
+            error => error.to_string(),
+        }
+    }
 }
 
 /// The class of an attempt without an answer.

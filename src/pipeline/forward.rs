@@ -27,7 +27,7 @@ pub async fn run(app: &App, task: &Task, id: CallId) -> Result<(), StoreError> {
     let next = match class {
         "ok" | "blocked" => NextTry::Done,
         _ => retry::FORWARD
-            .pause(task.tries + 1, now.since(task.first_due), None, app.dice())
+            .pause(task.tries + 1, task.tried_for(), None, app.dice())
             .map_or(NextTry::Done, |pause| NextTry::At { due: now.plus(pause), counted: true }),
     };
     let attempt = Attempt {

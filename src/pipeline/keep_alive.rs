@@ -42,7 +42,7 @@ pub(super) async fn run(app: &App, mut source: Source) -> Result<(), StoreError>
             app.store.finish_source(source, None, Some(app.clock.now().plus(before))).await
         }
         Err(error) => {
-            let failure = Failure::of(&error);
+            let failure = Failure::of(&error, wired.connection.language);
             let (sentence, due) = (app.redact(&failure.sentence), now.plus(failure.pause(source.failures)));
             if failure.misconfigured {
                 let (code, detail) = (Code::ConnectionFailing, sentence.clone());

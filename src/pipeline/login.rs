@@ -21,6 +21,8 @@ use crate::store::{Kept, Store, StoreError};
 const REFUSED: Duration = Duration::from_secs(30);
 /// Where the digest of what the login began with stands among the kept values; no token has such a name.
 const START: &str = "@start";
+/// Where the digest of the parameters stands by which the tokens were made, there too.
+const MADE_OF: &str = "@made_of";
 /// When a person connected, there too; over renewals it stays.
 const CONNECTED: &str = "@connected";
 
@@ -80,7 +82,7 @@ pub fn slot(auth: &str) -> String {
 
 /// Tokens that are good now. `refused`: the version that the CRM did not take.
 pub async fn ready(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login: &Login, params: &Params, refused: Option<u64>) -> Result<Ready, AskError> {
-    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), refused };
+    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), made_of: made_of(plugin, wired, login), refused };
     if let Some(ready) = run.kept()?.as_ref().and_then(|kept| run.good(kept)) {
         return Ok(ready);
     }
@@ -92,7 +94,7 @@ pub async fn ready(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login
     if let Some(ready) = before.as_ref().and_then(|kept| run.good(kept)) {
         return Ok(ready);
     }
-    if let Some(why) = app.logins.refused(&name, &run.start, app.clock.now()) {
+    if let Some(why) = app.logins.refused(&name, &run.origin(), app.clock.now()) {
         return Err(AskError::Login(why));
     }
     let tokens = match run.log_in(before.as_ref()).await {
@@ -109,7 +111,7 @@ pub(super) fn connected(app: &App, wired: &Wired, auth: &Auth) -> Result<Option<
 
 /// Keeps tokens that came another way (the connect button), as a login would.
 pub async fn keep(app: &App, wired: &Wired, plugin: &Plugin, auth: &Auth, login: &Login, params: &Params, tokens: Tokens) -> Result<(), AskError> {
-    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), refused: None };
+    let run = Run { app, wired, plugin, auth, login, params, start: start_of(plugin, login, params), made_of: made_of(plugin, wired, login), refused: None };
     let gate = app.logins.gate(&run.name());
     let _only = gate.lock().await;
     let before = run.kept()?;
@@ -123,8 +125,18 @@ fn start_of(plugin: &Plugin, login: &Login, params: &Params) -> String {
     if !login.begins {
         start = params.iter().filter(|(id, _)| !id.contains('.')).map(|(id, value)| (id.clone(), value.clone())).collect();
     }
+    digest(start.into_iter())
+}
+
+/// A digest of the account and the place that tokens are for: where it changes they are forgotten, though they began with the same.
+fn made_of(plugin: &Plugin, wired: &Wired, login: &Login) -> String {
+    let bases = wired.bases.iter().map(|(name, url)| (format!("base {name}"), url.clone()));
+    digest(plugin.login_made_of(login, &wired.params).into_iter().chain(bases))
+}
+
+fn digest(pairs: impl Iterator<Item = (String, String)>) -> String {
     let mut digest = Sha256::new();
-    for (name, value) in start {
+    for (name, value) in pairs {
         for part in [name, value] {
             digest.update(part.len().to_be_bytes());
             digest.update(part);
@@ -141,12 +153,18 @@ struct Run<'a> {
     login: &'a Login,
     params: &'a Params,
     start: String,
+    made_of: String,
     refused: Option<u64>,
 }
 
 impl Run<'_> {
     fn name(&self) -> Name {
         (self.wired.connection.id.clone(), slot(&self.auth.name))
+    }
+
+    /// What its tokens come of.
+    fn origin(&self) -> String {
+        format!("{} {}", self.start, self.made_of)
     }
 
     fn kept(&self) -> Result<Option<Kept>, AskError> {
@@ -162,16 +180,20 @@ impl Run<'_> {
         self.app.logins.hide(self.name(), kept.values.iter().filter(|(name, _)| !is_own(name)).map(|(_, value)| value.clone()));
     }
 
-    /// The tokens, if they came of this beginning, have not ended and were not refused.
+    /// Whether these tokens came of this beginning, for this account and place. Older records do not say what they were made of.
+    fn ours(&self, kept: &Kept) -> bool {
+        kept.values.get(START) == Some(&self.start) && kept.values.get(MADE_OF).is_none_or(|made_of| *made_of == self.made_of)
+    }
+
+    /// The tokens, if they are ours, have not ended and were not refused.
     fn good(&self, kept: &Kept) -> Option<Ready> {
         let tokens = tokens_of(kept);
-        let same = kept.values.get(START) == Some(&self.start);
         let newer = self.refused.is_none_or(|refused| kept.version > refused);
-        (same && newer && tokens.good(self.login, self.app.clock.now())).then(|| Ready { params: tokens.over(self.params), version: kept.version })
+        (self.ours(kept) && newer && tokens.good(self.login, self.app.clock.now())).then(|| Ready { params: tokens.over(self.params), version: kept.version })
     }
 
     async fn log_in(&self, before: Option<&Kept>) -> Result<Tokens, AskError> {
-        let known = before.filter(|kept| kept.values.get(START) == Some(&self.start)).map(|kept| tokens_of(kept).values).unwrap_or_default();
+        let known = before.filter(|kept| self.ours(kept)).map(|kept| tokens_of(kept).values).unwrap_or_default();
         let mut run = self.plugin.log_in(self.login, self.params, &known, self.app.clock.now()).map_err(AskError::Login)?;
         while let Some(request) = run.next(&self.wired.bases).map_err(AskError::Login)? {
             self.wired.turns.count();
@@ -195,7 +217,7 @@ impl Run<'_> {
                 LoginError::Refused { verdict: Verdict::Retry { after }, .. } => after.unwrap_or(REFUSED),
                 _ => REFUSED,
             };
-            self.app.logins.refuse(&self.name(), &self.start, self.app.clock.now().plus(pause), why);
+            self.app.logins.refuse(&self.name(), &self.origin(), self.app.clock.now().plus(pause), why);
             tracing::warn!(connection.id = %self.wired.connection.id, error = %self.app.redact(&error.to_string()), "a login at the CRM was refused");
         }
         Err(error)
@@ -206,6 +228,7 @@ impl Run<'_> {
         let now = self.app.clock.now();
         let mut values: BTreeMap<String, String> = tokens.values;
         values.insert(START.to_owned(), self.start.clone());
+        values.insert(MADE_OF.to_owned(), self.made_of.clone());
         let connected = connected.map(|at| at.0.to_string()).or_else(|| before?.values.get(CONNECTED).cloned());
         values.extend(connected.map(|at| (CONNECTED.to_owned(), at)));
         let kept = Kept { at: now, version: before.map_or(0, |before| before.version) + 1, ends_at: tokens.ends_at, values };
@@ -222,7 +245,7 @@ impl Run<'_> {
 
 /// Ours, and no token.
 fn is_own(name: &str) -> bool {
-    name == START || name == CONNECTED
+    matches!(name, START | MADE_OF | CONNECTED)
 }
 
 fn tokens_of(kept: &Kept) -> Tokens {

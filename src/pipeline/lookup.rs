@@ -70,7 +70,7 @@ async fn again(
     asked: Option<std::time::Duration>,
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let next = match policy.pause(task.tries + 1, now.since(task.first_due), asked, app.dice()) {
+    let next = match policy.pause(task.tries + 1, task.tried_for(), asked, app.dice()) {
         Some(pause) => NextTry::At { due: now.plus(pause), counted: true },
         None => NextTry::Done,
     };
@@ -103,7 +103,7 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, index
         let asking = Asking { app, wired, plugin, request: &lookup.request, params, first: asked.is_empty() };
         let ids = match batch::ids(app, plugin, wired, opened, lookup, &mapped) {
             Ok(ids) => ids,
-            Err(error) => return not_asked(app, error.into()),
+            Err(error) => return not_asked(app, wired, error.into()),
         };
         let compose = |params: &Params| plugin.compose_lookup(lookup, &mapped, &LookupContext { params, ..context }, &ids, &wired.bases, started);
         let request = || async { ask(asking, compose).await.map(|asked| asked.answer) };
@@ -119,31 +119,42 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, index
         if sent.as_ref().map_or(true, |(_, own)| *own) {
             *attempt = Some(attempt_of(app, &lookup.name, task, started, now, sent.as_ref().map(|(answer, _)| answer.status)));
         }
-        let answer = match sent {
-            Ok((answer, _)) => answer,
-            Err(error) => return not_asked(app, error),
+        let (answer, own) = match sent {
+            Ok(sent) => sent,
+            Err(error) => return not_asked(app, wired, error),
         };
         let outcome = plugin.apply_lookup(lookup, &answer, &mut mapped, params, item, &mut learnt, now);
         asked.insert(lookup.name.clone());
         match outcome {
             LookupOutcome::Applied => {}
             LookupOutcome::NotThereYet => return Found::NotThereYet,
-            LookupOutcome::Failed { verdict: Verdict::Retry { after }, detail } => return Found::Again { detail, after },
-            LookupOutcome::Failed { verdict: Verdict::Gone, detail } => return Found::Never { code: Code::LookupMissing, detail },
-            // A person has to act: try again, but seldom.
-            LookupOutcome::Failed { verdict: Verdict::Misconfigured | Verdict::RefreshToken, detail } => {
-                return Found::Again { detail, after: Some(LOGIN_REFUSED) };
+            LookupOutcome::Failed { verdict, detail, says } => {
+                let detail = says.map_or(detail, |says| wired.connection.language.of(says));
+                if let Some(attempt) = attempt.as_mut().filter(|_| own) {
+                    attempt.detail.clone_from(&detail);
+                }
+                return not_good(verdict, detail);
             }
-            LookupOutcome::Failed { detail, .. } => return Found::Never { code: Code::LookupFailed, detail },
         }
     }
     map::triggered(plugin, wired, opened, &mut mapped, item, true);
     Found::All(Box::new(mapped))
 }
 
+/// What a look-up whose answer is not good comes to.
+fn not_good(verdict: Verdict, detail: String) -> Found {
+    match verdict {
+        Verdict::Retry { after } => Found::Again { detail, after },
+        Verdict::Gone => Found::Never { code: Code::LookupMissing, detail },
+        // A person has to act: try again, but seldom.
+        Verdict::Misconfigured | Verdict::RefreshToken => Found::Again { detail, after: Some(LOGIN_REFUSED) },
+        _ => Found::Never { code: Code::LookupFailed, detail },
+    }
+}
+
 /// What a look-up without an answer comes to.
-fn not_asked(app: &App, error: AskError) -> Found {
-    let detail = app.redact(&error.to_string());
+fn not_asked(app: &App, wired: &Wired, error: AskError) -> Found {
+    let detail = app.redact(&error.sentence(wired.connection.language));
     match error {
         AskError::Compose(_) | AskError::Login(LoginError::Compose(_)) => Found::Never { code: Code::MapFailed, detail },
         AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Found::Never { code: Code::OutboundBlocked, detail },

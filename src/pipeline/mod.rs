@@ -37,5 +37,4 @@ pub mod wish;
 pub mod write_back;
 
 pub use app::{App, Common, Live, Tuning, Wired};
-pub use connect::Connects;
 pub use login::Logins;

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use super::app::{App, Wired};
 use super::ask::{AskError, Asking, ask};
 use super::{keep_alive, login, poll, subscribe};
-use crate::domain::connection::Mode;
+use crate::domain::connection::{Language, Mode};
 use crate::domain::id::SourceId;
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::source::{SourceKey, SourceKind, Wanted};
@@ -40,9 +40,9 @@ impl Failure {
         Failure { sentence: sentence.into(), after: None, misconfigured: true, gone: false }
     }
 
-    pub fn of(error: &AskError) -> Failure {
+    pub fn of(error: &AskError, language: Language) -> Failure {
         let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
-        Failure { sentence: error.to_string(), after: None, misconfigured, gone: false }
+        Failure { sentence: error.sentence(language), after: None, misconfigured, gone: false }
     }
 
     /// How long to wait after so many failures before it.
@@ -54,8 +54,10 @@ impl Failure {
 
 /// Asks; an answer that is not good is a failure.
 pub(super) async fn answer(asking: Asking<'_>, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Answer, Failure> {
-    let asked = ask(asking, compose).await.map_err(|error| Failure::of(&error))?;
-    let sentence = || asked.says.map_or_else(|| format!("the CRM answered {}", asked.answer.status), |(_, en)| en);
+    let language = asking.wired.connection.language;
+    let asked = ask(asking, compose).await.map_err(|error| Failure::of(&error, language))?;
+    let status = asked.answer.status;
+    let sentence = || language.of(asked.says.unwrap_or_else(|| (format!("CRM trả lời {status}"), format!("the CRM answered {status}"))));
     match asked.verdict {
         Verdict::Done => Ok(asked.answer),
         Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false, gone: false }),

@@ -76,15 +76,17 @@ fn auth(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&AuthSpec>, params: &
     let shown = c.template_or_empty(shown.as_ref(), &names);
     let bases: Vec<String> = spec.base.iter().chain(&spec.bases).map(|base| c.base_name(base)).collect();
     let bases = if bases.is_empty() { vec![c.usual_base()] } else { bases };
-    let login = (!spec.login.is_empty()).then(|| login(c, manifest, spec, params));
+    let name = spec.id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone());
+    let login = (!spec.login.is_empty()).then(|| login(c, manifest, &name, spec, params));
     if login.is_none() && (spec.jwt.is_some() || !spec.start.is_empty() || spec.lifetime.is_some() || spec.keep_alive.is_some()) {
         c.error(at, "`start`, `lifetime`, `keep_alive` and `jwt` belong to a login: write [[auth.login]]");
     }
-    let name = spec.id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone());
     Some(Auth { name, modes: c.modes(&spec.mode), kind: spec.kind, secret, shown, bases, login })
 }
 
-fn login(c: &mut Compiler<'_>, manifest: &Manifest, spec: &AuthSpec, params: &Shape) -> Login {
+fn login(c: &mut Compiler<'_>, manifest: &Manifest, auth: &str, spec: &AuthSpec, params: &Shape) -> Login {
+    // What these requests use is told apart from what others do.
+    let others = std::mem::take(&mut c.used_params);
     let names = names::with_token(params, manifest);
     let jwt = spec.jwt.as_ref().map(|jwt| Jwt {
         algorithm: jwt.algorithm,
@@ -100,10 +102,17 @@ fn login(c: &mut Compiler<'_>, manifest: &Manifest, spec: &AuthSpec, params: &Sh
         steps.push(login_step(c, step, name.clone(), &known));
         stored.insert(name, step.store.keys().cloned().collect());
     }
+    let secret = |id: &String| manifest.parameters.iter().any(|at| at.get_ref().id == *id && at.get_ref().secret);
+    let made_of = c.used_params.union(&c.base_params).filter(|id| !secret(id)).cloned().collect();
+    c.used_params.extend(others);
+    let connects = manifest.connect.as_ref().map(OneOrMany::each).unwrap_or_default();
+    let connected = connects.iter().any(|one| one.get_ref().auth.as_ref().map_or("main", |id| id.get_ref()) == auth);
+    let needs_tokens = steps.iter().any(|step| step.request.uses("token"));
     Login {
         steps,
+        made_of,
         start: spec.start.iter().map(|(name, value)| (name.clone(), c.value(value, params))).collect(),
-        begins: !spec.start.is_empty() || manifest.connect.is_some(),
+        begins: !spec.start.is_empty() || (connected && needs_tokens),
         refresh: spec.refresh,
         lifetime: spec.lifetime.as_ref().map(|at| c.duration(at)),
         keep_alive: spec.keep_alive.as_ref().map(|at| c.duration(at)),

@@ -42,6 +42,8 @@ pub struct Login {
     pub(super) start: BTreeMap<String, Value>,
     /// It cannot be made from the parameters alone: what it begins with is written down, or a person connects.
     pub begins: bool,
+    /// Parameters by which its tokens are those of one account at one place: what its requests and bases are made of, without secrets.
+    pub(super) made_of: Vec<String>,
     pub refresh: Refresh,
     pub lifetime: Option<Duration>,
     pub keep_alive: Option<Duration>,
@@ -122,6 +124,12 @@ impl Plugin {
         let source = Source { document: &Json::Null, scope: Scope { params: Some(params), ..Scope::default() }, empty: &self.manifest.empty };
         let text = |value: &Value| value.text(&source).ok().filter(|text| !text.is_empty());
         login.start.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+    }
+
+    /// The parameters by which its tokens are what they are. A secret proves who asks, it does not change whose tokens they are; what a
+    /// login begins with is told by [`Plugin::login_start`].
+    pub fn login_made_of(&self, login: &Login, params: &Params) -> BTreeMap<String, String> {
+        login.made_of.iter().filter_map(|id| Some((id.clone(), params.get(id)?.clone()))).collect()
     }
 
     /// Begins a login with what is known from before.

@@ -24,7 +24,11 @@ pub fn build(id: &str, source: &str, manifest: Manifest, files: &Files, hash: St
     head(&mut c, id, &manifest);
     let params = names::fixed(&manifest);
     let modes = modes::compile(&mut c, &manifest, &params);
+    // What a mode is made of (a style of notes) says nothing about an account.
+    let of_modes = std::mem::take(&mut c.used_params);
     let bases = assemble::bases(&mut c, &manifest, &params);
+    c.base_params = c.used_params.clone();
+    c.used_params.extend(of_modes);
     let auths = assemble::auths(&mut c, &manifest, &params);
     let connects = assemble::connects(&mut c, &manifest, &params);
     let limits = assemble::limits(&mut c, &manifest, &params);

@@ -29,6 +29,8 @@ pub struct Compiler<'a> {
     pub(super) bases: BTreeSet<String>,
     pub problems: Vec<Problem>,
     pub used_params: BTreeSet<String>,
+    /// Those that bases are made of.
+    pub base_params: BTreeSet<String>,
     pub used_modes: BTreeSet<String>,
     pub used_tables: BTreeSet<String>,
     modes: BTreeSet<String>,
@@ -46,6 +48,7 @@ impl<'a> Compiler<'a> {
             bases: manifest.bases.keys().cloned().collect(),
             problems: Vec::new(),
             used_params: BTreeSet::new(),
+            base_params: BTreeSet::new(),
             used_modes: BTreeSet::new(),
             used_tables: BTreeSet::new(),
             modes: manifest.modes.keys().cloned().collect(),

@@ -65,6 +65,8 @@ pub enum LookupOutcome {
     Failed {
         verdict: Verdict,
         detail: String,
+        /// The plugin's sentence (vi, en).
+        says: Option<(String, String)>,
     },
 }
 
@@ -117,11 +119,12 @@ impl Plugin {
         chunk.map_or_else(|| vec![mapped.record.id.clone()], <[String]>::to_vec)
     }
 
-    /// What an answer to a look-up means; a CRM that answers well but with nothing at all has no such record.
-    pub fn lookup_verdict(&self, lookup: &Lookup, params: &Params, answer: &Answer, now: Time) -> Verdict {
-        let verdict = self.verdict(&lookup.request, params, answer, now).0;
+    /// What an answer to a look-up means, and the plugin's sentence (vi, en) for it; a CRM that answers well but with nothing at all has
+    /// no such record.
+    pub fn lookup_verdict(&self, lookup: &Lookup, params: &Params, answer: &Answer, now: Time) -> (Verdict, Option<(String, String)>) {
+        let (verdict, says) = self.verdict(&lookup.request, params, answer, now);
         let nothing = verdict == Verdict::Done && (answer.status == 204 || answer.body.is_empty());
-        if nothing || lookup.not_found.contains(&answer.status) { Verdict::NotFound } else { verdict }
+        if nothing || lookup.not_found.contains(&answer.status) { (Verdict::NotFound, None) } else { (verdict, says) }
     }
 
     /// Reads an answer: fills what is still empty and keeps the answer for later look-ups.
@@ -137,16 +140,17 @@ impl Plugin {
         now: Time,
     ) -> LookupOutcome {
         match self.lookup_verdict(lookup, params, answer, now) {
-            Verdict::Done => {}
-            Verdict::NotFound => return LookupOutcome::NotThereYet,
-            verdict => return LookupOutcome::Failed { verdict, detail: format!("status {}", answer.status) },
+            (Verdict::Done, _) => {}
+            (Verdict::NotFound, _) => return LookupOutcome::NotThereYet,
+            (verdict, says) => return LookupOutcome::Failed { verdict, detail: format!("status {}", answer.status), says },
         }
+        let failed = |verdict, detail: String| LookupOutcome::Failed { verdict, detail, says: None };
         let body = match decode_json(&answer.body) {
             Ok(body) => body,
-            Err(_) if answer.truncated => return LookupOutcome::Failed { verdict: Verdict::GiveUp, detail: "the answer is too large".to_owned() },
-            Err(error) => return LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail: format!("the answer is not JSON ({error})") },
+            Err(_) if answer.truncated => return failed(Verdict::GiveUp, "the answer is too large".to_owned()),
+            Err(error) => return failed(Verdict::Misconfigured, format!("the answer is not JSON ({error})")),
         };
-        let wrong = |detail: String| LookupOutcome::Failed { verdict: Verdict::Misconfigured, detail };
+        let wrong = |detail: String| failed(Verdict::Misconfigured, detail);
         let body = match &lookup.batch {
             None => body,
             Some(_) => match self.piece(lookup, &body, mapped, &LookupContext { params, item, learnt }) {

@@ -37,6 +37,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(web::method(actix_web::http::Method::OPTIONS).to(callone::preflight)),
         )
         .route("/oauth/{connection}/callback", web::get().to(connect::callback))
+        .route("/oauth/{connection}/again", web::get().to(connect::again))
         .service(web::scope("/api/v1").configure(api::configure))
         .route("/healthz", web::get().to(health::live))
         .route("/readyz", web::get().to(health::ready))

@@ -9,7 +9,7 @@ use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
 use callbridge::domain::secret::SecretText;
 use callbridge::domain::write_back::Status;
-use callbridge::store::Change;
+use callbridge::store::{Change, Store};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -81,17 +81,23 @@ struct Server {
     breaks_one: bool,
     /// The challenge that came with the admin.
     challenge: String,
+    /// What happens elsewhere while the next login is under way.
+    meanwhile: Option<Box<dyn FnOnce(&mut Server) + Send>>,
 }
 
 impl Server {
     fn answer(&mut self, request: &Request) -> (u16, String) {
         if request.path() == "/token" {
+            if let Some(meanwhile) = self.meanwhile.take() {
+                meanwhile(self);
+            }
             let form: BTreeMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
             let good = match form.get("code") {
                 Some(code) => {
                     let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"]));
                     code == "code-of-the-admin" && challenge == self.challenge && form["redirect_uri"].ends_with("/oauth/own/callback")
                 }
+                None if form["grant_type"] == "client_credentials" => true,
                 None => form.get("refresh_token") == Some(&format!("refresh-token-{}", self.pairs)),
             };
             if self.broken || !good {
@@ -175,8 +181,25 @@ impl World {
 
     /// The browser comes back with this query.
     async fn back(&self, query: &str) -> u16 {
-        let request = format!("GET /oauth/own/callback?{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.f.address);
-        wire::send(&self.f.address, request.as_bytes()).await.unwrap().status
+        self.open(&format!("callback?{query}")).await.status
+    }
+
+    /// What a browser is shown at an address of the connection.
+    async fn open(&self, address: &str) -> wire::Raw {
+        let request = format!("GET /oauth/own/{address} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.f.address);
+        wire::send(&self.f.address, request.as_bytes()).await.unwrap()
+    }
+
+    /// A call whose login is refused, and why.
+    async fn refused(&self, record: &str) -> String {
+        let call = self.call(record).await;
+        self.f.until("the login was refused", |f| f.attempts(call).into_iter().find(|a| a.class.starts_with("login"))).await.detail
+    }
+
+    /// Starts again with another value of a parameter.
+    async fn set(&mut self, parameter: &str, value: &str) {
+        self.f.settings.connections[0].parameters.insert(parameter.to_owned(), value.into());
+        self.f.restart().await;
     }
 
     fn logins(&self) -> usize {
@@ -371,5 +394,147 @@ async fn a_connect_that_fails_leaves_nothing_behind() {
     w.f.advance(Duration::from_secs(601)).await;
     assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 403, "it took too long");
     assert_eq!(w.server.lock().unwrap().pairs, 0);
+    w.f.finish().await;
+}
+
+/// Two processes (a restore that runs beside the old one, two nodes) refresh with the same token: one is told `invalid_grant`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_another_process_was_faster_with_is_taken_over() {
+    let w = World::start().await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    let (app, runtime) = (Arc::clone(w.f.app()), tokio::runtime::Handle::current());
+    w.server.lock().unwrap().meanwhile = Some(Box::new(move |server| {
+        server.pairs += 1;
+        let id = "own".into();
+        let mut kept = app.store.kept(&id, "login/main").unwrap().unwrap();
+        kept.version += 1;
+        kept.ends_at = Some(app.clock.now().plus(Duration::from_secs(3600)));
+        for name in ["access_token", "refresh_token"] {
+            kept.values.insert(name.to_owned(), format!("{}-{}", name.replace('_', "-"), server.pairs));
+        }
+        let keep = app.store.keep(id, "login/main".to_owned(), kept);
+        assert!(tokio::task::block_in_place(|| runtime.block_on(keep)).unwrap());
+    }));
+    w.f.advance(Duration::from_secs(3600)).await;
+    let call = w.call("b").await;
+    w.f.logged(call).await;
+    assert_eq!(w.crm.lines(), ["POST /token", "POST /notes", "POST /token", "POST /notes"], "refused once, and gone on with theirs");
+    assert_eq!(w.server.lock().unwrap().pairs, 2);
+    assert!(w.f.attempts(call).iter().all(|attempt| attempt.class == "ok"), "{:?}", w.f.attempts(call));
+    // The pair that was taken over is the one that is renewed.
+    w.f.advance(Duration::from_secs(3600)).await;
+    let call = w.call("c").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (3, 3));
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_while_the_admin_is_at_the_crm_is_not_noticed() {
+    let mut w = World::start_with(&[]).await;
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    w.f.restart().await;
+    let good = format!("state={}&code=code-of-the-admin", asked["state"]);
+    assert_eq!(w.back(&good).await, 200);
+    w.f.restart().await;
+    assert_eq!(w.back(&good).await, 403, "and is used once, over a restart, too");
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    w.f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_did_not_work_is_begun_again_from_the_page_that_says_so() {
+    let w = World::start_with(&[]).await;
+    let text = |raw: &wire::Raw| String::from_utf8(raw.body.clone()).unwrap();
+    let asked = w.connect().await;
+    w.f.advance(Duration::from_secs(601)).await;
+    let page = w.open(&format!("callback?state={}&code=code-of-the-admin", asked["state"])).await;
+    let link = format!("again?state={}", asked["state"]);
+    assert_eq!(page.status, 403);
+    assert!(text(&page).contains("<h1>Chưa kết nối được") && text(&page).contains(&format!("<a href=\"{link}\">Bắt đầu lại")), "{}", text(&page));
+
+    let sent = w.open(&link).await;
+    assert_eq!(sent.status, 303);
+    let url = url::Url::parse(&sent.header("location").unwrap()).unwrap();
+    let anew: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    assert!(url.path() == "/authorize" && anew["state"] != asked["state"]);
+    w.server.lock().unwrap().challenge = anew["code_challenge"].clone();
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", anew["state"])).await, 200);
+
+    let stranger = w.open("callback?state=%22%3E%3Cscript%3E&error=x").await;
+    assert!(text(&stranger).contains("callbridge connection connect own") && !text(&stranger).contains("<a "), "nobody else may begin: {}", text(&stranger));
+    assert_eq!((w.open(&link).await.status, w.open("again?state=made-up").await.status), (403, 403), "an old state is good for it once");
+    let denied = w.connect().await;
+    let page = w.open(&format!("callback?state={}&error=%3Cscript%3E", denied["state"])).await;
+    assert!(text(&page).contains("the CRM says no: &lt;script&gt;") && text(&page).contains("again?state="), "{}", text(&page));
+    w.f.advance(Duration::from_secs(3601)).await;
+    assert_eq!(w.open(&format!("again?state={}", denied["state"])).await.status, 403, "for an hour");
+    w.f.finish().await;
+}
+
+/// Parameters of a login that goes by an account and a secret.
+const ACCOUNT: &str = r#"
+[[parameters]]
+id = "account"
+title = { vi = "Tài khoản", en = "Account" }
+
+[[parameters]]
+id = "client_secret"
+title = { vi = "Mật khẩu", en = "Secret" }
+secret = true
+
+[[parameters]]
+id = "other"
+title = { vi = "Khác", en = "Other" }
+
+[bases.api]"#;
+
+fn of_an_account(grant: &str) -> String {
+    let manifest = MANIFEST.replacen("\n[bases.api]", ACCOUNT, 1);
+    let form = "form = { grant_type = \"refresh_token\", ";
+    assert!(manifest.contains(form) && manifest.contains("note.text"));
+    let manifest = manifest.replacen(
+        form,
+        &form.replace("refresh_token\", ", &format!("{grant}\", id = \"{{{{param.account}}}}\", secret = \"{{{{param.client_secret}}}}\", ")),
+        1,
+    );
+    manifest.replacen("{{note.text}}", "{{note.text}}{{param.other}}", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_forgotten_when_the_account_they_were_made_for_changes() {
+    let manifest = of_an_account("refresh_token").replacen("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "", 1).replacen("secret = true", "", 1);
+    let manifest = manifest.replacen("[[parameters]]\nid = \"refresh_token\"\ntitle = { vi = \"Mã làm mới\", en = \"Refresh token\" }\n", "", 1);
+    let mut w = World::start_of(&manifest, &[("account", "one"), ("client_secret", "s1"), ("other", "")]).await;
+    let asked = w.connect().await;
+    w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+    assert_eq!(w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await, 200);
+    w.set("client_secret", "s2").await;
+    w.set("other", "x").await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 1), "the same account by another secret");
+    w.set("account", "two").await;
+    let why = w.refused("b").await;
+    assert!(why.contains("press Connect first"), "{why}");
+    assert_eq!((w.logins(), w.server.lock().unwrap().notes), (1, 1), "the tokens of the one are not shown for the other");
+    w.f.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_connect_button_a_login_from_parameters_alone_is_made_anew_when_they_change() {
+    let manifest = of_an_account("client_credentials").replacen(", refresh_token = \"{{token.refresh_token}}\"", "", 1);
+    let manifest = manifest.replacen("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "", 1);
+    let mut w = World::start_of(&manifest, &[("account", "one"), ("client_secret", "s1")]).await;
+    let call = w.call("a").await;
+    w.f.logged(call).await;
+    assert_eq!(w.logins(), 1);
+    w.set("account", "two").await;
+    let call = w.call("b").await;
+    w.f.logged(call).await;
+    assert_eq!(w.crm.lines(), ["POST /token", "POST /notes", "POST /token", "POST /notes"], "without waiting for a refusal");
     w.f.finish().await;
 }

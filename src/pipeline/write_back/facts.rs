@@ -87,8 +87,8 @@ impl<'a> Facts<'a> {
     }
 
     /// The record that is written to.
-    pub fn record_id(&self) -> &str {
-        &self.record.id
+    pub fn record(&self) -> &RecordRef {
+        self.record
     }
 
     fn with_note(mut self, wired: &Wired, kind: NoteKind, head: Option<&str>) -> Result<Self, RenderError> {

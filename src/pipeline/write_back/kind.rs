@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::app::{App, Wired};
 use super::super::ask::{self, AskError, Asked, Asking, ask};
+use super::super::own_writes::ask_and_note;
 use super::facts::Facts;
 use crate::domain::id::AttemptId;
 use crate::domain::request::Verdict;
@@ -16,7 +17,7 @@ use crate::plugin::manifest::Identity;
 use crate::plugin::respond::StoreError;
 use crate::plugin::template::RenderError;
 use crate::plugin::value::Condition;
-use crate::plugin::{LoginError, Plugin, Request, Step, WriteBackKind};
+use crate::plugin::{LoginError, Params, Plugin, Request, Step, WriteBackKind};
 use crate::store::{Attempt, Leg};
 
 /// How long until what a person has to mend is tried again.
@@ -287,7 +288,11 @@ impl Work<'_> {
         let started = self.app.clock.now();
         self.unclear = false;
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: &self.wired.params, first: self.attempts.is_empty() };
-        let asked = ask(asking, |params| self.plugin.compose(request, &context, params, &self.wired.bases, started)).await;
+        let compose = |params: &Params| self.plugin.compose(request, &context, params, &self.wired.bases, started);
+        let asked = match step {
+            Some(step) if !step.reads => ask_and_note(asking, self.facts.record(), compose).await,
+            _ => ask(asking, compose).await,
+        };
         let now = self.app.clock.now();
         let mut attempt = self.attempt(name, started, now);
         let sent = match asked {
@@ -297,7 +302,7 @@ impl Work<'_> {
             Err(error) => {
                 attempt.class = ask::class_of(&error).into();
                 self.unclear = matches!(error, AskError::Send(SendError::Unclear(_)));
-                attempt.detail = self.app.redact(&error.to_string());
+                attempt.detail = self.app.redact(&error.sentence(self.wired.connection.language));
                 Sent::Not(match error {
                     AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => Turn::GiveUp { sentence: attempt.detail.clone() },
                     AskError::Login(LoginError::Refused { verdict: Verdict::Retry { after }, .. }) => Turn::Again { after },
@@ -309,10 +314,8 @@ impl Work<'_> {
             Ok(Asked { answer, verdict, says }) => {
                 attempt.status = Some(answer.status);
                 let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
-                let sentence = says.map_or_else(
-                    || format!("status {}: {}", answer.status, self.app.redact(&excerpt)),
-                    |(vi, en)| if self.wired.connection.language.as_str() == "vi" { vi } else { en },
-                );
+                let sentence =
+                    says.map_or_else(|| format!("status {}: {}", answer.status, self.app.redact(&excerpt)), |says| self.wired.connection.language.of(says));
                 attempt.class = class_of(verdict, answer.status).into();
                 self.unclear = verdict.is_unclear(answer.status);
                 if verdict != Verdict::Done {

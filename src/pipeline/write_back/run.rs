@@ -95,9 +95,7 @@ impl Job<'_> {
                 unclear: false,
             };
             let sent_before = work.attempts.len();
-            app.own_writes.note(&wired.connection.id, facts.record_id(), app.clock.now());
             let turn = work.turn(&mut state).await;
-            app.own_writes.note(&wired.connection.id, facts.record_id(), app.clock.now());
             attempts = work.attempts;
             let sent = attempts.len() > sent_before;
             let now = app.clock.now();
@@ -110,7 +108,7 @@ impl Job<'_> {
                     state.failed = Some(sentence);
                     None
                 }
-                Turn::Again { after } => match app.tuning.write_back.pause(task.tries + 1, now.since(task.first_due), after, app.dice()) {
+                Turn::Again { after } => match app.tuning.write_back.pause(task.tries + 1, task.tried_for(), after, app.dice()) {
                     Some(pause) => Some(NextTry::At { due: now.plus(pause), counted: true }),
                     None => {
                         state.failed = Some(attempts.last().map(|a| a.detail.clone()).unwrap_or_default());

@@ -115,7 +115,7 @@ impl Run<'_> {
         };
         self.note(asking.request, &params, expected.as_ref().map(|_| &answer));
         let verdict = match asking.lookup {
-            Some(lookup) => plugin.lookup_verdict(lookup, &params, &answer, clock),
+            Some(lookup) => plugin.lookup_verdict(lookup, &params, &answer, clock).0,
             None => plugin.verdict(asking.request, &params, &answer, clock).0,
         };
         if self.bless {

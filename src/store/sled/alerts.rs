@@ -81,8 +81,8 @@ pub fn finish(tx: &mut Tx<'_>, now: Time, seen: &Alert, next: &NextTry) -> Resul
     }
     tx.write(Tree::Meta, keys::alert(id), &alert)?;
     match (next, tx.task(TaskKind::Alert, subject)?) {
-        (_, Some(mut task)) if changed => next_try(tx, &mut task, now, false),
-        (NextTry::At { due, counted }, Some(mut task)) => next_try(tx, &mut task, *due, *counted),
+        (_, Some(mut task)) if changed => next_try(tx, &mut task, now, None),
+        (NextTry::At { due, counted }, Some(mut task)) => next_try(tx, &mut task, *due, counted.then(|| due.since(now))),
         _ => {
             tx.end_task(TaskKind::Alert, subject);
             Ok(())

@@ -89,7 +89,7 @@ pub fn finish_lookup(
         alerts::of_attempts(tx, now, &event.workspace, &event.connection, std::slice::from_ref(attempt))?;
     }
     match (next, tx.task(TaskKind::Lookup, subject)?, event) {
-        (NextTry::At { due, counted }, Some(mut task), _) => next_try(tx, &mut task, *due, *counted)?,
+        (NextTry::At { due, counted }, Some(mut task), _) => next_try(tx, &mut task, *due, counted.then(|| due.since(now)))?,
         (NextTry::Done, Some(_), Some(event)) => {
             settle(tx, now, &event, item, rules, &mut settled)?;
             tx.end_task(TaskKind::Lookup, subject);
@@ -99,11 +99,10 @@ pub fn finish_lookup(
     Ok(settled)
 }
 
-/// Writes the same task again for later, as the one who runs it.
-pub fn next_try(tx: &mut Tx<'_>, task: &mut Task, due: Time, counted: bool) -> Result<(), StoreError> {
-    task.due = due;
+/// Writes the same task again for later, as the one who runs it; `counted` as in [`Task::again`].
+pub fn next_try(tx: &mut Tx<'_>, task: &mut Task, due: Time, counted: Option<Duration>) -> Result<(), StoreError> {
+    task.again(due, counted);
     task.epoch = tx.epoch;
-    task.tries += u32::from(counted);
     tx.write(Tree::Tasks, keys::task(task.kind, task.subject), task)?;
     tx.effects.push(super::schedule::Effect::TaskNext { kind: task.kind, subject: task.subject, due });
     Ok(())

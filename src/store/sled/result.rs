@@ -192,12 +192,12 @@ pub fn finish_write_back(tx: &mut Tx<'_>, now: Time, id: CallId, written: Writte
         (NextTry::At { due, counted }, Some(mut task)) => {
             call.write_back.status = Status::Pending;
             let due = if newer { task.due } else { due };
-            next_try(tx, &mut task, due, counted && !newer)?;
+            next_try(tx, &mut task, due, (counted && !newer).then(|| due.since(now)))?;
         }
         (NextTry::Done, Some(mut task)) if newer => {
             call.write_back.status = Status::Waiting;
             let due = task.due;
-            next_try(tx, &mut task, due, false)?;
+            next_try(tx, &mut task, due, None)?;
         }
         _ => tx.end_task(TaskKind::WriteBack, subject),
     }
@@ -216,7 +216,7 @@ pub fn finish_item_write_back(tx: &mut Tx<'_>, now: Time, event: EventId, index:
     match (written.next, tx.task(TaskKind::WriteBack, subject)?) {
         (NextTry::At { due, counted }, Some(mut task)) => {
             written.learnt.status = Status::Pending;
-            next_try(tx, &mut task, due, counted)?;
+            next_try(tx, &mut task, due, counted.then(|| due.since(now)))?;
         }
         _ => tx.end_task(TaskKind::WriteBack, subject),
     }
@@ -231,9 +231,12 @@ pub fn finish_forward(tx: &mut Tx<'_>, id: CallId, version: u16, attempt: &Attem
     match (next, tx.task(TaskKind::Forward, subject)?) {
         (_, Some(mut task)) if newer => {
             let due = task.due;
-            next_try(tx, &mut task, due, false)
+            next_try(tx, &mut task, due, None)
         }
-        (NextTry::At { due, counted }, Some(mut task)) => next_try(tx, &mut task, *due, *counted),
+        (NextTry::At { due, counted }, Some(mut task)) => {
+            let answered = attempt.at.plus(Duration::from_millis(attempt.duration_ms));
+            next_try(tx, &mut task, *due, counted.then(|| due.since(answered)))
+        }
         _ => {
             tx.end_task(TaskKind::Forward, subject);
             Ok(())

@@ -74,7 +74,7 @@ pub fn finish(tx: &mut Tx<'_>, source: Source, due: Option<Time>) -> Result<(), 
     let registration = Registration { off, checked_at, ..source.registration.clone() };
     tx.write(Tree::Meta, keys::source(id), &Source { wanted, made_of, registration, ..source })?;
     match (tx.task(TaskKind::Poll, Subject::Source(id))?, due) {
-        (Some(mut task), Some(due)) => super::intake::next_try(tx, &mut task, due, false),
+        (Some(mut task), Some(due)) => super::intake::next_try(tx, &mut task, due, None),
         _ => {
             tx.end_task(TaskKind::Poll, Subject::Source(id));
             Ok(())

@@ -193,7 +193,8 @@ pub async fn connect(id: Path<String>, caller: Caller, state: Data<State>) -> An
     caller.needs(ApiRole::Admin)?;
     let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
     let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
-    let url =
-        crate::pipeline::connect::start(&state.app, &wired.connection.id).map_err(|error| Fault::new(Code::Conflict, state.app.redact(&error.to_string())))?;
+    let url = crate::pipeline::connect::start(&state.app, &wired.connection.id)
+        .await
+        .map_err(|error| Fault::new(Code::Conflict, state.app.redact(&error.to_string())))?;
     Ok(HttpResponse::Ok().json(ConnectView { url }))
 }

@@ -1,0 +1,86 @@
+//! Webhooks that our own writes cause: quiet is the very record that was written to, and only when something was sent.
+
+use std::time::Duration;
+
+use callbridge::domain::call::State;
+use callbridge::domain::item::{Ignored, Outcome};
+use callbridge::simulator::mood::Mood;
+use serde_json::{Value, json};
+
+use super::bridge::{Fixture, Setup, connection};
+use super::far_end::{self, FarEnd};
+use super::wire;
+
+const KEY: &str = "hook-key-of-the-quiet";
+const MANIFEST: &str = r#"
+[[receive]]
+name = "one"
+
+[receive.map]
+event_id = "$.event"
+record_type = "$.type"
+record_id = "$.id"
+phone = "$.phone"
+
+[receive.loop_guard]
+quiet = "2m"
+
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+if = [{ value = "$.report.sim", op = "exists" }]
+
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { text = "{{note.text}}" }
+"#;
+
+async fn bridge(dir: &std::path::Path, crm: &FarEnd) -> Fixture {
+    far_end::plugin(dir, "quiet", MANIFEST);
+    let mut connection = connection("quiet", "quiet", KEY, &[("site", &crm.url())]);
+    connection.duplicate_window = Duration::ZERO;
+    let setup = Setup::new(Mood::ReportLost).with(|settings| {
+        settings.plugins.path = Some(dir.to_owned());
+        settings.lines[0].max_in_flight = 10;
+        settings.connections = vec![connection];
+    });
+    setup.start_by_hand().await
+}
+
+/// What becomes of a delivery about a record.
+async fn delivered(f: &Fixture, event: &str, kind: &str) -> Outcome {
+    let body = json!({"event": event, "type": kind, "id": "7", "phone": "0912345678"}).to_string();
+    let answer = wire::post(&f.address, &format!("/hooks/quiet/{KEY}"), &["Content-Type: application/json"], body.as_bytes()).await;
+    assert_eq!(answer.status, 202);
+    f.outcomes().await.remove(0)
+}
+
+/// A call of deal 7 with this report, as far as it is written back.
+async fn called(f: &Fixture, detail: Value) {
+    assert!(matches!(delivered(f, "wish", "deal").await, Outcome::Called { .. }));
+    let call = f.until("it is placed", |f| f.calls().into_iter().find(|c| c.state == State::Placed)).await;
+    assert_eq!(f.report(call.id, &json!({"CallDetail": detail})).await.status, 200);
+    f.run_due().await;
+}
+
+#[tokio::test]
+async fn only_the_record_that_was_written_to_is_quiet() {
+    let (dir, crm) = (tempfile::tempdir().unwrap(), FarEnd::start(|_| (200, r#"{"id": "1"}"#.to_owned())).await);
+    let f = bridge(dir.path(), &crm).await;
+    called(&f, json!({"AnswerDuration": 74, "ResponseStatus": 1, "CallBySim": "1"})).await;
+    assert_eq!(crm.lines(), ["POST /notes"]);
+    assert_eq!(delivered(&f, "own", "deal").await, Outcome::Ignored { why: Ignored::OwnWrite });
+    assert!(matches!(delivered(&f, "other", "contact").await, Outcome::Called { .. }), "a contact with the same number as the deal");
+    f.finish().await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_not_written_makes_nothing_quiet() {
+    let (dir, crm) = (tempfile::tempdir().unwrap(), FarEnd::start(|_| (200, r#"{"id": "1"}"#.to_owned())).await);
+    let f = bridge(dir.path(), &crm).await;
+    called(&f, json!({"AnswerDuration": 74, "ResponseStatus": 1})).await;
+    assert!(crm.lines().is_empty());
+    assert!(matches!(delivered(&f, "again", "deal").await, Outcome::Called { .. }));
+    f.finish().await;
+}
