@@ -76,6 +76,8 @@ pub(super) struct Queue {
     pub(super) choice: LineChoice,
     pub(super) lines: Vec<usize>,
     pub(super) waiting: [BTreeSet<(Time, CallId)>; 2],
+    /// Calls that wait for a time of their own: `later.rs`.
+    pub(super) later: usize,
     pub(super) free: [BTreeSet<Rank>; 2],
     pub(super) ready: [bool; 2],
     /// The place that round-robin looks at next.
@@ -149,13 +151,6 @@ impl Board {
 
     pub fn state(&self, line: &LineId) -> Option<&LineState> {
         Some(&self.lines[*self.line_of.get(line)?].state)
-    }
-
-    /// How many calls wait that may go over this line.
-    pub fn waiting(&self, line: &LineId) -> usize {
-        let Some(line) = self.line_of.get(line) else { return 0 };
-        let queues = self.lines[*line].serves.iter().flat_map(|s| &s.queues);
-        queues.map(|(queue, _)| self.queues[*queue].waiting.iter().map(BTreeSet::len).sum::<usize>()).sum()
     }
 
     pub fn queued(&self) -> usize {
@@ -233,6 +228,7 @@ impl Board {
             choice: LineChoice::First,
             lines: Vec::new(),
             waiting: Default::default(),
+            later: 0,
             free: Default::default(),
             ready: [false; 2],
             turn: 0,
@@ -282,11 +278,10 @@ impl Board {
         let which = if waiting.pinned.is_empty() { Which::All } else { Which::Pinned(waiting.pinned) };
         let owner = if which == Which::All { owner } else { 0 };
         let queue = u32::try_from(self.queue(&waiting.pool, which)).unwrap_or(u32::MAX);
-        let place = not_before.map_or(Place::Waiting, Place::Delayed);
-        self.calls.insert(waiting.call, Entry { queue, owner, interactive: waiting.interactive, wished: waiting.wished, place });
+        self.calls.insert(waiting.call, Entry { queue, owner, interactive: waiting.interactive, wished: waiting.wished, place: Place::Waiting });
         self.choose_queue(waiting.call, true);
         match not_before {
-            Some(at) => drop(self.delayed.insert((at, waiting.call))),
+            Some(at) => self.delay(waiting.call, at),
             None => self.arrive(waiting.call),
         }
     }
@@ -312,6 +307,10 @@ impl Board {
         let was_waiting = self.queues[old].waiting[usize::from(!interactive)].remove(&(wished, call));
         if let Some(entry) = self.calls.get_mut(&call) {
             entry.queue = u32::try_from(new).unwrap_or(u32::MAX);
+            if matches!(entry.place, Place::Delayed(_)) {
+                self.queues[old].later -= 1;
+                self.queues[new].later += 1;
+            }
         }
         if was_waiting {
             self.arrive(call);
@@ -323,7 +322,10 @@ impl Board {
         let Some(entry) = self.calls.remove(&call) else { return };
         match entry.place {
             Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, call))),
-            Place::Delayed(at) => drop(self.delayed.remove(&(at, call))),
+            Place::Delayed(at) => {
+                self.delayed.remove(&(at, call));
+                self.queues[entry.queue as usize].later -= 1;
+            }
             Place::Claimed(line) => {
                 self.lines[line as usize].claimed.remove(&call);
                 self.mark(line as usize);
@@ -365,14 +367,11 @@ impl Board {
 
     /// A claim whose step failed or was told to wait.
     pub fn unclaim(&mut self, claim: &Claim, not_before: Option<Time>) {
-        let Some(entry) = self.calls.get_mut(&claim.call) else { return };
-        let Place::Claimed(line) = entry.place else { return };
+        let Some(Entry { place: Place::Claimed(line), .. }) = self.calls.get(&claim.call) else { return };
+        let line = *line;
         self.lines[line as usize].claimed.remove(&claim.call);
         match not_before {
-            Some(at) => {
-                entry.place = Place::Delayed(at);
-                self.delayed.insert((at, claim.call));
-            }
+            Some(at) => self.delay(claim.call, at),
             None => self.arrive(claim.call),
         }
         self.mark(line as usize);

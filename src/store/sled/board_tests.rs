@@ -159,7 +159,7 @@ fn an_owners_call_waits_for_its_line_and_then_takes_another() {
     placed(&mut b, 2, "a", secs(5), secs(5000));
     free(&mut b, "a");
     assert_eq!(claims(&mut b, secs(500)), "");
-    assert_eq!(b.waiting(&"a".into()), 0);
+    assert_eq!(b.waiting(&"a".into()).all(), 0);
     assert_eq!(b.next_calls(secs(500), 9).wake_at, Some(secs(601)), "wished at 1 s");
     assert_eq!(claims(&mut b, secs(601)), "1a");
 }
@@ -235,7 +235,45 @@ fn a_call_that_waits_follows_the_configuration() {
     b.configure(vec![policy("a", 1), policy("n", 1)], vec![pool("c", &["n"], LineChoice::First)]);
     assert_eq!(claims(&mut b, secs(6)), "1n 2a");
     b.configure(vec![policy("a", 1)], vec![pool("c", &["a"], LineChoice::First)]);
-    assert_eq!(b.waiting(&"n".into()), 0);
+    assert_eq!(b.waiting(&"n".into()).all(), 0);
+}
+
+#[test]
+fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
+    let mut b = board(&["a", "b"], vec![pool("c", &["a", "b"], LineChoice::Owner)]);
+    let counts = |b: &Board, line: &str| {
+        let queue = b.waiting(&line.into());
+        (queue.ready, queue.later)
+    };
+    add(&mut b, wish(1, "c"));
+    add(&mut b, Wish { owner: Some("lan"), ..wish(2, "c") });
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 0), (2, 0)), "the owner's call waits for her line only");
+    let held = |n, owner: Option<&str>| Waiting {
+        call: id(n),
+        pool: PoolId::Connection("c".into()),
+        pinned: Vec::new(),
+        owner: owner.map(str::to_owned),
+        interactive: false,
+        wished: secs(n.into()),
+    };
+    b.add(held(3, None), Some(Time::NEVER));
+    b.add(held(4, Some("lan")), Some(secs(700)));
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 1), (2, 2)));
+    let claimed = b.next_calls(secs(5), 9).claims;
+    assert_eq!(claimed.len(), 2);
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((0, 1), (0, 2)));
+    // The dialer answers as if its address were wrong: everything goes back and waits.
+    for claim in &claimed {
+        b.unclaim(claim, Some(secs(305)));
+    }
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((0, 2), (0, 4)));
+    b.next_calls(secs(604), 0);
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((2, 2), (2, 2)), "two are awake, and the owner's goes over any line since 602 s");
+    b.configure(vec![policy("a", 1)], vec![pool("c", &["a"], LineChoice::First)]);
+    b.remove(id(4));
+    b.remove(id(3));
+    b.remove(id(2));
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 0), (0, 0)));
 }
 
 #[test]

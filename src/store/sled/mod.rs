@@ -17,6 +17,7 @@ mod history;
 mod intake;
 mod kept;
 mod keys;
+mod later;
 mod layout;
 mod open;
 mod pairing;

@@ -16,7 +16,7 @@ use crate::error::Code;
 use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, StoreError};
+use crate::store::verbs::{Claim, LineQueue, Next, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
@@ -246,7 +246,7 @@ impl Index {
         self.board.brakes()
     }
 
-    pub fn waiting(&self, line: &LineId) -> usize {
+    pub fn waiting(&self, line: &LineId) -> LineQueue {
         self.board.waiting(line)
     }
 
