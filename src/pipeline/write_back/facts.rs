@@ -117,8 +117,8 @@ impl<'a> Facts<'a> {
     }
 
     /// The context for one request.
-    pub fn context(&self, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
-        of_kind(self.common.clone(), entry, steps)
+    pub fn context(&self, kind: &str, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
+        of_kind(self.common.clone(), kind, entry, steps)
     }
 }
 
