@@ -5,7 +5,7 @@
 //! go over the same lines; it is *ready* when it may have both a call and a free line. Nothing is polled: a question costs the same
 //! however many calls and lines there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::gates::Gates;
 use crate::domain::connection::LineChoice;
@@ -91,6 +91,8 @@ pub(super) struct Entry {
     /// Place in `owners`, plus one; 0: nobody's.
     pub(super) owner: u32,
     pub(super) interactive: bool,
+    /// The low digits of its number: `numbers.rs`.
+    pub(super) number: u32,
     pub(super) wished: Time,
     pub(super) place: Place,
 }
@@ -112,6 +114,7 @@ pub struct Waiting {
     pub owner: Option<String>,
     pub interactive: bool,
     pub wished: Time,
+    pub number: u32,
 }
 
 /// The whole of it.
@@ -123,6 +126,8 @@ pub struct Board {
     pub(super) queue_of: HashMap<(PoolId, Which), usize>,
     pub(super) pools: HashMap<PoolId, Pool>,
     pub(super) calls: HashMap<CallId, Entry>,
+    /// Queued calls by number.
+    pub(super) numbers: BTreeSet<(u32, CallId)>,
     pub(super) owners: Vec<String>,
     pub(super) owner_of: HashMap<String, u32>,
     pub(super) delayed: BTreeSet<(Time, CallId)>,
@@ -278,7 +283,9 @@ impl Board {
         let which = if waiting.pinned.is_empty() { Which::All } else { Which::Pinned(waiting.pinned) };
         let owner = if which == Which::All { owner } else { 0 };
         let queue = u32::try_from(self.queue(&waiting.pool, which)).unwrap_or(u32::MAX);
-        self.calls.insert(waiting.call, Entry { queue, owner, interactive: waiting.interactive, wished: waiting.wished, place: Place::Waiting });
+        let (interactive, wished, number) = (waiting.interactive, waiting.wished, waiting.number);
+        self.numbers.insert((number, waiting.call));
+        self.calls.insert(waiting.call, Entry { queue, owner, interactive, number, wished, place: Place::Waiting });
         self.choose_queue(waiting.call, true);
         match not_before {
             Some(at) => self.delay(waiting.call, at),
@@ -320,6 +327,7 @@ impl Board {
     /// Takes a call out of wherever it waits.
     pub fn remove(&mut self, call: CallId) {
         let Some(entry) = self.calls.remove(&call) else { return };
+        self.numbers.remove(&(entry.number, call));
         match entry.place {
             Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, call))),
             Place::Delayed(at) => {
@@ -375,24 +383,5 @@ impl Board {
             None => self.arrive(claim.call),
         }
         self.mark(line as usize);
-    }
-}
-
-/// Lines of several calls, each list once: a thousand calls of a queue have one.
-#[derive(Default)]
-pub struct LinesOf {
-    pub queue_of: HashMap<CallId, usize>,
-    pub lines: BTreeMap<usize, Vec<LinePolicy>>,
-}
-
-impl Board {
-    pub fn lines_of_all(&self, calls: impl Iterator<Item = CallId>) -> LinesOf {
-        let mut all = LinesOf::default();
-        for call in calls {
-            let Some((queue, lines)) = self.lines_of(call) else { continue };
-            all.queue_of.insert(call, queue);
-            all.lines.entry(queue).or_insert_with(|| lines.filter_map(|line| self.policy(line).cloned()).collect());
-        }
-        all
     }
 }

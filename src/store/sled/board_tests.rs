@@ -59,6 +59,7 @@ fn add(board: &mut Board, wish: Wish<'_>) {
         owner: wish.owner.map(str::to_owned),
         interactive: wish.click,
         wished: wish.at,
+        number: wish.n.into(),
     };
     board.add(waiting, None);
 }
@@ -255,6 +256,7 @@ fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
         owner: owner.map(str::to_owned),
         interactive: false,
         wished: secs(n.into()),
+        number: n.into(),
     };
     b.add(held(3, None), Some(Time::NEVER));
     b.add(held(4, Some("lan")), Some(secs(700)));
@@ -318,4 +320,39 @@ fn a_pause_ends_by_its_time_or_by_a_person() {
     b.set_state(&"a".into(), LineState { pause: Some(pause(Some(secs(900)))), ..LineState::default() });
     assert_eq!(b.next_calls(secs(9), 9).wake_at, Some(secs(900)));
     assert_eq!(claims(&mut b, secs(900)), "1a");
+}
+
+/// A number is learnt while a phone waits for its answer: however many calls wait, only those to the number are looked at.
+#[test]
+fn calls_to_a_number_are_found_at_the_same_price_among_a_hundred_thousand() {
+    let filled = |calls: u32| {
+        let mut b = board(&["a"], vec![pool("c", &["a"], LineChoice::First)]);
+        for n in 0..calls {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&n.to_be_bytes());
+            let phone = crate::domain::dnc::phone_of(84_912_000_000 + u64::from(n / 2)).unwrap();
+            let number = super::lookup::short(&phone);
+            let pool = PoolId::Connection("c".into());
+            b.add(Waiting { call: CallId(id), pool, pinned: Vec::new(), owner: None, interactive: false, wished: T0, number }, None);
+        }
+        b
+    };
+    let phone = crate::domain::dnc::phone_of(84_912_000_007).unwrap();
+    let fastest = |b: &Board| {
+        let tries = (0..20).map(|_| {
+            let begun = std::time::Instant::now();
+            for _ in 0..1000 {
+                assert_eq!(b.calls_to(&phone).len(), 2);
+            }
+            begun.elapsed()
+        });
+        tries.min().unwrap()
+    };
+    let (mut few, many) = (filled(100), filled(100_000));
+    let ratio = fastest(&many).as_secs_f64() / fastest(&few).as_secs_f64();
+    assert!(ratio < 10.0, "1000 times as many calls wait, and a look-up takes {ratio:.1} times as long");
+    for call in few.calls_to(&phone) {
+        few.remove(call);
+    }
+    assert!(few.calls_to(&phone).is_empty() && few.queued() == 98);
 }

@@ -19,6 +19,7 @@ mod kept;
 mod keys;
 mod later;
 mod layout;
+mod lookup;
 mod open;
 mod pairing;
 mod person;
