@@ -61,7 +61,7 @@ fn rows(answer: &Value) -> String {
                 text(line, "/id"),
                 text(line, "/name"),
                 text(line, "/state"),
-                text(line, "/waiting"),
+                waiting(line),
                 in_flight,
                 text(line, "/rate"),
                 used,
@@ -71,6 +71,15 @@ fn rows(answer: &Value) -> String {
         })
         .collect();
     table(&["ID", "NAME", "STATE", "WAITING", "IN CALL", "RATE", "THIS MONTH", "LAST REPORT (+07)", "WHY"], &rows)
+}
+
+/// All that wait, and how many of them for a time of their own.
+fn waiting(line: &Value) -> String {
+    let all = text(line, "/waiting");
+    match line["waiting_later"].as_u64() {
+        Some(later) if later > 0 => format!("{all} ({later} later)"),
+        _ => all,
+    }
 }
 
 fn why(line: &Value) -> String {

@@ -56,7 +56,7 @@ async fn tell(app: &App, live: &Live, receiver: &Receiver, alert: &Alert, messag
 fn words(app: &App, live: &Live, alert: &Alert, language: Language, message: Message) -> Value {
     let language = language.as_str();
     let waiting = match alert.kind {
-        AlertKind::LinePaused | AlertKind::LineSilent => app.store.waiting(&LineId::new(&alert.subject)),
+        AlertKind::LinePaused | AlertKind::LineSilent => app.store.waiting(&LineId::new(&alert.subject)).all(),
         _ => 0,
     };
     let cleared = alert.cleared_at.filter(|_| message == Message::Recovered);

@@ -77,7 +77,7 @@ impl<'a> Import<'a> {
         self.report.rows = self.reader.rows();
         self.report.columns = self.reader.columns();
         self.report.lost = self.reader.is_lost();
-        self.report.refused_calls = refuse_listed(self.app, &self.workspace, |_| true).await?;
+        self.report.refused_calls = refuse_listed(self.app, &self.workspace).await?;
         Ok(self.report)
     }
 
@@ -121,17 +121,33 @@ pub async fn add(app: &App, workspace: &WorkspaceId, phones: &[Phone], note: Not
     numbers.sort_unstable();
     numbers.dedup();
     let added = app.store.dnc_add(workspace, &numbers, id, scope).await?;
-    let refused = refuse_listed(app, workspace, |phone| phones.contains(phone)).await?;
+    let mut refused = 0;
+    for phone in phones {
+        refused += refuse_to(app, workspace, phone).await?;
+    }
     Ok((added, refused))
 }
 
 /// The phone put this number on the list: calls to it that wait are refused.
 pub async fn learnt(app: &App, workspace: &WorkspaceId, phone: &Phone) -> Result<u64, StoreError> {
-    refuse_listed(app, workspace, |other| other == phone).await
+    refuse_to(app, workspace, phone).await
 }
 
-/// Refuses queued calls whose number is on the list now. A call that is claimed meanwhile is checked there.
-async fn refuse_listed(app: &App, workspace: &WorkspaceId, concerns: impl Fn(&Phone) -> bool) -> Result<u64, StoreError> {
+/// Refuses the queued calls to one number, if it is on the list. A call that is claimed meanwhile is checked there.
+async fn refuse_to(app: &App, workspace: &WorkspaceId, phone: &Phone) -> Result<u64, StoreError> {
+    let calls = app.store.queued_to(workspace, phone)?;
+    if calls.is_empty() || app.store.dnc_of(workspace, phone)?.is_none() {
+        return Ok(0);
+    }
+    let mut refused = 0;
+    for slice in calls.chunks(SLICE) {
+        refused += app.store.refuse_listed(app.clock.now(), slice.to_vec()).await? as u64;
+    }
+    Ok(refused)
+}
+
+/// Refuses all queued calls whose number is on the list now: after a file of a million numbers. A call that is claimed meanwhile is checked there.
+async fn refuse_listed(app: &App, workspace: &WorkspaceId) -> Result<u64, StoreError> {
     let (mut refused, mut after): (u64, Option<CallId>) = (0, None);
     loop {
         let store = app.store.clone();
@@ -139,7 +155,7 @@ async fn refuse_listed(app: &App, workspace: &WorkspaceId, concerns: impl Fn(&Ph
         let Some(last) = calls.last().map(|call| call.id) else { return Ok(refused) };
         after = Some(last);
         let mut listed = Vec::new();
-        for call in calls.iter().filter(|call| call.workspace == *workspace && concerns(&call.phone)) {
+        for call in calls.iter().filter(|call| call.workspace == *workspace) {
             if app.store.dnc_of(workspace, &call.phone)?.is_some() {
                 listed.push(call.id);
             }

@@ -71,7 +71,7 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
         let state = app.store.line(&settings.workspace, id)?;
         let also_taken = thought.lines.get(id).copied().unwrap_or(0);
         let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
-            Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id) }),
+            Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id).ready }),
             // Its call is out because nobody hears of the phone: that it is silent says more than that it is busy.
             Err(not) if not.code == Code::HoldBusy && state.silent_since.is_some() && !interactive => {
                 Outlook::Waits { code: Code::HoldSilent, until: None, line: Some(id.clone()) }

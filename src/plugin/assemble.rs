@@ -228,6 +228,13 @@ pub fn kinds(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<W
     kinds
 }
 
+impl WriteBackKind {
+    /// Whether a correction that may have been made can be told from one that was not, or repeated without harm.
+    pub fn tells_corrections(&self) -> bool {
+        self.correction_find.is_some() || self.identity == Identity::ClientId || self.correction.iter().any(|step| !step.done_if.is_empty())
+    }
+}
+
 fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: RequestKind, at: &At<&KindSpec>, params: &Shape) -> WriteBackKind {
     let spec = *at.get_ref();
     let plain = names::write_back(params, manifest, &BTreeMap::new());
@@ -246,8 +253,13 @@ fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: 
     if !spec.update.is_empty() && !spec.create.iter().any(|step| step.store.contains_key("id")) {
         c.warning(at, format!("write_back.{name}: no create step stores `id`, so update has no entry.id"));
     }
+    let marks_correction = spec.correction_find.is_some() || spec.correction.iter().any(|step| !step.done_if.0.is_empty());
+    if matches!(spec.identity, Identity::Searchable | Identity::Marker) && !spec.correction.is_empty() && !marks_correction {
+        c.error(at, format!("write_back.{name}: a correction may be sent twice: it needs `correction_find`, or a step with `done_if` before it"));
+    }
     let document = names::write_back_document(manifest, &BTreeMap::new());
-    let find = spec.find.as_ref().map(|find| self::find(c, at, name, find, &plain, document.clone()));
+    let find = spec.find.as_ref().map(|find| self::find(c, at, &format!("{name}.find"), find, &plain, document.clone()));
+    let correction_find = spec.correction_find.as_ref().map(|find| self::find(c, at, &format!("{name}.correction_find"), find, &plain, document.clone()));
     let conditions = c.conditions_on(document, &spec.conditions, &plain);
     let mut stored = BTreeMap::new();
     let mut steps = Steps { manifest, params, kind: name, request, stored: &mut stored };
@@ -255,11 +267,22 @@ fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: 
     let mut updated = steps.stored.clone();
     let update = Steps { stored: &mut updated, ..steps }.of(c, "update", &spec.update);
     let correction = Steps { manifest, params, kind: name, request, stored: &mut stored }.of(c, "correction", &spec.correction);
-    WriteBackKind { name, modes: c.modes(&spec.mode), title: spec.title.clone(), identity: spec.identity, conditions, find, create, update, correction }
+    WriteBackKind {
+        name,
+        modes: c.modes(&spec.mode),
+        title: spec.title.clone(),
+        identity: spec.identity,
+        conditions,
+        find,
+        create,
+        update,
+        correction,
+        correction_find,
+    }
 }
 
-fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, kind: &str, spec: &FindSpec, names: &Shape, document: Shape) -> Find {
-    let place = format!("write_back.{kind}.find");
+fn find(c: &mut Compiler<'_>, at: &At<&KindSpec>, name: &str, spec: &FindSpec, names: &Shape, document: Shape) -> Find {
+    let place = format!("write_back.{name}");
     let request = c.request(&place, RequestKind::Find, at, spec.request(), names);
     let conditions = c.conditions_on(document, &spec.conditions, names);
     if spec.items.is_none() && !spec.matches.0.is_empty() {

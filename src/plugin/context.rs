@@ -107,9 +107,9 @@ impl WriteBack<'_> {
         })
     }
 
-    /// The whole context; `entry` is the id of the entry this kind created, `steps` what its steps stored.
-    pub fn context(&self, note: &Note, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
-        of_kind(self.with_note(self.for_note(), note), entry, steps)
+    /// The whole context of a kind; `entry` is the id of the entry it created, `steps` what its steps stored.
+    pub fn context(&self, note: &Note, kind: &str, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
+        of_kind(self.with_note(self.for_note(), note), kind, entry, steps)
     }
 
     /// What every kind of a call has in common, from what the note was made of.
@@ -138,9 +138,10 @@ impl WriteBack<'_> {
 }
 
 /// The context of one kind, from what all have in common.
-pub fn of_kind(mut context: Json, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
+pub fn of_kind(mut context: Json, kind: &str, entry: Option<&str>, steps: &Map<String, Json>) -> Json {
     if let Json::Object(map) = &mut context {
-        map.insert("entry".to_owned(), json!({"id": entry}));
+        let correction = map["call"]["marker"].as_str().and_then(|marker| marker.strip_suffix(']')).map(|marker| format!("{marker}-{kind}-2]"));
+        map.insert("entry".to_owned(), json!({"id": entry, "correction": correction}));
         map.insert("steps".to_owned(), Json::Object(steps.clone()));
     }
     context

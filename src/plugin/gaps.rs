@@ -59,7 +59,7 @@ impl Plugin {
     fn requests(&self) -> Vec<&Request> {
         let lookups = self.lookups.iter().map(|lookup| &lookup.request);
         let steps = self.kinds.iter().flat_map(|kind| kind.create.iter().chain(&kind.update).chain(&kind.correction)).map(|step| &step.request);
-        let finds = self.kinds.iter().filter_map(|kind| kind.find.as_ref()).map(|find| &find.request);
+        let finds = self.kinds.iter().flat_map(|kind| [&kind.find, &kind.correction_find]).flatten().map(|find| &find.request);
         let polls = self.polls.iter().flat_map(|poll| [Some(poll.request()), poll.ack_request()]).flatten();
         let logins = self.auths.iter().filter_map(|auth| auth.login.as_ref()).flat_map(|login| login.requests());
         let subscriptions = self.subscriptions.iter().flat_map(|of| of.parts()).map(|part| &part.request);

@@ -63,7 +63,7 @@ pub use extract::{MapContext, MapError, Mapped, Selected};
 pub use handshake::{Handshake, Shaken};
 pub use load::LoadError;
 pub use lookup::{Learnt, LookupContext, LookupOutcome};
-pub use plugin::{Lookup, Plugin, Step, Variant, WriteBackKind};
+pub use plugin::{Find, Lookup, Plugin, Step, Variant, WriteBackKind};
 pub use registry::Registry;
 pub use request::Request;
 pub use respond::{Reply, ReplySpec, ResponseRule, Told};

@@ -232,6 +232,6 @@ fn sample() -> Json {
         },
         "note": {"text": "1", "html": "1", "markdown": "1", "title": "1"},
         "language": "vi",
-        "entry": {"id": "1"}
+        "entry": {"id": "1", "correction": "1"}
     })
 }

@@ -214,6 +214,7 @@ pub struct WriteBackKind {
     pub create: Vec<Step>,
     pub update: Vec<Step>,
     pub correction: Vec<Step>,
+    pub correction_find: Option<Find>,
 }
 
 #[derive(Debug)]

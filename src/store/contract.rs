@@ -303,7 +303,7 @@ async fn line_trouble_pauses_the_line_and_keeps_its_queue() {
     let pause = Pause { code: Code::Dialer2116, since: T0, until: None, by: String::new(), detail: String::new(), key: String::new() };
     assert_eq!(f.end(id, Placing::LineTrouble { pause }, T0).await.state, State::Queued);
     assert!(f.store.next_calls(at(60), 10).claims.is_empty());
-    assert_eq!(f.store.waiting(&"a".into()), 1);
+    assert_eq!(f.store.waiting(&"a".into()).all(), 1);
     f.store.change(at(61), "lan".into(), Change::ResumeLine { workspace: WorkspaceId::default(), line: "a".into() }).await.unwrap();
     assert_eq!(f.store.next_calls(at(61), 10).claims.len(), 1);
 }

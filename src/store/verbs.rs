@@ -81,6 +81,21 @@ pub struct Claim {
     pub line: LineId,
 }
 
+/// How many calls wait for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LineQueue {
+    /// They go as soon as the line takes them.
+    pub ready: usize,
+    /// They wait for a time of their own: a back-off, another try, a cap, the brake.
+    pub later: usize,
+}
+
+impl LineQueue {
+    pub fn all(self) -> usize {
+        self.ready + self.later
+    }
+}
+
 /// Claims that may be tried now, and when to look again if nothing else happens.
 #[derive(Debug, Clone, Default)]
 pub struct Next {
@@ -497,7 +512,7 @@ pub trait Store {
     fn item_write_back(&self, id: EventId, index: u16) -> Result<WriteBack, StoreError>;
     fn line(&self, workspace: &WorkspaceId, id: &LineId) -> Result<LineState, StoreError>;
     /// How many calls wait for this line.
-    fn waiting(&self, line: &LineId) -> usize;
+    fn waiting(&self, line: &LineId) -> LineQueue;
     /// What a connection keeps under a name.
     fn kept(&self, connection: &ConnectionId, name: &str) -> Result<Option<Kept>, StoreError>;
     /// All that a connection keeps, by name.

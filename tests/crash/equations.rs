@@ -10,7 +10,7 @@ use callbridge::domain::write_back::Status;
 use super::load::Ledger;
 use super::records::{Records, Sums};
 use super::table::Table;
-use super::world::World;
+use super::world::{REPORTED_AGAIN, World};
 
 /// Everything there is to judge.
 pub struct Evidence<'a> {
@@ -126,11 +126,38 @@ fn written(evidence: &Evidence<'_>, table: &mut Table) {
     }
     table.tell("calls reported", reported);
     table.tell("entries in the CRM", entries.values().sum());
+    corrected(evidence, table, &entries);
     table.none("reported calls that were not written back", &missing);
     for connection in ["searchable", "by-client-id"] {
         table.none(&format!("doubled entries: {connection}"), doubled.get(connection).map_or(&[], Vec::as_slice));
     }
     table.at_most("doubled entries: plain", doubled.get("plain").map_or(0, Vec::len), evidence.kills.len());
+}
+
+/// Calls that were reported twice with other content: where an entry cannot be changed, one correction stands beside it.
+fn corrected(evidence: &Evidence<'_>, table: &mut Table, entries: &BTreeMap<String, usize>) {
+    let again = evidence.records.calls.iter().filter(|call| call.phone.national() == REPORTED_AGAIN && call.report_digests.len() > 1);
+    let (mut corrections, mut missing) = (0, Vec::new());
+    let mut doubled: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for call in again {
+        let Some(connection) = call.connection.as_ref().map(|c| c.as_str()).filter(|c| *c != "plain") else { continue };
+        let count = |what: &str| entries.get(&format!("{}-{what}", call.id)).copied().unwrap_or_default();
+        let (logs, more) = (count("log"), count("again"));
+        corrections += more;
+        // What came before the entry was made is in the entry.
+        let shown_at_once = call.write_back.kinds.get("call").is_some_and(|kind| !kind.corrected);
+        if logs == 0 || (more == 0 && !shown_at_once) {
+            missing.push(format!("{} of {connection}: {logs} entries, {more} corrections, {:?}", call.id, call.write_back));
+        }
+        if logs > 1 || more > 1 {
+            doubled.entry(connection).or_default().push(format!("{}: {logs} entries, {more} corrections", call.id));
+        }
+    }
+    table.tell("corrections in the CRM", corrections);
+    table.none("calls reported again that were not corrected", &missing);
+    for connection in ["searchable", "by-client-id"] {
+        table.none(&format!("doubled corrections: {connection}"), doubled.get(connection).map_or(&[], Vec::as_slice));
+    }
 }
 
 fn forwarded(evidence: &Evidence<'_>, table: &mut Table) {

@@ -152,7 +152,7 @@ async fn webhook(shared: &Shared, number: u64, dice: &mut Dice) {
     let event = format!("{connection}-{number}");
     let phone = match dice.below(40) {
         0 => NEVER_REPORTED.to_owned(),
-        1 => REPORTED_AGAIN.to_owned(),
+        1..=3 => REPORTED_AGAIN.to_owned(),
         _ => format!("0912{:06}", number % 1_000_000),
     };
     let customer = &shared.customers[dice.below(shared.customers.len() as u64) as usize];

@@ -183,7 +183,7 @@ role = "admin"
     let crm = world.crm.url.trim_end_matches('/');
     for connection in CONNECTIONS {
         text.push_str(&format!(
-            "[[connections]]\nid = \"{connection}\"\nplugin = \"{connection}\"\nhook_key = \"{}\"\nlines = {lines:?}\nwrite_back = [\"note\"]\n\
+            "[[connections]]\nid = \"{connection}\"\nplugin = \"{connection}\"\nhook_key = \"{}\"\nlines = {lines:?}\nwrite_back = [\"call\", \"note\"]\n\
              inbound_rate = \"100000/s\"\nmax_new_calls = \"off\"\nmax_per_number = \"off\"\nduplicate_window = \"1s\"\nexpire_interactive = \"6h\"\n\
              [connections.parameters]\nurl = \"{crm}\"\n",
             hook_key(connection)

@@ -180,3 +180,78 @@ json = { call = "{{call.id}}" }
     assert_eq!(crm.lines(), ["POST /notes", "POST /corrections"]);
     f.finish().await;
 }
+
+const CORRECTED: &str = r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "searchable"
+find = { path = "/notes", id = "$.id" }
+correction_find = { path = "/corrections/{{url entry.correction}}", id = "$.id", wait = "10s" }
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { call = "{{call.id}}" }
+store = { id = "$.id" }
+[[write_back.note.correction]]
+name = "more"
+path = "/corrections"
+json = { call = "{{call.id}}", mark = "{{entry.correction}}" }
+"#;
+
+async fn reported_again(f: &Fixture, id: CallId) {
+    f.logged(id).await;
+    assert_eq!(f.report(id, &json!({"CallDetail": {"AnswerDuration": 9, "CallDuration": 12, "ResponseStatus": 1, "Notes": "late"}})).await.status, 200);
+}
+
+fn search_for(id: CallId) -> String {
+    let id = id.to_string();
+    format!("GET /corrections/%5Bcb-{}-note-2%5D", &id[id.len() - 10..])
+}
+
+/// A CRM whose search for a correction gives these answers in turn.
+async fn corrected(creates: &'static [(u16, &'static str)], finds: &'static [(u16, &'static str)]) -> FarEnd {
+    let turn = Arc::new((Mutex::new(creates.iter()), Mutex::new(finds.iter())));
+    FarEnd::start(move |request| {
+        let (status, body) = match (request.method.as_str(), request.path()) {
+            ("POST", "/corrections") => *turn.0.lock().unwrap().next().unwrap_or(&(201, "{}")),
+            ("GET", path) if path.starts_with("/corrections/") => *turn.1.lock().unwrap().next().unwrap_or(&(404, "{}")),
+            _ => (201, r#"{"id": "1"}"#),
+        };
+        (status, body.to_owned())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_correction_without_an_answer_is_looked_for_and_sent_again_only_if_it_is_not_there() {
+    for (finds, sent) in [(&[(200, r#"{"id": "7"}"#)], 1), (&[(200, "{}")], 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let crm = corrected(&[(502, "")], finds).await;
+        let f = bridge(dir.path(), &crm, CORRECTED).await;
+        let id = called(&f).await;
+        reported_again(&f, id).await;
+        hours(&f).await;
+        f.logged(id).await;
+        let mut lines = vec!["POST /notes".to_owned(), "POST /corrections".to_owned(), search_for(id)];
+        lines.resize(lines.len() + sent - 1, "POST /corrections".to_owned());
+        assert_eq!(crm.lines(), lines);
+        f.finish().await;
+    }
+}
+
+/// A process that ended may have sent it.
+#[tokio::test]
+async fn a_correction_that_an_earlier_process_may_have_sent_is_looked_for_not_before_the_search_sees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = corrected(&[], &[(200, r#"{"id": "7"}"#)]).await;
+    let mut f = bridge(dir.path(), &crm, CORRECTED).await;
+    let id = called(&f).await;
+    reported_again(&f, id).await;
+    f.restart().await;
+    f.advance(Duration::from_secs(9)).await;
+    assert_eq!(crm.lines(), ["POST /notes"]);
+    f.advance(Duration::from_secs(5)).await;
+    f.logged(id).await;
+    assert_eq!(crm.lines(), ["POST /notes".to_owned(), search_for(id)]);
+    f.finish().await;
+}

@@ -33,13 +33,14 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub fn of_call(app: &App, wired: &'a Wired, call: &'a Call) -> Result<Self, RenderError> {
         let seconds = call.report.as_ref().map_or((0, 0), |r| r.seconds(app.tuning.duration_unit, call.longest_secs()));
+        let facts = facts_of(app, wired, call);
         let this = Self {
             record: &call.record,
             owner: call.owner.as_deref(),
             report: call.report.as_ref(),
             versions: call.report_digests.len(),
             customer: Customer { phone: call.phone.national(), ..call.customer.clone() },
-            facts: if call.report.is_some() { facts_of(app, wired, call).lasting(seconds.0) } else { facts_of(app, wired, call) },
+            facts: if call.report.is_some() { facts.lasting(seconds.0) } else { facts },
             seconds,
             language: wired.connection.language.as_str(),
             note: Note::default(),
@@ -116,8 +117,8 @@ impl<'a> Facts<'a> {
     }
 
     /// The context for one request.
-    pub fn context(&self, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
-        of_kind(self.common.clone(), entry, steps)
+    pub fn context(&self, kind: &str, entry: Option<&str>, steps: &Map<String, Value>) -> Value {
+        of_kind(self.common.clone(), kind, entry, steps)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One kind of one call: find, create, update or correct, one request at a time.
+//! One kind of one call: find, create or update, one request at a time. Corrections are in `correct.rs`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::plugin::manifest::Identity;
 use crate::plugin::respond::StoreError;
 use crate::plugin::template::RenderError;
 use crate::plugin::value::Condition;
-use crate::plugin::{LoginError, Params, Plugin, Request, Step, WriteBackKind};
+use crate::plugin::{Find, LoginError, Params, Plugin, Request, Step, WriteBackKind};
 use crate::store::{Attempt, Leg};
 
 /// How long until what a person has to mend is tried again.
@@ -61,8 +61,15 @@ pub struct Work<'a> {
     pub unclear: bool,
 }
 
+/// What a request is for, and so what is kept of its answer.
+#[derive(Clone, Copy)]
+enum For<'a> {
+    Step(&'a Step),
+    Find(&'a Find),
+}
+
 /// What one request came to.
-enum Sent {
+pub(super) enum Sent {
     Ok(Map<String, Value>),
     Not(Turn),
     Gone(String),
@@ -96,7 +103,7 @@ impl Work<'_> {
 
     fn context(&self, state: &KindState) -> Value {
         let steps: Map<String, Value> = state.steps.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        self.facts.context(state.entry.as_deref(), &steps)
+        self.facts.context(self.kind.name, state.entry.as_deref(), &steps)
     }
 
     /// The context is a whole document: it is made only where something looks at it.
@@ -115,8 +122,10 @@ impl Work<'_> {
                 state.unclear = true;
                 state.unclear_at = Some(self.sent_at);
             }
-            if state.unclear {
-                match self.find(state).await {
+            if state.unclear
+                && let Some(find) = &kind.find
+            {
+                match self.find(state, find, "find").await {
                     Ok(found) => self.adopt(state, found),
                     Err(turn) => return turn,
                 }
@@ -174,7 +183,7 @@ impl Work<'_> {
     }
 
     /// Whether a step found that its kind is written already.
-    fn is_done(&self, state: &KindState, step: &Step) -> Result<bool, Turn> {
+    pub(super) fn is_done(&self, state: &KindState, step: &Step) -> Result<bool, Turn> {
         if step.done_if.is_empty() {
             return Ok(false);
         }
@@ -195,10 +204,8 @@ impl Work<'_> {
         state.begun = Some(if kind.update.is_empty() { self.version } else { 0 });
     }
 
-    /// What a search found; nothing where there is no entry of this call.
-    async fn find(&mut self, state: &KindState) -> Result<Map<String, Value>, Turn> {
-        let kind = self.kind;
-        let Some(find) = &kind.find else { return Ok(Map::new()) };
+    /// What a search found; nothing where there is no such entry.
+    pub(super) async fn find(&mut self, state: &KindState, find: &Find, name: &str) -> Result<Map<String, Value>, Turn> {
         let visible_at = state.unclear_at.unwrap_or(self.sent_at).plus(find.wait);
         if visible_at > self.app.clock.now() {
             return Err(Turn::Wait { until: visible_at });
@@ -208,7 +215,7 @@ impl Work<'_> {
             Ok(_) => return Ok(Map::new()),
             Err(error) => return Err(Turn::GiveUp { sentence: error.to_string() }),
         }
-        match self.request(state, &find.request, "find", None).await {
+        match self.request(state, &find.request, name, For::Find(find)).await {
             Sent::Ok(found) => Ok(found),
             Sent::Not(turn) => Err(turn),
             Sent::Gone(_) => Ok(Map::new()),
@@ -240,33 +247,8 @@ impl Work<'_> {
         Turn::Done
     }
 
-    /// At most one more entry, for CRMs whose entries cannot be changed.
-    async fn correct(&mut self, state: &mut KindState) -> Turn {
-        let kind = self.kind;
-        for step in &kind.correction {
-            match self.step(state, step).await {
-                None => {}
-                Some(Sent::Ok(stored)) => {
-                    state.steps.insert(step.name.clone(), Value::Object(stored));
-                    match self.is_done(state, step) {
-                        Ok(false) => {}
-                        Ok(true) => break,
-                        Err(turn) => return turn,
-                    }
-                }
-                // It may stand there already, and nothing looks for it: once at most.
-                Some(Sent::Not(Turn::Again { .. })) if std::mem::take(&mut state.unclear) => break,
-                Some(Sent::Not(turn)) => return turn,
-                Some(Sent::Gone(sentence)) => return Turn::GiveUp { sentence },
-            }
-        }
-        state.corrected = true;
-        state.version = Some(self.version);
-        Turn::Done
-    }
-
     /// `None`: its conditions do not hold.
-    async fn step(&mut self, state: &mut KindState, step: &Step) -> Option<Sent> {
+    pub(super) async fn step(&mut self, state: &mut KindState, step: &Step) -> Option<Sent> {
         if !self.plugin.in_mode(&step.request, &self.wired.params) {
             return None;
         }
@@ -275,7 +257,7 @@ impl Work<'_> {
             Ok(false) => return None,
             Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
         }
-        let sent = self.request(state, &step.request, &step.name, Some(step)).await;
+        let sent = self.request(state, &step.request, &step.name, For::Step(step)).await;
         if !step.reads && self.unclear && matches!(&sent, Sent::Not(Turn::Again { .. })) {
             state.unclear = true;
             state.unclear_at = Some(self.app.clock.now());
@@ -283,14 +265,14 @@ impl Work<'_> {
         Some(sent)
     }
 
-    async fn request(&mut self, state: &KindState, request: &Request, name: &str, step: Option<&Step>) -> Sent {
+    async fn request(&mut self, state: &KindState, request: &Request, name: &str, what: For<'_>) -> Sent {
         let context = self.context(state);
         let started = self.app.clock.now();
         self.unclear = false;
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: &self.wired.params, first: self.attempts.is_empty() };
         let compose = |params: &Params| self.plugin.compose(request, &context, params, &self.wired.bases, started);
-        let asked = match step {
-            Some(step) if !step.reads => ask_and_note(asking, self.facts.record(), compose).await,
+        let asked = match what {
+            For::Step(step) if !step.reads => ask_and_note(asking, self.facts.record(), compose).await,
             _ => ask(asking, compose).await,
         };
         let now = self.app.clock.now();
@@ -322,7 +304,7 @@ impl Work<'_> {
                     attempt.detail.clone_from(&sentence);
                 }
                 match verdict {
-                    Verdict::Done => match self.keep(step, name, &answer, &context) {
+                    Verdict::Done => match self.keep(what, name, &answer, &context) {
                         Ok(stored) => Sent::Ok(stored),
                         // What only looks must have seen: a maintenance page is neither an empty field nor "there is no entry".
                         Err(error) => {
@@ -344,9 +326,9 @@ impl Work<'_> {
     }
 
     /// What is kept of a good answer; an error where a step only reads, or a search was not answered.
-    fn keep(&self, step: Option<&Step>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Result<Map<String, Value>, StoreError> {
-        match (step, &self.kind.find) {
-            (Some(step), _) => match self.plugin.stored(step, answer, context, &self.wired.params) {
+    fn keep(&self, what: For<'_>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Result<Map<String, Value>, StoreError> {
+        match what {
+            For::Step(step) => match self.plugin.stored(step, answer, context, &self.wired.params) {
                 Err(error) if !step.reads => {
                     // It was made; only its id is unknown. Without it nothing can be updated, which is better than a second entry.
                     tracing::warn!(step = name, error = %error, "the CRM took an entry but its id could not be read");
@@ -354,8 +336,7 @@ impl Work<'_> {
                 }
                 stored => stored,
             },
-            (None, Some(find)) => self.plugin.found(find, answer, context, &self.wired.params),
-            (None, None) => Ok(Map::new()),
+            For::Find(find) => self.plugin.found(find, answer, context, &self.wired.params),
         }
     }
 

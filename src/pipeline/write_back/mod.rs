@@ -3,6 +3,7 @@
 //! One run makes at most one request that creates something, then keeps what it learnt before the next: after a crash the
 //! store knows of every entry but at most one, and that one is looked for before it is made again.
 
+mod correct;
 mod facts;
 mod kind;
 mod run;

@@ -16,7 +16,7 @@ use crate::plugin::manifest::Identity;
 use crate::plugin::note::{NoteKind, Notes};
 use crate::plugin::respond::StoreError;
 use crate::plugin::value::Condition;
-use crate::plugin::{Mapped, Params, Request, Step, WriteBackKind};
+use crate::plugin::{Find, Mapped, Params, Request, Step, WriteBackKind};
 
 /// The id of every call in a case.
 const CALL_ID: &str = "call_00000000000000000000000000";
@@ -55,8 +55,8 @@ struct Writing {
 }
 
 impl Writing {
-    fn context(&self, entry: &Entry) -> Json {
-        of_kind(self.common.clone(), entry.id.as_deref(), &entry.steps)
+    fn context(&self, kind: &WriteBackKind, entry: &Entry) -> Json {
+        of_kind(self.common.clone(), kind.name, entry.id.as_deref(), &entry.steps)
     }
 }
 
@@ -137,16 +137,13 @@ impl<'a> Run<'a> {
     }
 
     fn kind(&mut self, kind: &WriteBackKind, entry: &mut Entry, writing: &mut Writing) -> Turn {
-        if entry.failed || entry.shown == Some(writing.index) || !self.holds(&kind.conditions, &writing.context(entry)) {
+        if entry.failed || entry.shown == Some(writing.index) || !self.holds(&kind.conditions, &writing.context(kind, entry)) {
             return Turn::Done;
         }
         let turn = match (entry.shown, kind.update.is_empty(), kind.correction.is_empty() || entry.corrected) {
             (None, _, _) => self.create(kind, entry, writing),
-            (Some(_), false, _) => self.steps(kind, &kind.update, false, entry, writing),
-            (Some(_), true, false) => {
-                entry.corrected = true;
-                self.steps(kind, &kind.correction, false, entry, writing)
-            }
+            (Some(_), false, _) => self.update(kind, entry, writing),
+            (Some(_), true, false) => self.correct(kind, entry, writing),
             (Some(_), true, true) => Turn::Done,
         };
         match turn {
@@ -162,6 +159,32 @@ impl<'a> Run<'a> {
             self.miss(error.to_string());
             false
         })
+    }
+
+    /// An update made twice is the same update.
+    fn update(&mut self, kind: &WriteBackKind, entry: &mut Entry, writing: &mut Writing) -> Turn {
+        let turn = self.steps(kind, &kind.update, false, entry, writing);
+        entry.unclear = false;
+        turn
+    }
+
+    fn correct(&mut self, kind: &WriteBackKind, entry: &mut Entry, writing: &mut Writing) -> Turn {
+        let found = match &kind.correction_find {
+            Some(find) if std::mem::take(&mut entry.unclear) => self.search(kind, find, "correction_find", entry, writing),
+            _ => Ok(Map::new()),
+        };
+        let turn = match found {
+            Ok(found) if found.contains_key("id") => Turn::Done,
+            Ok(_) => self.steps(kind, &kind.correction, false, entry, writing),
+            Err(turn) => {
+                entry.unclear = true;
+                return turn;
+            }
+        };
+        // Where nothing tells whether it stands there, it is not sent again.
+        let turn = if turn == Turn::Later && entry.unclear && !kind.tells_corrections() { Turn::Done } else { turn };
+        entry.corrected = turn == Turn::Done;
+        turn
     }
 
     fn create(&mut self, kind: &WriteBackKind, entry: &mut Entry, writing: &mut Writing) -> Turn {
@@ -180,7 +203,7 @@ impl<'a> Run<'a> {
             entry.steps.remove(&step.name);
         }
         match self.steps(kind, &kind.create, true, entry, writing) {
-            Turn::Done if entry.found => self.steps(kind, &kind.update, false, entry, writing),
+            Turn::Done if entry.found => self.update(kind, entry, writing),
             turn => turn,
         }
     }
@@ -188,19 +211,10 @@ impl<'a> Run<'a> {
     /// Looks for an entry that may have been made, and takes it.
     fn find(&mut self, kind: &WriteBackKind, entry: &mut Entry, writing: &mut Writing) -> Turn {
         let Some(find) = &kind.find else { return Turn::Done };
-        let context = writing.context(entry);
-        if !self.plugin.in_mode(&find.request, &self.params) || !self.holds(&find.conditions, &context) {
-            return Turn::Done;
-        }
-        let place = format!("write-back {} find", kind.name);
-        let answer = match self.request(&find.request, &context, &place, writing) {
-            Ok((answer, Verdict::Done)) => answer,
-            Ok((_, Verdict::Gone | Verdict::NotFound)) => return Turn::Done,
-            Ok((_, Verdict::GiveUp)) => return Turn::Never,
-            Ok(_) => return Turn::Later,
+        let found = match self.search(kind, find, "find", entry, writing) {
+            Ok(found) => found,
             Err(turn) => return turn,
         };
-        let Ok(found) = self.plugin.found(find, &answer, &context, &self.params) else { return Turn::Later };
         if let Some(id) = found.get("id").and_then(Json::as_str) {
             (entry.id, entry.found) = (Some(id.to_owned()), true);
             for step in &kind.create {
@@ -211,6 +225,21 @@ impl<'a> Run<'a> {
             }
         }
         Turn::Done
+    }
+
+    /// What a search found; nothing where there is no such entry.
+    fn search(&mut self, kind: &WriteBackKind, find: &Find, name: &str, entry: &Entry, writing: &mut Writing) -> Result<Map<String, Json>, Turn> {
+        let context = writing.context(kind, entry);
+        if !self.plugin.in_mode(&find.request, &self.params) || !self.holds(&find.conditions, &context) {
+            return Ok(Map::new());
+        }
+        let place = format!("write-back {} {name}", kind.name);
+        match self.request(&find.request, &context, &place, writing)? {
+            (answer, Verdict::Done) => self.plugin.found(find, &answer, &context, &self.params).map_err(|_| Turn::Later),
+            (_, Verdict::Gone | Verdict::NotFound) => Ok(Map::new()),
+            (_, Verdict::GiveUp) => Err(Turn::Never),
+            _ => Err(Turn::Later),
+        }
     }
 
     fn request(&mut self, request: &Request, context: &Json, place: &str, writing: &mut Writing) -> Result<(crate::domain::request::Answer, Verdict), Turn> {
@@ -233,7 +262,7 @@ impl<'a> Run<'a> {
             if creates && (entry.steps.contains_key(&step.name) || read_for_nothing) {
                 continue;
             }
-            let context = writing.context(entry);
+            let context = writing.context(kind, entry);
             if !self.plugin.in_mode(&step.request, &self.params) || !self.holds(&step.conditions, &context) {
                 if creates {
                     entry.steps.insert(step.name.clone(), Json::Null);
@@ -249,7 +278,7 @@ impl<'a> Run<'a> {
                 Verdict::Done => {}
                 Verdict::GiveUp | Verdict::Gone | Verdict::NotFound => return Turn::Never,
                 Verdict::Retry { .. } | Verdict::RefreshToken | Verdict::Misconfigured => {
-                    entry.unclear |= creates && !step.reads && verdict.is_unclear(answer.status);
+                    entry.unclear |= !step.reads && verdict.is_unclear(answer.status);
                     return Turn::Later;
                 }
             }
@@ -267,7 +296,7 @@ impl<'a> Run<'a> {
                     return Turn::Never;
                 }
             }
-            if !step.done_if.is_empty() && self.holds(&step.done_if, &writing.context(entry)) {
+            if !step.done_if.is_empty() && self.holds(&step.done_if, &writing.context(kind, entry)) {
                 return Turn::Done;
             }
         }

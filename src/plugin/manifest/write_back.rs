@@ -21,6 +21,7 @@ pub struct KindSpec {
     pub update: Vec<StepSpec>,
     #[serde(default)]
     pub correction: Vec<StepSpec>,
+    pub correction_find: Option<FindSpec>,
 }
 
 /// How one call gets one entry though a request may have to be repeated.
@@ -34,7 +35,7 @@ pub enum Identity {
 }
 
 with_request! {
-    /// Looks for the entry of a call.
+    /// Looks for the entry of a call, or for its correction.
     pub struct FindSpec {
         pub id: At<ValueSpec>,
         pub wait: Option<At<String>>,

@@ -124,7 +124,7 @@ fn the_real_context_has_exactly_the_declared_names() {
     use crate::plugin::note::Note;
     let (record, customer, call) = (RecordRef::default(), Customer::default(), CallFacts::default());
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
-    let real = parts.context(&Note::default(), None, &Map::new());
+    let real = parts.context(&Note::default(), "note", None, &Map::new());
     let declared = names::write_back(&names::params([]), sample().manifest(), &std::collections::BTreeMap::new()).data(true);
     fn keys(json: &Json) -> Json {
         match json {

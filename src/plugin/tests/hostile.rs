@@ -17,7 +17,7 @@ fn context(record: &str, owner: &str, note: &str) -> Json {
     let (record, customer, call) = (RecordRef { kind: "lead".to_owned(), id: record.to_owned() }, Customer::default(), CallFacts::default());
     let owner = Some(owner).filter(|o| !o.is_empty());
     let parts = WriteBack { record: &record, owner, customer: &customer, call: &call, report: None, language: "vi" };
-    parts.context(&Note::from_text(note), Some("7"), &Map::new())
+    parts.context(&Note::from_text(note), "note", Some("7"), &Map::new())
 }
 
 fn create(record: &str, owner: &str, note: &str) -> Result<crate::domain::request::Outbound, ComposeError> {

@@ -47,7 +47,7 @@ fn context(old: &str) -> Json {
     let kept = [("word".to_owned(), "w".to_owned())].into();
     let call = CallFacts { id: "call_0123456789abcdefghjkmnpqrs".to_owned(), kept, ..CallFacts::default() };
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call: &call, report: None, language: "vi" };
-    parts.context(&Note::from_text("Xin chào & hẹn"), None, &json!({"read": {"old": old}}).as_object().unwrap().clone())
+    parts.context(&Note::from_text("Xin chào & hẹn"), "note", None, &json!({"read": {"old": old}}).as_object().unwrap().clone())
 }
 
 fn compose(plugin: &Plugin, params: &Params, kind: &str, step: usize) -> Outbound {

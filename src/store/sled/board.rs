@@ -5,7 +5,7 @@
 //! go over the same lines; it is *ready* when it may have both a call and a free line. Nothing is polled: a question costs the same
 //! however many calls and lines there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::gates::Gates;
 use crate::domain::connection::LineChoice;
@@ -76,6 +76,8 @@ pub(super) struct Queue {
     pub(super) choice: LineChoice,
     pub(super) lines: Vec<usize>,
     pub(super) waiting: [BTreeSet<(Time, CallId)>; 2],
+    /// Calls that wait for a time of their own: `later.rs`.
+    pub(super) later: usize,
     pub(super) free: [BTreeSet<Rank>; 2],
     pub(super) ready: [bool; 2],
     /// The place that round-robin looks at next.
@@ -89,6 +91,8 @@ pub(super) struct Entry {
     /// Place in `owners`, plus one; 0: nobody's.
     pub(super) owner: u32,
     pub(super) interactive: bool,
+    /// The low digits of its number: `numbers.rs`.
+    pub(super) number: u32,
     pub(super) wished: Time,
     pub(super) place: Place,
 }
@@ -110,6 +114,7 @@ pub struct Waiting {
     pub owner: Option<String>,
     pub interactive: bool,
     pub wished: Time,
+    pub number: u32,
 }
 
 /// The whole of it.
@@ -121,6 +126,8 @@ pub struct Board {
     pub(super) queue_of: HashMap<(PoolId, Which), usize>,
     pub(super) pools: HashMap<PoolId, Pool>,
     pub(super) calls: HashMap<CallId, Entry>,
+    /// Queued calls by number.
+    pub(super) numbers: BTreeSet<(u32, CallId)>,
     pub(super) owners: Vec<String>,
     pub(super) owner_of: HashMap<String, u32>,
     pub(super) delayed: BTreeSet<(Time, CallId)>,
@@ -149,13 +156,6 @@ impl Board {
 
     pub fn state(&self, line: &LineId) -> Option<&LineState> {
         Some(&self.lines[*self.line_of.get(line)?].state)
-    }
-
-    /// How many calls wait that may go over this line.
-    pub fn waiting(&self, line: &LineId) -> usize {
-        let Some(line) = self.line_of.get(line) else { return 0 };
-        let queues = self.lines[*line].serves.iter().flat_map(|s| &s.queues);
-        queues.map(|(queue, _)| self.queues[*queue].waiting.iter().map(BTreeSet::len).sum::<usize>()).sum()
     }
 
     pub fn queued(&self) -> usize {
@@ -233,6 +233,7 @@ impl Board {
             choice: LineChoice::First,
             lines: Vec::new(),
             waiting: Default::default(),
+            later: 0,
             free: Default::default(),
             ready: [false; 2],
             turn: 0,
@@ -282,11 +283,12 @@ impl Board {
         let which = if waiting.pinned.is_empty() { Which::All } else { Which::Pinned(waiting.pinned) };
         let owner = if which == Which::All { owner } else { 0 };
         let queue = u32::try_from(self.queue(&waiting.pool, which)).unwrap_or(u32::MAX);
-        let place = not_before.map_or(Place::Waiting, Place::Delayed);
-        self.calls.insert(waiting.call, Entry { queue, owner, interactive: waiting.interactive, wished: waiting.wished, place });
+        let (interactive, wished, number) = (waiting.interactive, waiting.wished, waiting.number);
+        self.numbers.insert((number, waiting.call));
+        self.calls.insert(waiting.call, Entry { queue, owner, interactive, number, wished, place: Place::Waiting });
         self.choose_queue(waiting.call, true);
         match not_before {
-            Some(at) => drop(self.delayed.insert((at, waiting.call))),
+            Some(at) => self.delay(waiting.call, at),
             None => self.arrive(waiting.call),
         }
     }
@@ -312,6 +314,10 @@ impl Board {
         let was_waiting = self.queues[old].waiting[usize::from(!interactive)].remove(&(wished, call));
         if let Some(entry) = self.calls.get_mut(&call) {
             entry.queue = u32::try_from(new).unwrap_or(u32::MAX);
+            if matches!(entry.place, Place::Delayed(_)) {
+                self.queues[old].later -= 1;
+                self.queues[new].later += 1;
+            }
         }
         if was_waiting {
             self.arrive(call);
@@ -321,9 +327,13 @@ impl Board {
     /// Takes a call out of wherever it waits.
     pub fn remove(&mut self, call: CallId) {
         let Some(entry) = self.calls.remove(&call) else { return };
+        self.numbers.remove(&(entry.number, call));
         match entry.place {
             Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, call))),
-            Place::Delayed(at) => drop(self.delayed.remove(&(at, call))),
+            Place::Delayed(at) => {
+                self.delayed.remove(&(at, call));
+                self.queues[entry.queue as usize].later -= 1;
+            }
             Place::Claimed(line) => {
                 self.lines[line as usize].claimed.remove(&call);
                 self.mark(line as usize);
@@ -365,35 +375,13 @@ impl Board {
 
     /// A claim whose step failed or was told to wait.
     pub fn unclaim(&mut self, claim: &Claim, not_before: Option<Time>) {
-        let Some(entry) = self.calls.get_mut(&claim.call) else { return };
-        let Place::Claimed(line) = entry.place else { return };
+        let Some(Entry { place: Place::Claimed(line), .. }) = self.calls.get(&claim.call) else { return };
+        let line = *line;
         self.lines[line as usize].claimed.remove(&claim.call);
         match not_before {
-            Some(at) => {
-                entry.place = Place::Delayed(at);
-                self.delayed.insert((at, claim.call));
-            }
+            Some(at) => self.delay(claim.call, at),
             None => self.arrive(claim.call),
         }
         self.mark(line as usize);
-    }
-}
-
-/// Lines of several calls, each list once: a thousand calls of a queue have one.
-#[derive(Default)]
-pub struct LinesOf {
-    pub queue_of: HashMap<CallId, usize>,
-    pub lines: BTreeMap<usize, Vec<LinePolicy>>,
-}
-
-impl Board {
-    pub fn lines_of_all(&self, calls: impl Iterator<Item = CallId>) -> LinesOf {
-        let mut all = LinesOf::default();
-        for call in calls {
-            let Some((queue, lines)) = self.lines_of(call) else { continue };
-            all.queue_of.insert(call, queue);
-            all.lines.entry(queue).or_insert_with(|| lines.filter_map(|line| self.policy(line).cloned()).collect());
-        }
-        all
     }
 }

@@ -59,6 +59,7 @@ fn add(board: &mut Board, wish: Wish<'_>) {
         owner: wish.owner.map(str::to_owned),
         interactive: wish.click,
         wished: wish.at,
+        number: wish.n.into(),
     };
     board.add(waiting, None);
 }
@@ -159,7 +160,7 @@ fn an_owners_call_waits_for_its_line_and_then_takes_another() {
     placed(&mut b, 2, "a", secs(5), secs(5000));
     free(&mut b, "a");
     assert_eq!(claims(&mut b, secs(500)), "");
-    assert_eq!(b.waiting(&"a".into()), 0);
+    assert_eq!(b.waiting(&"a".into()).all(), 0);
     assert_eq!(b.next_calls(secs(500), 9).wake_at, Some(secs(601)), "wished at 1 s");
     assert_eq!(claims(&mut b, secs(601)), "1a");
 }
@@ -235,7 +236,46 @@ fn a_call_that_waits_follows_the_configuration() {
     b.configure(vec![policy("a", 1), policy("n", 1)], vec![pool("c", &["n"], LineChoice::First)]);
     assert_eq!(claims(&mut b, secs(6)), "1n 2a");
     b.configure(vec![policy("a", 1)], vec![pool("c", &["a"], LineChoice::First)]);
-    assert_eq!(b.waiting(&"n".into()), 0);
+    assert_eq!(b.waiting(&"n".into()).all(), 0);
+}
+
+#[test]
+fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
+    let mut b = board(&["a", "b"], vec![pool("c", &["a", "b"], LineChoice::Owner)]);
+    let counts = |b: &Board, line: &str| {
+        let queue = b.waiting(&line.into());
+        (queue.ready, queue.later)
+    };
+    add(&mut b, wish(1, "c"));
+    add(&mut b, Wish { owner: Some("lan"), ..wish(2, "c") });
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 0), (2, 0)), "the owner's call waits for her line only");
+    let held = |n, owner: Option<&str>| Waiting {
+        call: id(n),
+        pool: PoolId::Connection("c".into()),
+        pinned: Vec::new(),
+        owner: owner.map(str::to_owned),
+        interactive: false,
+        wished: secs(n.into()),
+        number: n.into(),
+    };
+    b.add(held(3, None), Some(Time::NEVER));
+    b.add(held(4, Some("lan")), Some(secs(700)));
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 1), (2, 2)));
+    let claimed = b.next_calls(secs(5), 9).claims;
+    assert_eq!(claimed.len(), 2);
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((0, 1), (0, 2)));
+    // The dialer answers as if its address were wrong: everything goes back and waits.
+    for claim in &claimed {
+        b.unclaim(claim, Some(secs(305)));
+    }
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((0, 2), (0, 4)));
+    b.next_calls(secs(604), 0);
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((2, 2), (2, 2)), "two are awake, and the owner's goes over any line since 602 s");
+    b.configure(vec![policy("a", 1)], vec![pool("c", &["a"], LineChoice::First)]);
+    b.remove(id(4));
+    b.remove(id(3));
+    b.remove(id(2));
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 0), (0, 0)));
 }
 
 #[test]
@@ -280,4 +320,39 @@ fn a_pause_ends_by_its_time_or_by_a_person() {
     b.set_state(&"a".into(), LineState { pause: Some(pause(Some(secs(900)))), ..LineState::default() });
     assert_eq!(b.next_calls(secs(9), 9).wake_at, Some(secs(900)));
     assert_eq!(claims(&mut b, secs(900)), "1a");
+}
+
+/// A number is learnt while a phone waits for its answer: however many calls wait, only those to the number are looked at.
+#[test]
+fn calls_to_a_number_are_found_at_the_same_price_among_a_hundred_thousand() {
+    let filled = |calls: u32| {
+        let mut b = board(&["a"], vec![pool("c", &["a"], LineChoice::First)]);
+        for n in 0..calls {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&n.to_be_bytes());
+            let phone = crate::domain::dnc::phone_of(84_912_000_000 + u64::from(n / 2)).unwrap();
+            let number = super::lookup::short(&phone);
+            let pool = PoolId::Connection("c".into());
+            b.add(Waiting { call: CallId(id), pool, pinned: Vec::new(), owner: None, interactive: false, wished: T0, number }, None);
+        }
+        b
+    };
+    let phone = crate::domain::dnc::phone_of(84_912_000_007).unwrap();
+    let fastest = |b: &Board| {
+        let tries = (0..20).map(|_| {
+            let begun = std::time::Instant::now();
+            for _ in 0..1000 {
+                assert_eq!(b.calls_to(&phone).len(), 2);
+            }
+            begun.elapsed()
+        });
+        tries.min().unwrap()
+    };
+    let (mut few, many) = (filled(100), filled(100_000));
+    let ratio = fastest(&many).as_secs_f64() / fastest(&few).as_secs_f64();
+    assert!(ratio < 10.0, "1000 times as many calls wait, and a look-up takes {ratio:.1} times as long");
+    for call in few.calls_to(&phone) {
+        few.remove(call);
+    }
+    assert!(few.calls_to(&phone).is_empty() && few.queued() == 98);
 }

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry as Slot;
 use super::history::{self, Get};
 use super::keys::{self, Tree};
 use super::person;
+use super::read;
 use super::store::SledStore;
 use super::tx::Tx;
 use crate::domain::call::{Call, State};
@@ -179,6 +180,17 @@ impl SledStore {
     /// The note of one number.
     pub fn dnc_of(&self, workspace: &WorkspaceId, phone: &Phone) -> Result<Option<Note>, StoreError> {
         listed(&self.index_get(), workspace, phone)
+    }
+
+    /// The queued calls of a workspace to a number; it costs the same however many others wait.
+    pub fn queued_to(&self, workspace: &WorkspaceId, phone: &Phone) -> Result<Vec<CallId>, StoreError> {
+        let found = self.shared.index().calls_to(phone);
+        let mut calls = Vec::new();
+        for id in found {
+            let ours = |call: &Call| call.state == State::Queued && call.workspace == *workspace && call.phone == *phone;
+            calls.extend(read::call(self, id)?.filter(ours).map(|call| call.id));
+        }
+        Ok(calls)
     }
 
     /// Refuses those of these queued calls whose number is on the list now; gives how many.

@@ -98,8 +98,7 @@ impl Board {
         timed.into_iter().for_each(|line| self.mark(line));
         let delayed: Vec<(Time, CallId)> = self.delayed.iter().copied().filter(|(at, _)| *at < Time::NEVER).collect();
         for (at, call) in delayed {
-            self.delayed.remove(&(at, call));
-            self.arrive(call);
+            self.awake(at, call);
         }
     }
 }

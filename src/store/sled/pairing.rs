@@ -24,8 +24,7 @@ impl Board {
     pub fn next_calls(&mut self, now: Time, max: usize) -> Next {
         self.turn_gates(now);
         while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
-            self.delayed.remove(&(at, call));
-            self.arrive(call);
+            self.awake(at, call);
         }
         while let Some((at, call)) = self.owner_waits.first().copied().filter(|(at, _)| *at <= now) {
             self.owner_waits.remove(&(at, call));

@@ -4,11 +4,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::board::{Board, LinesOf, Waiting};
+use super::board::{Board, Waiting};
 use super::keys::{self, Tree};
+use super::lookup::{LinesOf, short};
 use super::open::Trees;
 use crate::domain::call::{Call, Hold, Origin, State};
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
+use crate::domain::phone::Phone;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
 use crate::domain::time::Time;
@@ -16,7 +18,7 @@ use crate::error::Code;
 use crate::store::Rules;
 use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
-use crate::store::verbs::{Claim, Next, StoreError};
+use crate::store::verbs::{Claim, LineQueue, Next, StoreError};
 
 /// A change that a committed step made to what is scheduled.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Effect {
             owner: call.owner.clone(),
             interactive: call.interactive,
             wished: call.wished_at,
+            number: short(&call.phone),
         };
         Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before: not_before.or_else(|| own_hold(call.hold)) }
     }
@@ -113,6 +116,7 @@ struct Alive {
     #[serde(default)]
     connection: Option<ConnectionId>,
     origin: Origin,
+    phone: Phone,
     #[serde(default)]
     owner: Option<String>,
     #[serde(default)]
@@ -200,7 +204,8 @@ impl Index {
             State::Queued => {
                 let not_before = own_hold(call.hold);
                 let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
-                let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive: call.interactive, wished: call.wished_at };
+                let (interactive, wished, number) = (call.interactive, call.wished_at, short(&call.phone));
+                let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive, wished, number };
                 self.deadlines.insert((call.expires_at, Deadline::Expiry, call.id));
                 self.board.add(waiting, not_before);
             }
@@ -246,7 +251,7 @@ impl Index {
         self.board.brakes()
     }
 
-    pub fn waiting(&self, line: &LineId) -> usize {
+    pub fn waiting(&self, line: &LineId) -> LineQueue {
         self.board.waiting(line)
     }
 
@@ -309,6 +314,11 @@ impl Index {
     /// The lines that these calls may go over now.
     pub fn lines_of_all(&self, calls: impl Iterator<Item = CallId>) -> LinesOf {
         self.board.lines_of_all(calls)
+    }
+
+    /// The queued calls that may go to this number.
+    pub fn calls_to(&self, phone: &Phone) -> Vec<CallId> {
+        self.board.calls_to(phone)
     }
 
     fn task(&mut self, kind: TaskKind, subject: Subject, due: Time) {

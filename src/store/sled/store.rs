@@ -329,7 +329,7 @@ impl Store for SledStore {
         read::line(self, workspace, id)
     }
 
-    fn waiting(&self, line: &LineId) -> usize {
+    fn waiting(&self, line: &LineId) -> LineQueue {
         self.shared.index().waiting(line)
     }
 

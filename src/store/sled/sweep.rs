@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::LinesOf;
+use super::lookup::LinesOf;
 use super::placing::expire;
 use super::result::{over_without_report, slot_over};
 use super::schedule::{Deadline, Effect};

@@ -33,6 +33,8 @@ pub struct LineView {
     pub waits: Option<Wait>,
     /// Calls that wait for this line (some of them may go over another one).
     pub waiting: usize,
+    /// Of these, calls that wait for a time of their own: a back-off of the dialer, another try, a cap of their number, the brake.
+    pub waiting_later: usize,
     /// Calls that ring or talk.
     pub in_flight: Vec<String>,
     pub max_in_flight: u32,
@@ -96,6 +98,7 @@ fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault
         Outlook::Waits { .. } | Outlook::Refused { .. } => "waiting",
     };
     let this_month = month_of(now);
+    let queue = store.waiting(&line.id);
     Ok(LineView {
         id: line.id.to_string(),
         name: line.title().to_owned(),
@@ -103,7 +106,8 @@ fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault
         state: word.into(),
         pause: PauseView::of(line, &stored),
         waits: matches!(outlook, Outlook::Waits { .. }).then(|| Wait::from(&outlook)),
-        waiting: store.waiting(&line.id),
+        waiting: queue.all(),
+        waiting_later: queue.later,
         in_flight: stored.in_flight.iter().filter(|(_, until)| **until > now).map(|(call, _)| call.to_string()).collect(),
         max_in_flight: line.max_in_flight,
         rate: line.rate.map(|rate| rate.to_string()),

@@ -1,0 +1,42 @@
+//! What the board answers about several calls at once: the lines they may go over, and which of them go to a number.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::board::Board;
+use crate::domain::dnc;
+use crate::domain::id::CallId;
+use crate::domain::phone::Phone;
+use crate::domain::schedule::LinePolicy;
+
+/// Under what the calls to a number are found: two numbers may share it, the calls' records tell.
+pub fn short(phone: &Phone) -> u32 {
+    u32::try_from(dnc::digits(phone) % (1 << 32)).unwrap_or(0)
+}
+
+impl Board {
+    /// The queued calls that may go to this number.
+    pub fn calls_to(&self, phone: &Phone) -> Vec<CallId> {
+        let number = short(phone);
+        let range = (number, CallId([0; 16]))..=(number, CallId([u8::MAX; 16]));
+        self.numbers.range(range).map(|(_, call)| *call).collect()
+    }
+}
+
+/// Lines of several calls, each list once: a thousand calls of a queue have one.
+#[derive(Default)]
+pub struct LinesOf {
+    pub queue_of: HashMap<CallId, usize>,
+    pub lines: BTreeMap<usize, Vec<LinePolicy>>,
+}
+
+impl Board {
+    pub fn lines_of_all(&self, calls: impl Iterator<Item = CallId>) -> LinesOf {
+        let mut all = LinesOf::default();
+        for call in calls {
+            let Some((queue, lines)) = self.lines_of(call) else { continue };
+            all.queue_of.insert(call, queue);
+            all.lines.entry(queue).or_insert_with(|| lines.filter_map(|line| self.policy(line).cloned()).collect());
+        }
+        all
+    }
+}
