@@ -263,7 +263,7 @@ async fn what_may_have_been_sent_is_remembered_of_every_kind() {
     let crm = crm(&[
         ("POST /logs", &[(201, r#"{"id": "1"}"#)]),
         ("PATCH /logs/1", &[(200, "{}")]),
-        ("POST /notes", &[(503, "{}")]),
+        ("POST /notes", &[(429, "{}")]),
         ("GET /notes", &[(200, r#"{"id": "2"}"#)]),
         ("PATCH /notes/2", &[(200, "{}")]),
     ])
@@ -280,7 +280,6 @@ name = "create"
 path = "/{path}"
 json = {{ call = "{{{{call.id}}}}" }}
 store = {{ id = "$.id" }}
-responses = [{{ status = [503], class = "retry" }}]
 [[write_back.{name}.update]]
 name = "update"
 method = "PATCH"
