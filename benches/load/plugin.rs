@@ -101,7 +101,7 @@ fn event(plugin: &Plugin, case: &Case, found: &CaseResult, params: &Params, repo
     for (name, (entry, steps)) in &found.entries {
         let Some(kind) = plugin.kind(name, params) else { continue };
         for step in kind.create.iter().filter(|step| plugin.in_mode(&step.request, params)) {
-            let context = of_kind(common.clone(), entry.as_deref(), steps);
+            let context = of_kind(common.clone(), kind.name, entry.as_deref(), steps);
             if plugin.holds(&step.conditions, &context, params)? {
                 // A case of a look-up has no record here: what cannot be composed was rendered all the same.
                 drop(std::hint::black_box(plugin.compose(&step.request, &context, params, &BTreeMap::new(), case.clock)));

@@ -113,14 +113,14 @@ impl Work<'_> {
 
     async fn create(&mut self, state: &mut KindState) -> Turn {
         let kind = self.kind;
-        if matches!(kind.identity, Identity::Searchable | Identity::Marker) && state.entry.is_none() {
-            if state.unclear
-                && let Some(find) = &kind.find
-            {
-                match self.find(state, find, "find").await {
-                    Ok(found) => self.adopt(state, found),
-                    Err(turn) => return turn,
-                }
+        if matches!(kind.identity, Identity::Searchable | Identity::Marker)
+            && state.entry.is_none()
+            && state.unclear
+            && let Some(find) = &kind.find
+        {
+            match self.find(state, find, "find").await {
+                Ok(found) => self.adopt(state, found),
+                Err(turn) => return turn,
             }
         }
         if kind.identity == Identity::ClientId && state.unclear && self.version > 1 && !kind.update.is_empty() {
