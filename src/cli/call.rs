@@ -275,11 +275,7 @@ fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
 
 fn previews(answer: &Value) -> String {
     let row = |item: &Value| {
-        let mut why = vec![text(item, "/refusal/sentence/en"), text(item, "/waits/reason/sentence/en")];
-        why.push(match soon(item, "/waits/until") {
-            until if until.is_empty() => until,
-            until => format!("until {until}"),
-        });
+        let mut why = vec![text(item, "/refusal/sentence/en"), output::waits_for(&item["waits"], &soon(item, "/waits/until"))];
         if text(item, "/would") == "wait" && item.pointer("/waits/reason").is_none() {
             why.push(format!("{} calls wait before it", text(item, "/waits/waiting")));
         }
