@@ -227,6 +227,8 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     assert_eq!(items[1001..].iter().map(|item| item["same_as"].as_u64()).collect::<Vec<_>>(), [Some(0); 3]);
     let codes: Vec<_> = items[1001..].iter().map(|item| item["waits"]["reason"]["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["hold_brake", "hold_brake", "hold_cap"], "three in 24 hours, and this is the fourth");
+    std::fs::write(place.path().join("empty.csv"), "").unwrap();
+    assert!(place.ends(1, &["dnc", "import", "empty.csv", "--why", "a list"]).err.contains("the file is empty"));
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
     bridge.stop().await;
