@@ -98,7 +98,7 @@ codes! {
         "Send one JSON document in UTF-8 as the body.", "Hãy gửi nội dung là một tài liệu JSON mã hóa UTF-8."
     BadForm "bad_form" Reject 422: "the body is not a readable form", "nội dung không phải biểu mẫu hợp lệ";
         "Send application/x-www-form-urlencoded text in UTF-8.", "Hãy gửi application/x-www-form-urlencoded mã hóa UTF-8."
-    BadEncoding "bad_encoding" Reject 422: "the body is not UTF-8", "nội dung không phải UTF-8";
+    BadEncoding "bad_encoding" Reject 422: "this is not UTF-8 text", "nội dung không phải UTF-8";
         "Send the body encoded as UTF-8.", "Hãy gửi nội dung mã hóa UTF-8."
     TooDeep "too_deep" Reject 422: "the body is nested too deeply", "nội dung lồng nhau quá sâu";
         "Send a flatter document (at most 64 levels).", "Hãy gửi tài liệu ít tầng hơn (tối đa 64 tầng)."

@@ -1,5 +1,6 @@
 //! `callbridge call`: place, preview, list, show, cancel, write-back, redial.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -239,26 +240,26 @@ const PREVIEWED_AT_ONCE: usize = 1000;
 async fn preview_all(server: &Server, preview: &Preview) -> anyhow::Result<Value> {
     let body = preview_body(preview)?;
     let phones = list(&body, "/phones");
-    let mut all: Option<Value> = None;
-    for (slice, first) in phones.chunks(PREVIEWED_AT_ONCE).zip((0u64..).step_by(PREVIEWED_AT_ONCE)) {
+    if phones.is_empty() {
+        return Err(Failed::new(USAGE, "there is no number to look at").into());
+    }
+    let (mut items, mut carry, mut first): (Vec<Value>, Value, HashMap<String, usize>) = (Vec::new(), json!({}), HashMap::new());
+    for slice in phones.chunks(PREVIEWED_AT_ONCE) {
         let mut body = body.clone();
-        body["phones"] = json!(slice);
+        (body["phones"], body["before"]) = (json!(slice), carry);
         let mut answer = server.post("/calls/preview", &body).await?;
-        for item in answer["items"].as_array_mut().into_iter().flatten() {
-            if let Some(place) = item.get("same_as").and_then(Value::as_u64) {
-                item["same_as"] = json!(place + first);
-            }
-        }
-        match &mut all {
-            None => all = Some(answer),
-            Some(before) => {
-                if let (Some(items), Some(more)) = (before["items"].as_array_mut(), answer["items"].as_array()) {
-                    items.extend(more.iter().cloned());
+        carry = answer["carry"].take();
+        for mut item in answer["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
+            if let Some(phone) = item["phone"].as_str() {
+                let place = *first.entry(phone.to_owned()).or_insert(items.len());
+                if place < items.len() {
+                    item["same_as"] = json!(place);
                 }
             }
+            items.push(item);
         }
     }
-    all.ok_or_else(|| Failed::new(USAGE, "there is no number to look at").into())
+    Ok(json!({"items": items, "next": null}))
 }
 
 fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
@@ -274,11 +275,7 @@ fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
 
 fn previews(answer: &Value) -> String {
     let row = |item: &Value| {
-        let mut why = vec![text(item, "/refusal/sentence/en"), text(item, "/waits/reason/sentence/en")];
-        why.push(match soon(item, "/waits/until") {
-            until if until.is_empty() => until,
-            until => format!("until {until}"),
-        });
+        let mut why = vec![text(item, "/refusal/sentence/en"), output::waits_for(&item["waits"], &soon(item, "/waits/until"))];
         if text(item, "/would") == "wait" && item.pointer("/waits/reason").is_none() {
             why.push(format!("{} calls wait before it", text(item, "/waits/waiting")));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::output::{facts, list, moment, soon, table, text};
+use super::output::{facts, list, moment, soon, table, text, waits_for};
 
 pub fn rows(page: &Value) -> String {
     let row = |call: &Value| {
@@ -38,20 +38,27 @@ fn short(name: &str) -> String {
 
 fn waits(call: &Value) -> String {
     if call["waits"].is_null() {
-        return String::new();
+        return waits_for_report(call);
     }
-    let reason = text(call, "/waits/reason/sentence/en");
-    let mut said = if reason.is_empty() { "its turn comes now".to_owned() } else { reason };
-    // A slot ends with the phone's report; its time is only the latest.
-    let until = if text(call, "/waits/reason/code") == "hold_busy" { ", at the latest at " } else { " until " };
-    for (before, part) in [(until, soon(call, "/waits/until")), (" (line ", text(call, "/waits/line"))] {
-        if !part.is_empty() {
-            said.push_str(before);
-            said.push_str(&part);
-            said.push_str(if before.ends_with("(line ") { ")" } else { "" });
-        }
+    let reason = waits_for(&call["waits"], &soon(call, "/waits/until"));
+    let said = if reason.is_empty() { "its turn comes now".to_owned() } else { reason };
+    match text(call, "/waits/line") {
+        line if line.is_empty() => said,
+        line => format!("{said} (line {line})"),
     }
-    said
+}
+
+/// What a call that may ring or talk waits for.
+fn waits_for_report(call: &Value) -> String {
+    let until = soon(call, "/report_deadline");
+    let until = if until.is_empty() { until } else { format!(" until {until}") };
+    match text(call, "/state").as_str() {
+        "placed" => format!("waits for the phone's report{until}"),
+        "unconfirmed" => format!(
+            "whether it was dialled is not known: waits for the phone's report{until}. It is not dialled again by itself; `callbridge call redial` makes a new call"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The line that placed it, or those that a person chose. Which one it will be else is decided when it is placed.
@@ -122,4 +129,18 @@ pub fn detail(call: &Value) -> String {
         out.push_str(&super::event::attempts(attempts));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_may_have_been_dialled_says_what_it_waits_for() {
+        let call = |state: &str| json!({"state": state, "waits": null, "report_deadline": "2026-11-23T19:59:05Z"});
+        assert!(waits(&call("placed")).starts_with("waits for the phone's report until Tue "), "{}", waits(&call("placed")));
+        let unconfirmed = waits(&call("unconfirmed"));
+        assert!(unconfirmed.starts_with("whether it was dialled is not known") && unconfirmed.contains("call redial"), "{unconfirmed}");
+        assert_eq!(waits(&call("ended")), "");
+    }
 }

@@ -157,7 +157,10 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
         "rows": sum.rows, "numbers": sum.numbers, "added": sum.added, "refused_calls": sum.refused_calls, "bad": sum.bad, "bad_rows": sum.bad_rows,
     });
     output::show(cli.json, &answer, summary);
-    if sum.numbers == 0 && sum.rows > 0 {
+    if sum.rows == 0 {
+        return Err(Failed::new(FAILED, "the file is empty").into());
+    }
+    if sum.numbers == 0 {
         return Err(Failed::new(FAILED, "the file holds no number: is it the right column? (--column)").into());
     }
     Ok(ExitCode::SUCCESS)

@@ -90,10 +90,7 @@ fn why(line: &Value) -> String {
         parts.push(format!("by {} {}", text(line, "/pause/by"), moment(line, "/pause/since")).trim().to_owned());
         parts.push(text(line, "/pause/reason/advice/en"));
     } else {
-        parts.push(text(line, "/waits/reason/sentence/en"));
-        if line.pointer("/waits/until").is_some() {
-            parts.push(format!("until {}", moment(line, "/waits/until")));
-        }
+        parts.push(output::waits_for(&line["waits"], &moment(line, "/waits/until")));
     }
     parts.retain(|part| !part.is_empty());
     parts.join(" · ")

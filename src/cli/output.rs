@@ -121,6 +121,16 @@ pub fn soon(value: &Value, pointer: &str) -> String {
     local.strftime(&format!("{pattern}{seconds}")).to_string()
 }
 
+/// What is waited for and until when, in English; empty where nothing is. A slot ends with the phone's report: its time is only the latest.
+pub fn waits_for(waits: &Value, until: &str) -> String {
+    let reason = text(waits, "/reason/sentence/en");
+    match (until, text(waits, "/reason/code").as_str()) {
+        ("", _) => reason,
+        (until, "hold_busy") => format!("{reason}, at the latest at {until}"),
+        (until, _) => format!("{reason} until {until}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +147,14 @@ mod tests {
         assert_eq!(moment(&serde_json::json!({"at": null}), "/at"), "");
         assert_eq!(soon(&serde_json::json!({"at": "2126-11-25T01:00:00Z"}), "/at"), "Mon 2126-11-25 08:00");
         assert_eq!(soon(&serde_json::json!({"at": "2020-11-23T01:00:09Z"}), "/at"), "Mon 08:00:09");
+    }
+
+    #[test]
+    fn the_time_of_a_slot_is_only_the_latest() {
+        let waits = |code: &str| serde_json::json!({"reason": {"code": code, "sentence": {"en": "waits"}}});
+        assert_eq!(waits_for(&waits("hold_busy"), "Mon 08:00"), "waits, at the latest at Mon 08:00");
+        assert_eq!(waits_for(&waits("hold_rate"), "Mon 08:00"), "waits until Mon 08:00");
+        assert_eq!(waits_for(&waits("hold_paused"), ""), "waits");
+        assert_eq!(waits_for(&Value::Null, ""), "");
     }
 }

@@ -249,7 +249,7 @@ fn hours_zones_and_holidays_that_cannot_be_meant_are_told() {
         ("hours = [\"Mo 08:00-17:00\"]", "is not a day of the week"),
         ("hours = [\"Mon 08:00-25:00\"]", "is not a calling window"),
         ("time_zone = \"Asia/Ho_Chi_Min\"", "did you mean `Asia/Ho_Chi_Minh`?"),
-        ("time_zone = \"GMT+7\"", "is not a time zone"),
+        ("time_zone = \"GMT+7\"", "`GMT+7` is not a time zone; write one such as Asia/Ho_Chi_Minh, which is +07:00; an offset has no name of its own"),
         ("max_per_number = \"3/40d\"", "31 days"),
         ("max_per_number = \"3 a day\"", "is not a rate"),
     ] {

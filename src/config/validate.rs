@@ -244,6 +244,10 @@ fn after_rules(connection: &Connection, settings: &Settings, found: &mut Found) 
 
 /// The zone that was meant, if one is near.
 fn zone_like(zone: &str) -> String {
+    // The nearest name of an offset is another offset, and whoever writes `GMT+7` must not be told of `GMT+0`.
+    if ["GMT", "UTC", "+", "-"].iter().any(|sign| zone.to_ascii_uppercase().starts_with(sign)) {
+        return format!("{}; an offset has no name of its own", if zone.contains('7') { ", which is +07:00" } else { "" });
+    }
     let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     Some(suggestion(zone, &known)).filter(|hint| hint.starts_with("; did")).unwrap_or_default()

@@ -218,6 +218,7 @@ async fn the_stop_button_is_told_with_who_pressed_it() {
     let texts = texts(&far);
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert!(texts[0].contains("lan: khách phàn nàn"), "{}", texts[0]);
+    assert!(texts[0].starts_with("⚠️ CẢNH BÁO: nút dừng\n"), "`all` is no name that people know: {}", texts[0]);
     f.finish().await;
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use callbridge::cli::bridge::{Bridge, Role};
 use callbridge::config::{Sources, load};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A folder with a settings file; commands run inside it.
@@ -217,9 +217,18 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     place.ends(3, &["call", "cancel", "--connection", "nosuch"]);
     place.ends(3, &["call", "release", "--connection", "nosuch", "--yes"]);
     let numbers: Vec<String> = (0..1001).map(|n| format!("0912{n:06}")).collect();
-    let mut args = vec!["--json", "call", "preview"];
+    let mut args = vec!["--json", "call", "preview", "--connection", "shop"];
     args.extend(numbers.iter().map(String::as_str));
-    assert_eq!(place.ends(0, &args).json()["items"].as_array().unwrap().len(), 1001);
+    // The first once more, in the second slice: the list itself counts for the cap.
+    args.extend([numbers[0].as_str(); 3]);
+    let previewed = place.ends(0, &args).json();
+    let items = previewed["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[1000]["waits"]["reason"]["code"]), (1004, &json!("hold_brake")));
+    assert_eq!(items[1001..].iter().map(|item| item["same_as"].as_u64()).collect::<Vec<_>>(), [Some(0); 3]);
+    let codes: Vec<_> = items[1001..].iter().map(|item| item["waits"]["reason"]["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["hold_brake", "hold_brake", "hold_cap"], "three in 24 hours, and this is the fourth");
+    std::fs::write(place.path().join("empty.csv"), "").unwrap();
+    assert!(place.ends(1, &["dnc", "import", "empty.csv", "--why", "a list"]).err.contains("the file is empty"));
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
     bridge.stop().await;

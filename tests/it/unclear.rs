@@ -255,3 +255,46 @@ async fn a_correction_that_an_earlier_process_may_have_sent_is_looked_for_not_be
     assert_eq!(crm.lines(), ["POST /notes".to_owned(), search_for(id)]);
     f.finish().await;
 }
+
+/// A second report comes between the crash and the next run: the first kind has work of its own then, and the doubt about the second remains.
+#[tokio::test]
+async fn what_may_have_been_sent_is_remembered_of_every_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[
+        ("POST /logs", &[(201, r#"{"id": "1"}"#)]),
+        ("PATCH /logs/1", &[(200, "{}")]),
+        ("POST /notes", &[(429, "{}")]),
+        ("GET /notes", &[(200, r#"{"id": "2"}"#)]),
+        ("PATCH /notes/2", &[(200, "{}")]),
+    ])
+    .await;
+    let kind = |name: &str, path: &str| {
+        format!(
+            r#"
+[write_back.{name}]
+title = {{ vi = "Mục", en = "Entry" }}
+identity = "searchable"
+find = {{ path = "/{path}", id = "$.id" }}
+[[write_back.{name}.create]]
+name = "create"
+path = "/{path}"
+json = {{ call = "{{{{call.id}}}}" }}
+store = {{ id = "$.id" }}
+[[write_back.{name}.update]]
+name = "update"
+method = "PATCH"
+path = "/{path}/{{{{url entry.id}}}}"
+json = {{ call = "{{{{call.id}}}}" }}
+"#
+        )
+    };
+    let mut f = bridge(dir.path(), &crm, &[kind("call", "logs"), kind("note", "notes")].concat()).await;
+    let id = called(&f).await;
+    f.until("the note was refused for now", |_| (crm.requests().len() == 2).then_some(())).await;
+    f.restart().await;
+    assert_eq!(f.report(id, &json!({"CallDetail": {"AnswerDuration": 9, "CallDuration": 12, "ResponseStatus": 1, "Notes": "late"}})).await.status, 200);
+    hours(&f).await;
+    f.logged(id).await;
+    assert_eq!(crm.lines(), ["POST /logs", "POST /notes", "PATCH /logs/1", "GET /notes", "PATCH /notes/2"]);
+    f.finish().await;
+}

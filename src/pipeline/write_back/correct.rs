@@ -8,18 +8,13 @@ use crate::domain::write_back::KindState;
 impl Work<'_> {
     pub(super) async fn correct(&mut self, state: &mut KindState) -> Turn {
         let kind = self.kind;
-        if let Some(find) = &kind.correction_find {
-            if self.maybe_sent {
-                // Kept until a search has answered, as for the entry itself.
-                state.unclear = true;
-                state.unclear_at = Some(self.sent_at);
-            }
-            if state.unclear {
-                match self.find(state, find, "find_correction").await {
-                    Ok(found) if found.contains_key("id") => return self.corrected(state),
-                    Ok(_) => {}
-                    Err(turn) => return turn,
-                }
+        if let Some(find) = &kind.correction_find
+            && state.unclear
+        {
+            match self.find(state, find, "find_correction").await {
+                Ok(found) if found.contains_key("id") => return self.corrected(state),
+                Ok(_) => {}
+                Err(turn) => return turn,
             }
         }
         state.unclear = false;

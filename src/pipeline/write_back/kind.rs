@@ -52,8 +52,6 @@ pub struct Work<'a> {
     pub kind: &'a WriteBackKind,
     pub version: u16,
     pub tries: u32,
-    /// An earlier process may have sent a request whose answer nobody kept.
-    pub maybe_sent: bool,
     /// The latest moment at which an earlier process may have sent something, for searches that lag.
     pub sent_at: Time,
     pub attempts: Vec<Attempt>,
@@ -116,22 +114,17 @@ impl Work<'_> {
 
     async fn create(&mut self, state: &mut KindState) -> Turn {
         let kind = self.kind;
-        if matches!(kind.identity, Identity::Searchable | Identity::Marker) && state.entry.is_none() {
-            if self.maybe_sent {
-                // Kept until a search has answered: one that fails or has to wait says nothing, and the task is this process's by then.
-                state.unclear = true;
-                state.unclear_at = Some(self.sent_at);
-            }
-            if state.unclear
-                && let Some(find) = &kind.find
-            {
-                match self.find(state, find, "find").await {
-                    Ok(found) => self.adopt(state, found),
-                    Err(turn) => return turn,
-                }
+        if matches!(kind.identity, Identity::Searchable | Identity::Marker)
+            && state.entry.is_none()
+            && state.unclear
+            && let Some(find) = &kind.find
+        {
+            match self.find(state, find, "find").await {
+                Ok(found) => self.adopt(state, found),
+                Err(turn) => return turn,
             }
         }
-        if kind.identity == Identity::ClientId && (self.maybe_sent || state.unclear) && self.version > 1 && !kind.update.is_empty() {
+        if kind.identity == Identity::ClientId && state.unclear && self.version > 1 && !kind.update.is_empty() {
             // The CRM may answer with the entry it has, which may show the report of before.
             state.begun = Some(0);
         }

@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::kind::{Turn, Work};
 use crate::domain::id::{CallId, EventId};
 use crate::domain::item::Outcome;
+use crate::domain::time::Time;
 use crate::domain::write_back::{Status, WriteBack};
 use crate::plugin::Plugin;
 use crate::store::{NextTry, Store, StoreError, Task, Written};
@@ -76,24 +77,17 @@ impl Job<'_> {
         if let Some(why) = app.store.trouble() {
             return Err(StoreError::Broken(why));
         }
+        let sent_at = task.due.max(app.started_at);
+        if task.epoch != app.store.epoch() {
+            doubt(&mut learnt, wired, plugin, version, sent_at);
+        }
         let mut attempts = Vec::new();
         let mut next = NextTry::Done;
         for name in &wired.connection.write_back {
             let Some(kind) = plugin.kind(name.as_str(), &wired.params) else { continue };
             let mut state = learnt.kinds.remove(kind.name).unwrap_or_default();
-            let mut work = Work {
-                app,
-                wired,
-                plugin,
-                facts,
-                kind,
-                version,
-                tries: task.tries,
-                maybe_sent: task.epoch != app.store.epoch(),
-                sent_at: task.due.max(app.started_at),
-                attempts: std::mem::take(&mut attempts),
-                unclear: false,
-            };
+            let mut work =
+                Work { app, wired, plugin, facts, kind, version, tries: task.tries, sent_at, attempts: std::mem::take(&mut attempts), unclear: false };
             let sent_before = work.attempts.len();
             let turn = work.turn(&mut state).await;
             attempts = work.attempts;
@@ -136,6 +130,18 @@ impl Job<'_> {
         }
         learnt.status = status(&learnt, &next);
         keep(app, about, Written { version, learnt, attempts, next }).await
+    }
+}
+
+/// An earlier process may have sent a request whose answer nobody kept, for any kind that is not done. It stands with each kind until a search
+/// has answered: this run may end at the first of them, and the task is this process's then.
+fn doubt(learnt: &mut WriteBack, wired: &Wired, plugin: &Plugin, version: u16, sent_at: Time) {
+    for kind in wired.connection.write_back.iter().filter_map(|name| plugin.kind(name.as_str(), &wired.params)) {
+        let state = learnt.kinds.entry(kind.name.to_owned()).or_default();
+        if state.version != Some(version) {
+            state.unclear = true;
+            state.unclear_at = Some(sent_at);
+        }
     }
 }
 

@@ -15,7 +15,12 @@ const PAGE_DEFAULT: usize = 50;
 
 /// A JSON body; an empty one is `{}`.
 pub async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, Fault> {
-    let (body, too_large) = read(payload, BODY_LIMIT).await?;
+    json_up_to(payload, BODY_LIMIT).await
+}
+
+/// The same where more than usual may come.
+pub async fn json_up_to<T: DeserializeOwned>(payload: Payload, limit: usize) -> Result<T, Fault> {
+    let (body, too_large) = read(payload, limit).await?;
     if too_large {
         return Err(Code::TooLarge.into());
     }

@@ -1,6 +1,6 @@
 //! `POST /calls/preview`: what would happen to a list of numbers, and why. Nothing is placed or stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::input;
-use super::view::{Page, Reason, Wait};
+use super::view::{Reason, Wait};
 use crate::domain::connection::Priority;
+use crate::domain::dnc;
 use crate::domain::id::{ConnectionId, LineId};
 use crate::domain::rule::{Asked, Policy};
 use crate::error::Code;
@@ -21,12 +22,14 @@ use crate::web::State;
 
 /// More numbers than these are asked for in several requests.
 const MOST: usize = 1000;
+/// With what earlier requests came to: about 250,000 numbers.
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// The numbers and the way they would go.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewBody {
-    /// As people write them; at most 1,000.
+    /// As people write them; at most 1,000. A longer list goes on in another request, with `before`.
     phones: Vec<String>,
     #[serde(default)]
     connection: Option<String>,
@@ -39,6 +42,49 @@ pub struct PreviewBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     priority: Priority,
+    /// The `carry` of the answer before, where a list goes on.
+    #[serde(default)]
+    before: Carry,
+}
+
+/// What the numbers before in a list would take: the next request of the same list brings it along.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Carry {
+    /// New calls of automation.
+    new: u32,
+    /// Calls placed at once, by line.
+    lines: BTreeMap<String, u16>,
+    /// Numbers that would be called, in digits; one that stands in the list twice stands here twice. Empty where numbers have no cap.
+    numbers: Vec<String>,
+}
+
+impl Carry {
+    fn of(thought: &Thought, policy: &Policy) -> Self {
+        let lines = thought.lines.iter().map(|(line, n)| (line.to_string(), u16::try_from(*n).unwrap_or(u16::MAX))).collect();
+        let mut numbers = Vec::new();
+        for (phone, times) in thought.numbers.iter().filter(|_| policy.cap.is_some()) {
+            numbers.extend(std::iter::repeat_n(dnc::digits(phone).to_string(), *times));
+        }
+        Self { new: thought.new, lines, numbers }
+    }
+
+    fn thought(&self) -> Thought {
+        let mut thought = Thought { new: self.new, ..Thought::default() };
+        thought.lines = self.lines.iter().map(|(line, n)| (LineId::new(line), usize::from(*n))).collect();
+        for phone in self.numbers.iter().filter_map(|digits| dnc::phone_of(digits.parse().ok()?)) {
+            *thought.numbers.entry(phone).or_default() += 1;
+        }
+        thought
+    }
+}
+
+/// A row for each number, and what a request that goes on with the list brings along as `before`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PreviewPage {
+    pub items: Vec<PreviewView>,
+    pub next: Option<String>,
+    pub carry: Carry,
 }
 
 /// What would happen to one number.
@@ -63,16 +109,16 @@ pub struct PreviewView {
 }
 
 /// What would happen to these numbers now, and why; nothing is placed.
-#[utoipa::path(post, path = "/calls/preview", tag = "calls", request_body = PreviewBody, responses((status = 200, body = Page<PreviewView>)))]
+#[utoipa::path(post, path = "/calls/preview", tag = "calls", request_body = PreviewBody, responses((status = 200, body = PreviewPage)))]
 pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> Answer {
-    let body: PreviewBody = input::json(payload).await?;
+    let body: PreviewBody = input::json_up_to(payload, BODY_LIMIT).await?;
     if body.phones.len() > MOST {
         return Err(Fault::new(Code::BadRequest, format!("{} numbers; at most {MOST} at once", body.phones.len())));
     }
     let (connection, line) = (body.connection.as_deref().map(ConnectionId::new), body.line.as_deref().map(LineId::new));
     let way = asked::way(&state.app, caller.workspace.as_ref(), connection.as_ref(), line.as_ref(), None)?;
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut thought = Thought::default();
+    let mut thought = body.before.thought();
     let policy = state.app.live.load().policy(way.connection.as_ref().map(|c| &c.id), &way.workspace).ok_or(Code::HoldRemoved)?;
     let asked = Plan { way: &way, policy: &policy, interactive: body.priority == Priority::Interactive, consent: body.consent };
     let mut rows = Vec::with_capacity(body.phones.len());
@@ -84,7 +130,7 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
         }
         rows.push(row);
     }
-    Ok(HttpResponse::Ok().json(Page::whole(rows)))
+    Ok(HttpResponse::Ok().json(PreviewPage { items: rows, next: None, carry: Carry::of(&thought, &policy) }))
 }
 
 /// What all numbers of a list have in common.
@@ -115,7 +161,7 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
         row.refusal = Some(code.into());
         return Ok(row);
     }
-    thought.new += u32::from(!plan.interactive);
+    thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
     row.waits = Some(Wait::from(&outlook));
     row.would = match outlook {
