@@ -38,6 +38,16 @@ pub fn rss_mib(pid: u32) -> f64 {
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
+/// The most resident memory of a process in MiB, since it began or since [`forget_peak`].
+pub fn peak_mib(pid: u32) -> f64 {
+    let kib = field(&format!("/proc/{pid}/status"), "VmHWM").and_then(|v| v.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+pub fn forget_peak(pid: u32) -> std::io::Result<()> {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5")
+}
+
 /// Processor seconds that a process used so far, in user and kernel.
 pub fn cpu_secs(pid: u32) -> f64 {
     let stat = read(&format!("/proc/{pid}/stat"));

@@ -9,7 +9,9 @@
 mod backlog;
 mod bridge;
 mod client;
+mod dnc;
 mod full_loop;
+mod hostile;
 mod intake;
 mod lines;
 mod machine;
@@ -41,6 +43,8 @@ enum Part {
     Placing,
     Backlog,
     Plugin,
+    Hostile,
+    Dnc,
     Lines,
 }
 
@@ -81,6 +85,9 @@ pub struct Args {
     /// The most lines of the lines part, with 100 queued calls each.
     #[arg(long, default_value_t = 10_000)]
     many_lines: usize,
+    /// Rows of the do-not-call file.
+    #[arg(long, default_value_t = 1_000_000)]
+    numbers: usize,
     /// Where stores and logs go; by default a directory that is deleted at the end.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -140,6 +147,12 @@ fn main() -> anyhow::Result<()> {
         }
         if args.wants(Part::Plugin) {
             plugin::run(&args)?;
+        }
+        if args.wants(Part::Hostile) {
+            hostile::run(&args, &dir.join("hostile")).await?;
+        }
+        if args.wants(Part::Dnc) {
+            dnc::run(&args, &dir.join("dnc"))?;
         }
         if args.wants(Part::Lines) {
             lines::run(&args, &dir.join("lines")).await?;

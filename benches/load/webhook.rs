@@ -42,20 +42,24 @@ pub fn body(n: usize) -> String {
 
 /// The whole request, signed, to a connection's hook.
 pub fn request(connection: usize, n: usize) -> Vec<u8> {
-    let body = body(n);
+    signed(connection, "application/json", body(n).as_bytes())
+}
+
+/// Any body, signed, to a connection's hook.
+pub fn signed(connection: usize, content_type: &str, body: &[u8]) -> Vec<u8> {
     let signature = Hmac::<Sha256>::new_from_slice(hmac_secret(connection).as_bytes())
         .map(|mut mac| {
-            mac.update(body.as_bytes());
+            mac.update(body);
             hex::encode(mac.finalize().into_bytes())
         })
         .unwrap_or_default();
-    format!(
-        "POST /hooks/{}/{} HTTP/1.1\r\nhost: bridge.example.vn\r\nuser-agent: bench/1.0\r\naccept: */*\r\ncontent-type: application/json\r\nx-signature: {signature}\r\ncontent-length: {}\r\n\r\n{body}",
+    let head = format!(
+        "POST /hooks/{}/{} HTTP/1.1\r\nhost: bridge.example.vn\r\nuser-agent: bench/1.0\r\naccept: */*\r\ncontent-type: {content_type}\r\nx-signature: {signature}\r\ncontent-length: {}\r\n\r\n",
         connection_id(connection),
         hook_key(connection),
         body.len()
-    )
-    .into_bytes()
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// Requests `from..from + count`, spread over the connections in turn.

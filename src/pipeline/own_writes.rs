@@ -16,7 +16,7 @@ use crate::plugin::{ComposeError, Params};
 
 /// No quiet time is longer.
 const KEPT: Duration = Duration::from_secs(3600);
-/// Above this many records, those with old writes are thrown out.
+/// Above this many records, those with old writes are thrown out, and again when there are twice as many as were left.
 const MANY: usize = 10_000;
 /// Writes kept of one id: more than the steps of a write-back.
 const WRITES: usize = 16;
@@ -34,6 +34,8 @@ struct Write {
 #[derive(Debug, Default)]
 struct State {
     begun: u64,
+    /// How many records there may be before the old ones are thrown out.
+    room: usize,
     /// By connection and the record's id.
     writes: HashMap<(ConnectionId, String), VecDeque<Write>>,
 }
@@ -55,8 +57,9 @@ impl OwnWrites {
         if record.id.is_empty() {
             return number;
         }
-        if state.writes.len() >= MANY {
+        if state.writes.len() >= state.room.max(MANY) {
             state.writes.retain(|_, writes| writes.back().is_some_and(|write| now.since(write.last) < KEPT));
+            state.room = state.writes.len() * 2;
         }
         let writes = state.writes.entry((connection.clone(), record.id.clone())).or_default();
         if writes.len() >= WRITES {
@@ -92,9 +95,12 @@ impl OwnWrites {
     }
 }
 
-/// Makes a request that changes something of a record; from the moment it leaves the record is quiet.
+/// Makes a request that changes something of a record; from the moment it leaves the record is quiet, if its plugin asks for that.
 pub async fn ask_and_note(asking: Asking<'_>, record: &RecordRef, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Asked, AskError> {
     let (app, connection) = (asking.app, &asking.wired.connection.id);
+    if asking.plugin.quiet().is_none() {
+        return ask(asking, compose).await;
+    }
     let begun = Mutex::new(Vec::new());
     let asked = ask(asking, |params| {
         let composed = compose(params)?;
@@ -143,6 +149,26 @@ mod tests {
         let within = |kind: &str| writes.within(&id, &record(kind, "7"), Time(1_000_000), QUIET);
         assert!(within("deal") && !within("contact"));
         assert!(within(""), "a delivery that does not tell the type");
+    }
+
+    #[test]
+    fn old_writes_are_thrown_out_and_not_looked_through_each_time() {
+        let (writes, id) = (OwnWrites::default(), ConnectionId::new("c"));
+        let write = |n: usize, at: i64| {
+            let record = record("deal", &n.to_string());
+            let number = writes.begin(&id, &record, Time(at));
+            writes.end(&id, &record, number, true, Time(at));
+        };
+        (0..MANY).for_each(|n| write(n, 0));
+        write(MANY, 1_000);
+        let kept = || {
+            let state = writes.state();
+            (state.writes.len(), state.room)
+        };
+        assert_eq!(kept(), (MANY + 1, 2 * MANY), "none was old, the next look is far");
+        (MANY..2 * MANY).for_each(|n| write(n, 4_000_000));
+        write(2 * MANY, 4_000_000);
+        assert_eq!(kept().0, MANY + 1, "those of an hour ago are gone");
     }
 
     #[test]

@@ -293,6 +293,11 @@ impl Plugin {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
     }
 
+    /// How long at most its deliveries are quiet after a write of ours.
+    pub fn quiet(&self) -> Option<Duration> {
+        self.variants.iter().filter_map(|variant| variant.quiet).max()
+    }
+
     pub fn variants(&self) -> &[Variant] {
         &self.variants
     }
