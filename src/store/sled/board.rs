@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use super::calls::{Calls, Entry, Place, Slot};
 use super::gates::Gates;
 use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId};
@@ -75,7 +76,7 @@ pub(super) struct Queue {
     pub(super) which: Which,
     pub(super) choice: LineChoice,
     pub(super) lines: Vec<usize>,
-    pub(super) waiting: [BTreeSet<(Time, CallId)>; 2],
+    pub(super) waiting: [BTreeSet<(Time, Slot)>; 2],
     /// Calls that wait for a time of their own: `later.rs`.
     pub(super) later: usize,
     pub(super) free: [BTreeSet<Rank>; 2],
@@ -84,24 +85,6 @@ pub(super) struct Queue {
     pub(super) turn: u32,
     /// Its connection may not call now: `gates.rs`.
     pub(super) shut: bool,
-}
-
-pub(super) struct Entry {
-    pub(super) queue: u32,
-    /// Place in `owners`, plus one; 0: nobody's.
-    pub(super) owner: u32,
-    pub(super) interactive: bool,
-    /// The low digits of its number: `numbers.rs`.
-    pub(super) number: u32,
-    pub(super) wished: Time,
-    pub(super) place: Place,
-}
-
-#[derive(PartialEq)]
-pub(super) enum Place {
-    Waiting,
-    Delayed(Time),
-    Claimed(u32),
 }
 
 /// A call that waits.
@@ -114,6 +97,7 @@ pub struct Waiting {
     pub owner: Option<String>,
     pub interactive: bool,
     pub wished: Time,
+    pub expires: Time,
     pub number: u32,
 }
 
@@ -125,12 +109,14 @@ pub struct Board {
     pub(super) queues: Vec<Queue>,
     pub(super) queue_of: HashMap<(PoolId, Which), usize>,
     pub(super) pools: HashMap<PoolId, Pool>,
-    pub(super) calls: HashMap<CallId, Entry>,
+    pub(super) calls: Calls,
     /// Queued calls by number.
-    pub(super) numbers: BTreeSet<(u32, CallId)>,
+    pub(super) numbers: BTreeSet<(u32, Slot)>,
+    /// When calls expire.
+    pub(super) expiries: BTreeSet<(Time, Slot)>,
     pub(super) owners: Vec<String>,
     pub(super) owner_of: HashMap<String, u32>,
-    pub(super) delayed: BTreeSet<(Time, CallId)>,
+    pub(super) delayed: BTreeSet<(Time, Slot)>,
     /// When calls stop waiting for their owner's line.
     pub(super) owner_waits: BTreeSet<(Time, CallId)>,
     pub(super) dirty: VecDeque<usize>,
@@ -164,13 +150,13 @@ impl Board {
 
     /// The queue of a call and the lines it may go over now; calls of one queue have the same.
     pub fn lines_of(&self, call: CallId) -> Option<(usize, impl Iterator<Item = &LineId>)> {
-        let queue = self.calls.get(&call)?.queue as usize;
+        let queue = self.calls.get(call)?.queue as usize;
         Some((queue, self.queues[queue].lines.iter().map(|line| &self.lines[*line].id)))
     }
 
     /// Whether the configuration still lets this call go over this line.
     pub fn allows(&self, claim: &Claim) -> bool {
-        self.line_of.get(&claim.line).is_some_and(|line| self.calls.get(&claim.call).is_some_and(|e| self.queues[e.queue as usize].lines.contains(line)))
+        self.line_of.get(&claim.line).is_some_and(|line| self.calls.get(claim.call).is_some_and(|e| self.queues[e.queue as usize].lines.contains(line)))
     }
 
     /// What the configuration says; lines and pools that it does not name keep their calls waiting.
@@ -189,7 +175,7 @@ impl Board {
             self.queues[queue].free = Default::default();
             self.resolve(queue);
         }
-        let owned: Vec<CallId> = self.calls.iter().filter(|(_, entry)| entry.owner > 0).map(|(call, _)| *call).collect();
+        let owned: Vec<Slot> = self.calls.iter().filter(|slot| self.calls[*slot].owner > 0).collect();
         owned.into_iter().for_each(|call| self.choose_queue(call, true));
         (0..self.lines.len()).for_each(|line| self.mark(line));
     }
@@ -283,26 +269,30 @@ impl Board {
         let which = if waiting.pinned.is_empty() { Which::All } else { Which::Pinned(waiting.pinned) };
         let owner = if which == Which::All { owner } else { 0 };
         let queue = u32::try_from(self.queue(&waiting.pool, which)).unwrap_or(u32::MAX);
-        let (interactive, wished, number) = (waiting.interactive, waiting.wished, waiting.number);
-        self.numbers.insert((number, waiting.call));
-        self.calls.insert(waiting.call, Entry { queue, owner, interactive, number, wished, place: Place::Waiting });
-        self.choose_queue(waiting.call, true);
+        let Waiting { call: id, interactive, wished, expires, number, .. } = waiting;
+        let call = self.calls.insert(Entry { id, queue, owner, number, interactive, wished, expires, place: Place::Waiting });
+        self.numbers.insert((number, call));
+        self.expiries.insert((expires, call));
+        self.choose_queue(call, true);
         match not_before {
-            Some(at) => self.delay(waiting.call, at),
-            None => self.arrive(waiting.call),
+            Some(at) => self.delay(call, at),
+            None => self.arrive(call),
         }
     }
 
     /// The queue that fits the call's owner: for a while only the owner's own line, then all.
-    pub(super) fn choose_queue(&mut self, call: CallId, wait: bool) {
-        let Some(entry) = self.calls.get(&call).filter(|e| e.owner > 0) else { return };
+    pub(super) fn choose_queue(&mut self, call: Slot, wait: bool) {
+        let entry = self.calls[call];
+        if entry.owner == 0 {
+            return;
+        }
         let (old, wished, interactive) = (entry.queue as usize, entry.wished, entry.interactive);
         let owner = self.owners.get(entry.owner as usize - 1).map(String::as_str);
         let id = self.queues[old].pool.clone();
         let own = self.pools.get(&id).and_then(|pool| Some((pool.owner_line(owner)?.clone(), wished.plus(pool.owner_wait))));
         let which = match own {
             Some((line, until)) if wait => {
-                self.owner_waits.insert((until, call));
+                self.owner_waits.insert((until, entry.id));
                 Which::Owner(line)
             }
             _ => Which::All,
@@ -312,12 +302,10 @@ impl Board {
             return;
         }
         let was_waiting = self.queues[old].waiting[usize::from(!interactive)].remove(&(wished, call));
-        if let Some(entry) = self.calls.get_mut(&call) {
-            entry.queue = u32::try_from(new).unwrap_or(u32::MAX);
-            if matches!(entry.place, Place::Delayed(_)) {
-                self.queues[old].later -= 1;
-                self.queues[new].later += 1;
-            }
+        self.calls[call].queue = u32::try_from(new).unwrap_or(u32::MAX);
+        if matches!(entry.place, Place::Delayed(_)) {
+            self.queues[old].later -= 1;
+            self.queues[new].later += 1;
         }
         if was_waiting {
             self.arrive(call);
@@ -326,12 +314,13 @@ impl Board {
 
     /// Takes a call out of wherever it waits.
     pub fn remove(&mut self, call: CallId) {
-        let Some(entry) = self.calls.remove(&call) else { return };
-        self.numbers.remove(&(entry.number, call));
+        let Some((slot, entry)) = self.calls.remove(call) else { return };
+        self.numbers.remove(&(entry.number, slot));
+        self.expiries.remove(&(entry.expires, slot));
         match entry.place {
-            Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, call))),
+            Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, slot))),
             Place::Delayed(at) => {
-                self.delayed.remove(&(at, call));
+                self.delayed.remove(&(at, slot));
                 self.queues[entry.queue as usize].later -= 1;
             }
             Place::Claimed(line) => {
@@ -342,8 +331,8 @@ impl Board {
     }
 
     /// A call is ready to go.
-    pub(super) fn arrive(&mut self, call: CallId) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
+    pub(super) fn arrive(&mut self, call: Slot) {
+        let entry = &mut self.calls[call];
         entry.place = Place::Waiting;
         let (queue, kind) = (entry.queue as usize, usize::from(!entry.interactive));
         self.queues[queue].waiting[kind].insert((entry.wished, call));
@@ -375,12 +364,12 @@ impl Board {
 
     /// A claim whose step failed or was told to wait.
     pub fn unclaim(&mut self, claim: &Claim, not_before: Option<Time>) {
-        let Some(Entry { place: Place::Claimed(line), .. }) = self.calls.get(&claim.call) else { return };
-        let line = *line;
+        let Some(call) = self.calls.slot(claim.call) else { return };
+        let Place::Claimed(line) = self.calls[call].place else { return };
         self.lines[line as usize].claimed.remove(&claim.call);
         match not_before {
-            Some(at) => self.delay(claim.call, at),
-            None => self.arrive(claim.call),
+            Some(at) => self.delay(call, at),
+            None => self.arrive(call),
         }
         self.mark(line as usize);
     }

@@ -59,6 +59,7 @@ fn add(board: &mut Board, wish: Wish<'_>) {
         owner: wish.owner.map(str::to_owned),
         interactive: wish.click,
         wished: wish.at,
+        expires: Time::NEVER,
         number: wish.n.into(),
     };
     board.add(waiting, None);
@@ -256,6 +257,7 @@ fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
         owner: owner.map(str::to_owned),
         interactive: false,
         wished: secs(n.into()),
+        expires: Time::NEVER,
         number: n.into(),
     };
     b.add(held(3, None), Some(Time::NEVER));
@@ -333,7 +335,7 @@ fn calls_to_a_number_are_found_at_the_same_price_among_a_hundred_thousand() {
             let phone = crate::domain::dnc::phone_of(84_912_000_000 + u64::from(n / 2)).unwrap();
             let number = super::lookup::short(&phone);
             let pool = PoolId::Connection("c".into());
-            b.add(Waiting { call: CallId(id), pool, pinned: Vec::new(), owner: None, interactive: false, wished: T0, number }, None);
+            b.add(Waiting { call: CallId(id), pool, pinned: Vec::new(), owner: None, interactive: false, wished: T0, expires: Time::NEVER, number }, None);
         }
         b
     };

@@ -172,7 +172,7 @@ pub fn let_go(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules) -> Res
     }
     call.hold = None;
     let policy = rules.of(call.connection.as_ref(), &call.workspace);
-    tx.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
+    tx.effects.push(Effect::Unqueued { call: call.id });
     if let Some(policy) = &policy {
         call.expires_at = policy.expires(call.interactive, now, call.created_at);
         call.own_time = Some(OwnTime::new(now, policy.expire_automation)).filter(|_| !call.interactive);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::board::{Board, Place};
+use super::board::Board;
+use super::calls::{Place, Slot};
 use crate::domain::id::{CallId, LineId};
 use crate::domain::time::Time;
 use crate::store::verbs::LineQueue;
@@ -19,19 +20,36 @@ impl Board {
     }
 
     /// A call that stands in no order yet waits until then.
-    pub(super) fn delay(&mut self, call: CallId, at: Time) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
+    pub(super) fn delay(&mut self, call: Slot, at: Time) {
+        let entry = &mut self.calls[call];
         entry.place = Place::Delayed(at);
         self.queues[entry.queue as usize].later += 1;
         self.delayed.insert((at, call));
     }
 
     /// Its time has come.
-    pub(super) fn awake(&mut self, at: Time, call: CallId) {
+    pub(super) fn awake(&mut self, at: Time, call: Slot) {
         self.delayed.remove(&(at, call));
-        if let Some(entry) = self.calls.get(&call) {
-            self.queues[entry.queue as usize].later -= 1;
-        }
+        self.queues[self.calls[call].queue as usize].later -= 1;
         self.arrive(call);
+    }
+
+    /// A call that waits expires then. `false`: it does not wait.
+    pub fn expires_at(&mut self, call: CallId, at: Time) -> bool {
+        let Some(slot) = self.calls.slot(call) else { return false };
+        self.expiries.remove(&(self.calls[slot].expires, slot));
+        self.calls[slot].expires = at;
+        self.expiries.insert((at, slot));
+        true
+    }
+
+    /// The call that expires next.
+    pub fn next_expiry(&self) -> Option<(Time, CallId)> {
+        self.expiries.first().map(|(at, call)| (*at, self.calls[*call].id))
+    }
+
+    /// Takes it out: it is being looked at.
+    pub fn take_expiry(&mut self) {
+        self.expiries.pop_first();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::board::Board;
+use super::calls::Slot;
 use crate::domain::dnc;
 use crate::domain::id::CallId;
 use crate::domain::phone::Phone;
@@ -17,8 +18,7 @@ impl Board {
     /// The queued calls that may go to this number.
     pub fn calls_to(&self, phone: &Phone) -> Vec<CallId> {
         let number = short(phone);
-        let range = (number, CallId([0; 16]))..=(number, CallId([u8::MAX; 16]));
-        self.numbers.range(range).map(|(_, call)| *call).collect()
+        self.numbers.range((number, 0)..=(number, Slot::MAX)).map(|(_, call)| self.calls[*call].id).collect()
     }
 }
 

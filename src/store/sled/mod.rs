@@ -10,6 +10,7 @@ mod alerts;
 mod board;
 #[cfg(test)]
 mod board_tests;
+mod calls;
 mod commit;
 mod dnc;
 mod gates;

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::board::{AUTOMATION, Board, CLICKS, Place, Serves, Takes};
+use super::board::{AUTOMATION, Board, CLICKS, Serves, Takes};
+use super::calls::{Place, Slot};
 use crate::domain::connection::LineChoice;
-use crate::domain::id::CallId;
 use crate::domain::pool::PoolId;
 use crate::domain::schedule::may_place;
 use crate::domain::time::Time;
@@ -16,7 +16,7 @@ const HOPS: usize = 4;
 struct Candidate {
     queue: usize,
     kind: usize,
-    key: (Time, CallId),
+    key: (Time, Slot),
 }
 
 impl Board {
@@ -28,7 +28,9 @@ impl Board {
         }
         while let Some((at, call)) = self.owner_waits.first().copied().filter(|(at, _)| *at <= now) {
             self.owner_waits.remove(&(at, call));
-            self.choose_queue(call, false);
+            if let Some(call) = self.calls.slot(call) {
+                self.choose_queue(call, false);
+            }
         }
         while let Some((at, line)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, line));
@@ -151,8 +153,8 @@ impl Board {
         entry.lines.get(place as usize).copied()
     }
 
-    fn own_line(&self, call: CallId, pool: &PoolId) -> Option<usize> {
-        let owner = self.calls.get(&call).filter(|e| e.owner > 0)?.owner as usize;
+    fn own_line(&self, call: Slot, pool: &PoolId) -> Option<usize> {
+        let owner = Some(self.calls[call].owner as usize).filter(|owner| *owner > 0)?;
         self.line_of.get(self.pools.get(pool)?.owner_line(self.owners.get(owner - 1).map(String::as_str))?).copied()
     }
 
@@ -180,11 +182,11 @@ impl Board {
     fn claim(&mut self, line: usize, candidate: Candidate, now: Time) -> Claim {
         let Candidate { queue, kind, key } = candidate;
         self.queues[queue].waiting[kind].remove(&key);
-        if let Some(call) = self.calls.get_mut(&key.1) {
-            call.place = Place::Claimed(u32::try_from(line).unwrap_or(u32::MAX));
-        }
+        let call = &mut self.calls[key.1];
+        call.place = Place::Claimed(u32::try_from(line).unwrap_or(u32::MAX));
+        let call = call.id;
         let entry = &mut self.lines[line];
-        entry.claimed.insert(key.1);
+        entry.claimed.insert(call);
         let serves = entry.serves.iter().enumerate().find(|(_, s)| s.pool == self.queues[queue].pool);
         if let Some((turn, serves)) = serves {
             if kind == AUTOMATION {
@@ -193,7 +195,7 @@ impl Board {
             let place = serves.queues.iter().find(|(q, _)| *q == queue).map_or(0, |(_, place)| *place);
             self.queues[queue].turn = place + 1;
         }
-        let claim = Claim { call: key.1, line: entry.id.clone() };
+        let claim = Claim { call, line: entry.id.clone() };
         self.look_at(line, now);
         claim
     }

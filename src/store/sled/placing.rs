@@ -141,7 +141,6 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held
                     let left = policy.own_time_left(call, held, now);
                     let expires = policy.expires_after(until, left, call.created_at);
                     call.own_time = Some(OwnTime::new(until, left));
-                    tx.effects.push(Effect::NoDeadline { at: call.expires_at, kind: Deadline::Expiry, call: call.id });
                     tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
                     call.expires_at = expires;
                 }

@@ -25,12 +25,10 @@ use crate::store::verbs::{Claim, LineQueue, Next, StoreError};
 pub enum Effect {
     Queued {
         waiting: Box<Waiting>,
-        expires: Time,
         not_before: Option<Time>,
     },
     Unqueued {
         call: CallId,
-        expires: Time,
     },
     Line {
         line: LineId,
@@ -74,9 +72,10 @@ impl Effect {
             owner: call.owner.clone(),
             interactive: call.interactive,
             wished: call.wished_at,
+            expires: call.expires_at,
             number: short(&call.phone),
         };
-        Effect::Queued { waiting: Box::new(waiting), expires: call.expires_at, not_before: not_before.or_else(|| own_hold(call.hold)) }
+        Effect::Queued { waiting: Box::new(waiting), not_before: not_before.or_else(|| own_hold(call.hold)) }
     }
 }
 
@@ -204,9 +203,8 @@ impl Index {
             State::Queued => {
                 let not_before = own_hold(call.hold);
                 let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
-                let (interactive, wished, number) = (call.interactive, call.wished_at, short(&call.phone));
-                let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive, wished, number };
-                self.deadlines.insert((call.expires_at, Deadline::Expiry, call.id));
+                let (interactive, wished, expires, number) = (call.interactive, call.wished_at, call.expires_at, short(&call.phone));
+                let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive, wished, expires, number };
                 self.board.add(waiting, not_before);
             }
             // Its sender is gone: it may have been sent.
@@ -265,14 +263,8 @@ impl Index {
         for effect in effects {
             news.note(&effect);
             match effect {
-                Effect::Queued { waiting, expires, not_before } => {
-                    self.deadlines.insert((expires, Deadline::Expiry, waiting.call));
-                    self.board.add(*waiting, not_before);
-                }
-                Effect::Unqueued { call, expires } => {
-                    self.board.remove(call);
-                    self.deadlines.remove(&(expires, Deadline::Expiry, call));
-                }
+                Effect::Queued { waiting, not_before } => self.board.add(*waiting, not_before),
+                Effect::Unqueued { call } => self.board.remove(call),
                 Effect::Line { line, state } => self.board.set_state(&line, *state),
                 Effect::Brakes(brakes) => self.board.set_brakes(brakes),
                 Effect::Task { kind, subject, due } => self.task(kind, subject, due),
@@ -290,9 +282,7 @@ impl Index {
                         work.due.remove(&(due, subject));
                     }
                 }
-                Effect::Deadline { at, kind, call } => {
-                    self.deadlines.insert((at, kind, call));
-                }
+                Effect::Deadline { at, kind, call } => self.deadline(at, kind, call),
                 Effect::NoDeadline { at, kind, call } => {
                     self.deadlines.remove(&(at, kind, call));
                 }
@@ -368,18 +358,32 @@ impl Index {
     pub fn take_deadlines(&mut self, now: Time, max: usize) -> Vec<(Time, Deadline, CallId)> {
         let mut taken = Vec::new();
         while taken.len() < max {
-            let Some(first) = self.deadlines.first().copied().filter(|(at, ..)| *at <= now) else { break };
-            self.deadlines.remove(&first);
+            let expiry = self.board.next_expiry().map(|(at, call)| (at, Deadline::Expiry, call));
+            let other = self.deadlines.first().copied();
+            let Some(first) = expiry.into_iter().chain(other).min().filter(|(at, ..)| *at <= now) else { break };
+            if Some(first) == expiry {
+                self.board.take_expiry();
+            } else {
+                self.deadlines.remove(&first);
+            }
             taken.push(first);
         }
         taken
     }
 
     pub fn put_deadlines(&mut self, deadlines: &[(Time, Deadline, CallId)]) {
-        self.deadlines.extend(deadlines.iter().copied());
+        deadlines.iter().for_each(|(at, kind, call)| self.deadline(*at, *kind, *call));
     }
 
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(at, ..)| *at)
+        let expiry = self.board.next_expiry().map(|(at, _)| at);
+        expiry.into_iter().chain(self.deadlines.first().map(|(at, ..)| *at)).min()
+    }
+
+    /// Expiry of what waits is the board's; one whose request is under way waits no more.
+    fn deadline(&mut self, at: Time, kind: Deadline, call: CallId) {
+        if kind != Deadline::Expiry || !self.board.expires_at(call, at) {
+            self.deadlines.insert((at, kind, call));
+        }
     }
 }

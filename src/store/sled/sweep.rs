@@ -78,7 +78,7 @@ fn one(tx: &mut Tx<'_>, now: Time, kind: Deadline, id: CallId, policy: &SweepPol
     match step(from, signal, call.ever_sent) {
         Step::To(State::Expired) => {
             if let Some((at, own_time)) = extended(tx, &call, now, lines)? {
-                tx.effects.push(Effect::Unqueued { call: id, expires: call.expires_at });
+                tx.effects.push(Effect::Unqueued { call: id });
                 (call.expires_at, call.own_time) = (at, own_time);
                 tx.effects.push(Effect::queued(&call, None));
             } else {

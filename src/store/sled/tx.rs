@@ -192,7 +192,7 @@ impl<'a> Tx<'a> {
                 call.ended_at = Some(now);
             }
             if from == State::Queued {
-                self.effects.push(Effect::Unqueued { call: call.id, expires: call.expires_at });
+                self.effects.push(Effect::Unqueued { call: call.id });
             }
         }
         self.write(Tree::Calls, call.id.0.to_vec(), call)

@@ -1,0 +1,98 @@
+//! The calls that wait, each once. The board's orders name a call by its place here: four bytes for sixteen, of a million calls.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::{Index, IndexMut};
+
+use hashbrown::HashTable;
+
+use crate::domain::id::CallId;
+use crate::domain::time::Time;
+
+/// Where a call stands in [`Calls`], as long as it waits. Another call may have it later.
+pub(super) type Slot = u32;
+
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) id: CallId,
+    pub(super) queue: u32,
+    /// Place in `owners`, plus one; 0: nobody's.
+    pub(super) owner: u32,
+    /// The low digits of its number: `lookup.rs`.
+    pub(super) number: u32,
+    pub(super) interactive: bool,
+    pub(super) wished: Time,
+    pub(super) expires: Time,
+    pub(super) place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Place {
+    Waiting,
+    Delayed(Time),
+    Claimed(u32),
+}
+
+#[derive(Default)]
+pub(super) struct Calls {
+    by_id: HashTable<Slot>,
+    entries: Vec<Entry>,
+    free: Vec<Slot>,
+    hasher: RandomState,
+}
+
+impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
+        self.by_id.iter().copied()
+    }
+
+    pub(super) fn slot(&self, call: CallId) -> Option<Slot> {
+        self.by_id.find(self.hasher.hash_one(call), |slot| self[*slot].id == call).copied()
+    }
+
+    pub(super) fn get(&self, call: CallId) -> Option<&Entry> {
+        self.slot(call).map(|slot| &self[slot])
+    }
+
+    /// A call that is not there yet.
+    pub(super) fn insert(&mut self, entry: Entry) -> Slot {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self[slot] = entry;
+                slot
+            }
+            None => {
+                self.entries.push(entry);
+                Slot::try_from(self.entries.len() - 1).unwrap_or(Slot::MAX)
+            }
+        };
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_id.insert_unique(hasher.hash_one(entry.id), slot, |slot| hasher.hash_one(entries[*slot as usize].id));
+        slot
+    }
+
+    pub(super) fn remove(&mut self, call: CallId) -> Option<(Slot, Entry)> {
+        let entries = &self.entries;
+        let found = self.by_id.find_entry(self.hasher.hash_one(call), |slot| entries[*slot as usize].id == call).ok()?;
+        let (slot, _) = found.remove();
+        self.free.push(slot);
+        Some((slot, self[slot]))
+    }
+}
+
+impl Index<Slot> for Calls {
+    type Output = Entry;
+
+    fn index(&self, slot: Slot) -> &Entry {
+        &self.entries[slot as usize]
+    }
+}
+
+impl IndexMut<Slot> for Calls {
+    fn index_mut(&mut self, slot: Slot) -> &mut Entry {
+        &mut self.entries[slot as usize]
+    }
+}
