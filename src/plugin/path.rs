@@ -1,4 +1,5 @@
-//! JSONPath. Nearly all that plugins write is plain (`$.a.b[0]`): that is followed without making a list of nodes.
+//! JSONPath. Nearly all that plugins write is plain (`$.a.b[0]`, `$.list[?@.key == 'phone'].value`, `$.list[*].id`): that is followed
+//! without making a list of nodes.
 
 use serde_json::Value as Json;
 use serde_json_path::{JsonPath, ParseError};
@@ -19,6 +20,10 @@ pub struct Path {
 enum Step {
     Name(String),
     Index(usize),
+    /// `[*]`
+    Each,
+    /// `[?@.a.b == 'text']`: those under which there is this value.
+    Where(Vec<String>, Json),
 }
 
 impl Path {
@@ -50,7 +55,7 @@ impl Path {
     /// The first node that is wanted.
     pub fn find<'a>(&self, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<&'a Json> {
         match &self.steps {
-            Some(steps) => follow(steps, json).filter(|node| wanted(node)),
+            Some(steps) => follow(steps, json, wanted),
             None => first(&self.query, json, wanted),
         }
     }
@@ -59,13 +64,20 @@ impl Path {
 /// The first wanted node of a path that an admin wrote; nothing where it is none.
 pub fn find_written<'a>(text: &str, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<Option<&'a Json>> {
     match plain(text) {
-        Some(steps) => Some(follow(&steps, json).filter(|node| wanted(node))),
+        Some(steps) => Some(follow(&steps, json, wanted)),
         None => JsonPath::parse(text).ok().map(|path| first(&path, json, wanted)),
     }
 }
 
-fn follow<'a>(steps: &[Step], json: &'a Json) -> Option<&'a Json> {
-    steps.iter().try_fold(json, |json, step| step.of(json))
+/// The first wanted node, in the order of the document.
+fn follow<'a>(steps: &[Step], json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<&'a Json> {
+    let Some((step, rest)) = steps.split_first() else { return Some(json).filter(|node| wanted(node)) };
+    match (step, json) {
+        (Step::Name(_) | Step::Index(_), _) => follow(rest, step.of(json)?, wanted),
+        (_, Json::Array(list)) => list.iter().filter(|child| step.takes(child)).find_map(|child| follow(rest, child, wanted)),
+        (_, Json::Object(map)) => map.values().filter(|child| step.takes(child)).find_map(|child| follow(rest, child, wanted)),
+        _ => None,
+    }
 }
 
 fn first<'a>(path: &JsonPath, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<&'a Json> {
@@ -80,17 +92,24 @@ impl Step {
             _ => None,
         }
     }
+
+    /// Whether it goes on to this child.
+    fn takes(&self, child: &Json) -> bool {
+        match self {
+            Step::Where(names, value) => names.iter().try_fold(child, |json, name| json.as_object()?.get(name)) == Some(value),
+            _ => true,
+        }
+    }
 }
 
-/// The steps of `$`, `.name`, `['name']`, `["name"]` and `[0]`; anything else is for the library.
+/// The steps of `$`, `.name`, `['name']`, `["name"]`, `[0]`, `[*]` and `[?@.name == 'text']`; anything else is for the library.
 fn plain(text: &str) -> Option<Vec<Step>> {
     let mut rest = text.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
-        let (step, after) = if let Some(name) = rest.strip_prefix('.') {
-            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-            let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-            (starts.then(|| Step::Name(name[..end].to_owned()))?, &name[end..])
+        let (step, after) = if rest.starts_with('.') {
+            let (name, after) = dotted(rest)?;
+            (Step::Name(name.to_owned()), after)
         } else {
             let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
             (bracketed(inside)?, after)
@@ -101,11 +120,41 @@ fn plain(text: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
+/// `.name`, and what follows it.
+fn dotted(text: &str) -> Option<(&str, &str)> {
+    let name = text.strip_prefix('.')?;
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_').then(|| name.split_at(end))
+}
+
+/// A text in quotes that means what stands in it.
+fn quoted(text: &str) -> Option<&str> {
+    let inside = ['\'', '"'].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote))?;
+    (!inside.chars().any(|c| matches!(c, '\\' | '\'' | '"') || c.is_control())).then_some(inside)
+}
+
+/// `?@.a.b == 'text'`, or `true` or `false` on the right.
+fn filter(inside: &str) -> Option<Step> {
+    let (left, right) = inside.strip_prefix("?@")?.split_once(" == ")?;
+    let (mut names, mut rest) = (Vec::new(), left);
+    while !rest.is_empty() {
+        let (name, after) = dotted(rest)?;
+        names.push(name.to_owned());
+        rest = after;
+    }
+    let value = match right {
+        "true" => true.into(),
+        "false" => false.into(),
+        text => quoted(text)?.into(),
+    };
+    Some(Step::Where(names, value))
+}
+
 fn bracketed(inside: &str) -> Option<Step> {
-    let quoted = ['\'', '"'].iter().find_map(|quote| inside.strip_prefix(*quote)?.strip_suffix(*quote));
-    match quoted {
-        Some(name) if !name.chars().any(|c| matches!(c, '\\' | '\'' | '"') || c.is_control()) => Some(Step::Name(name.to_owned())),
-        Some(_) => None,
+    match quoted(inside) {
+        Some(name) => Some(Step::Name(name.to_owned())),
+        None if inside == "*" => Some(Step::Each),
+        None if inside.starts_with('?') => filter(inside),
         None if inside == "0" || (inside.bytes().all(|b| b.is_ascii_digit()) && inside.len() <= 9 && !inside.starts_with('0')) => {
             inside.parse().ok().map(Step::Index)
         }
@@ -122,10 +171,17 @@ mod tests {
 
     #[test]
     fn plain_paths_are_known_and_others_left_to_the_library() {
-        for text in ["$", "$.a", "$.a_1.b", "$['a b'][\"c.d\"]", "$.list[0][12]", "$._x"] {
+        for text in
+            ["$", "$.a", "$.a_1.b", "$['a b'][\"c.d\"]", "$.list[0][12]", "$._x", "$.a[*].b", "$.a[?@.b.c == 'x y'].d", "$[?@ == \"x\"]", "$[?@.a == true]"]
+        {
             assert!(Path::parse(text).is_ok_and(|path| path.steps.is_some()), "{text}");
         }
-        for text in ["$..a", "$.a[*]", "$.a[-1]", "$.a[?@.b]", "$.é", "$['a','b']", "$['it\\'s']", "$[1:2]", "$[ 0 ]", "$.*"] {
+        let filters =
+            ["$[?@.a == 1]", "$[?@.a == 'x' && @.b == 'y']", "$[?@.a=='x']", "$[?@['a'] == 'x']", "$[?@.a != 'x']", "$[?@.a == null]", "$[?@.a == @.b]"];
+        for text in filters {
+            assert!(Path::parse(text).is_ok_and(|path| path.steps.is_none()), "{text}");
+        }
+        for text in ["$..a", "$.a[-1]", "$.a[?@.b]", "$.é", "$['a','b']", "$['it\\'s']", "$[1:2]", "$[ 0 ]", "$.*"] {
             assert!(Path::parse(text).is_ok_and(|path| path.steps.is_none()), "{text}");
         }
         for text in ["", "a", "$.", "$.1a", "$[01]", "$[", "$.a b", "$['a'", "$[]"] {
@@ -136,15 +192,18 @@ mod tests {
     proptest! {
         /// What we call plain the library reads as well, and finds the same.
         #[test]
-        fn a_plain_path_finds_what_the_library_finds(text in r#"\$(\.[ab1_]{1,2}|\[[0-3]\]|\['[ab.' ]{1,2}'\]|\["b"\]){0,4}"#) {
+        fn a_plain_path_finds_what_the_library_finds(text in r#"\$(\.[ab1_]{1,2}|\[[0-3]\]|\['[ab.' ]{1,2}'\]|\["b"\]|\[\*\]|\[\?@(\.[ab]){0,2} == ('x'|"c"|true)\]){0,4}"#) {
             let documents = [
                 json!({"a": {"b": [1, {"a": null}, [2]], "a1": "x"}, "b": [[{"b": 5}], "c"], "a.": 7, "_": {"a": 1}}),
                 json!([[{"a": 1, "b": {"b": 2}}], {"a b": 3}, "x"]),
+                json!({"a": [{"a": "x", "b": 1}, {"a": true, "b": {"a": "x"}}, {"b": {"b": "c"}, "a": "x"}, "x", true], "b": {"a": {"a": "x"}, "b": "c"}}),
             ];
             if let Some(steps) = plain(&text) {
                 let path = JsonPath::parse(&text).unwrap();
                 for document in &documents {
-                    prop_assert_eq!(follow(&steps, document), path.query(document).first());
+                    prop_assert_eq!(follow(&steps, document, &|_| true), path.query(document).first());
+                    let texts = |node: &Json| node.is_string();
+                    prop_assert_eq!(follow(&steps, document, &texts), first(&path, document, &texts));
                 }
             }
         }

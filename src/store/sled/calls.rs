@@ -96,3 +96,30 @@ impl IndexMut<Slot> for Calls {
         &mut self.entries[slot as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: u16, wished: i64) -> Entry {
+        let id = CallId([n.to_be_bytes(); 8].concat().try_into().unwrap());
+        Entry { id, queue: 0, owner: 0, number: 0, interactive: false, wished: Time(wished), expires: Time::NEVER, place: Place::Waiting }
+    }
+
+    #[test]
+    fn a_call_is_found_until_it_is_taken_out_and_its_slot_is_used_again() {
+        let mut calls = Calls::default();
+        let slots: Vec<Slot> = (0..2_000).map(|n| calls.insert(entry(n, i64::from(n)))).collect();
+        for n in (0..2_000).step_by(2) {
+            let (slot, gone) = calls.remove(entry(n, 0).id).unwrap();
+            assert_eq!((slot, gone.wished), (slots[usize::from(n)], Time(i64::from(n))));
+            assert!(calls.remove(gone.id).is_none() && calls.get(gone.id).is_none());
+        }
+        let again: Vec<Slot> = (2_000..3_000).map(|n| calls.insert(entry(n, i64::from(n)))).collect();
+        assert!(again.iter().all(|slot| slots.contains(slot)), "no room is lost");
+        assert_eq!((calls.len(), calls.iter().count(), calls.entries.len()), (2_000, 2_000, 2_000));
+        for n in (1..2_000).step_by(2).chain(2_000..3_000) {
+            assert_eq!(calls.get(entry(n, 0).id).map(|e| e.wished), Some(Time(i64::from(n))));
+        }
+    }
+}
