@@ -274,6 +274,8 @@ codes! {
         "See the state and the reason.", "Xem trạng thái và lý do."
     NumberColumn "number_column" Reject 422: "nothing says which column holds the phone numbers", "không rõ cột nào là số điện thoại";
         "Name the column by its heading or its place (--column).", "Ghi tên cột hoặc số thứ tự của cột (--column)."
+    UnclosedQuote "unclosed_quote" Reject 422: "a quote opens a cell and is never closed", "ô mở ngoặc kép nhưng không đóng";
+        "Close it in the file, or leave the quotes out; the rows behind it were read.", "Đóng ngoặc kép trong tệp hoặc bỏ đi; các dòng phía sau vẫn được đọc."
     BadRequest "bad_request" Reject 400: "the request is not understood", "không hiểu yêu cầu";
         "See the detail.", "Xem chi tiết."
     Internal "internal" Bug 500: "callbridge failed inside", "lỗi bên trong callbridge";

@@ -26,6 +26,7 @@ pub mod record;
 pub mod report;
 pub mod request;
 pub mod retry;
+pub mod row;
 pub mod rule;
 #[cfg(test)]
 mod rule_tests;

@@ -2,10 +2,9 @@
 
 use super::foreign::Countries;
 use super::phone::Phone;
+use super::row::{Cut, Quotes, Rows, is_separator};
 use crate::error::Code;
 
-/// A row longer than this is junk; the rest of it is skipped.
-const LONGEST_ROW: usize = 4096;
 /// What is shown of a bad row.
 const SHOWN: usize = 60;
 
@@ -60,10 +59,7 @@ pub struct Reader {
     countries: Countries,
     at: At,
     rows: u64,
-    rest: Vec<u8>,
-    skipping: bool,
-    /// The last row ended with a carriage return: a line feed now belongs to it.
-    after_return: bool,
+    cutter: Rows,
 }
 
 impl Reader {
@@ -90,49 +86,30 @@ impl Reader {
 
     /// Takes the next bytes and hands on what every row holds that they complete.
     pub fn feed(&mut self, bytes: &[u8], take: &mut impl FnMut(Row)) {
-        for piece in bytes.split_inclusive(|b| matches!(b, b'\n' | b'\r')) {
-            if std::mem::take(&mut self.after_return) && piece == b"\n" {
-                continue;
-            }
-            let (part, ends) = match piece.split_last() {
-                Some((b'\n' | b'\r', part)) => (part, true),
-                _ => (piece, false),
-            };
-            if !self.skipping {
-                self.rest.extend_from_slice(&part[..part.len().min(LONGEST_ROW + 1 - self.rest.len().min(LONGEST_ROW))]);
-                if self.rest.len() > LONGEST_ROW {
-                    self.skipping = true;
-                }
-            }
-            if ends {
-                self.after_return = piece.ends_with(b"\r");
-                self.end_row(take);
-            }
-        }
+        let mut cutter = std::mem::take(&mut self.cutter);
+        cutter.feed(bytes, &mut |cut| self.end_row(cut, take));
+        self.cutter = cutter;
     }
 
     /// The last row need not end with a line break.
     pub fn finish(&mut self, take: &mut impl FnMut(Row)) {
-        if !self.rest.is_empty() {
-            self.end_row(take);
-        }
+        let mut cutter = std::mem::take(&mut self.cutter);
+        cutter.finish(&mut |cut| self.end_row(cut, take));
+        self.cutter = cutter;
     }
 
-    fn end_row(&mut self, take: &mut impl FnMut(Row)) {
+    fn end_row(&mut self, cut: Cut<'_>, take: &mut impl FnMut(Row)) {
         self.rows += 1;
-        let bytes = std::mem::take(&mut self.rest);
-        let skipped = std::mem::take(&mut self.skipping);
-        if skipped {
-            return take(self.bad(Code::TooLarge, &String::from_utf8_lossy(&bytes[..SHOWN])));
-        }
-        let Ok(text) = std::str::from_utf8(&bytes) else { return take(self.bad(Code::BadEncoding, &String::from_utf8_lossy(&bytes))) };
+        let bytes = match cut {
+            Cut::Row(bytes) => bytes,
+            Cut::Unclosed(bytes) => return take(self.bad(Code::UnclosedQuote, &String::from_utf8_lossy(bytes))),
+            Cut::TooLong(bytes) => return take(self.bad(Code::TooLarge, &String::from_utf8_lossy(&bytes[..SHOWN.min(bytes.len())]))),
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else { return take(self.bad(Code::BadEncoding, &String::from_utf8_lossy(bytes))) };
         let text = text.trim_start_matches('\u{feff}').trim();
         if !text.is_empty() && !text.starts_with('#') {
             self.row(text, take);
         }
-        // The row's memory is used again.
-        self.rest = bytes;
-        self.rest.clear();
     }
 
     fn row(&mut self, text: &str, take: &mut impl FnMut(Row)) {
@@ -219,19 +196,19 @@ fn heading(cell: &str) -> bool {
 
 /// The cells of a row: by the first of tab, semicolon, bar or comma that it has outside quotes.
 fn cells(text: &str) -> Vec<&str> {
-    let mut quoted = false;
-    let separator = text.chars().filter(|c| {
-        quoted ^= *c == '"';
-        !quoted && matches!(c, '\t' | ';' | '|' | ',')
-    });
-    let Some(separator) = separator.min_by_key(|c| "\t;|,".find(*c)) else { return vec![unquoted(text)] };
-    let (mut cells, mut from, mut quoted) = (Vec::new(), 0, false);
-    for (at, c) in text.char_indices() {
-        quoted ^= c == '"';
-        if c == separator && !quoted {
-            cells.push(unquoted(&text[from..at]));
-            from = at + c.len_utf8();
-        }
+    let outside = || {
+        let mut quotes = Quotes::default();
+        text.bytes().enumerate().filter(move |(_, byte)| {
+            let outside = !quotes.is_open();
+            quotes.step(*byte);
+            outside && is_separator(*byte)
+        })
+    };
+    let Some(separator) = outside().map(|(_, byte)| byte).min_by_key(|byte| b"\t;|,".iter().position(|b| b == byte)) else { return vec![unquoted(text)] };
+    let (mut cells, mut from) = (Vec::new(), 0);
+    for (at, _) in outside().filter(|(_, byte)| *byte == separator) {
+        cells.push(unquoted(&text[from..at]));
+        from = at + 1;
     }
     cells.push(unquoted(&text[from..]));
     cells
@@ -294,6 +271,34 @@ mod tests {
                 assert_eq!((good.iter().map(String::as_str).collect::<Vec<_>>(), bad.len()), (numbers.to_vec(), lost), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_quoted_cell_may_go_over_lines_and_an_open_quote_swallows_nothing() {
+        let many = format!("sdt,ghichu\n0912000001,\"mở\n{}0912000003,x\n", "0912000002,x\n".repeat(9000));
+        for (text, numbers, lost) in [
+            ("ten,ghichu,sdt\nAn,\"dòng 1\ndòng 2\",0912000001\nBình,,0912000002\n", &["0912000001", "0912000002"][..], &[][..]),
+            ("ten;ghichu;sdt\r\n\"An\";\"nói \"\"không\"\"\r\n\r\n0999; x\";0912000001\r\n", &["0912000001"], &[]),
+            ("\u{feff}\"tên\nkhách\",sdt\nAn,0912000001", &["0912000001"], &[]),
+            // A quote inside a cell is none, and neither is one of a remark.
+            ("ten,sdt\nTivi 32\",0912000001\n# \"\n#,\" a\nHoa,0912000002\n", &["0912000001", "0912000002"], &[]),
+            // Never closed: the rows behind it are read on their own.
+            ("ten,ghichu,sdt\nAn,\"mở,0912000001\nBình,b,0912000002\nHoa,,0912000003", &["0912000002", "0912000003"], &[(2, Code::UnclosedQuote)]),
+            // The next quote opens a cell of its own.
+            ("ten,ghichu,sdt\nAn,\"mở,0912000001\nBình,b,0912000002\nHoa,\"c\",0912000003\n", &["0912000002", "0912000003"], &[(2, Code::UnclosedQuote)]),
+            (
+                "sdt,ghichu\n0912000001,\"mở\n0912000002,\"mở\n0912000003,\"mở\n",
+                &[],
+                &[(2, Code::UnclosedQuote), (3, Code::UnclosedQuote), (4, Code::UnclosedQuote)],
+            ),
+        ] {
+            for piece in [1, 2, 5, 1000] {
+                let (good, bad) = read(Column::Guess, text.as_bytes(), piece);
+                assert_eq!((good.iter().map(String::as_str).collect::<Vec<_>>(), bad), (numbers.to_vec(), lost.to_vec()), "{text} in {piece}");
+            }
+        }
+        let (good, bad) = read(Column::Guess, many.as_bytes(), 4096);
+        assert_eq!((good.len(), bad), (9001, vec![(2, Code::UnclosedQuote)]));
     }
 
     #[test]

@@ -150,7 +150,7 @@ async fn a_number_on_the_do_not_call_list_is_never_dialled() {
     let f = setup().connection(|c| c.learn_do_not_call = true).start_by_hand().await;
     f.change(callbridge::store::Change::StopAll(callbridge::domain::schedule::Stopped { by: "lan".into(), since: f.now(), reason: String::new() })).await;
     let waits = f.wish("0912345678").await;
-    let file = "name,phone\nAn,0912 345 678\nBình,hello\nHoa,0987654321\n,,\n";
+    let file = "name,phone\n\"An\nLê\",0912 345 678\nBình,hello\nHoa,0987654321\n,,\n";
     let (status, report) = ask_text(&f, "POST", "/dnc/import?why=asked%20by%20mail", "text/csv", file).await;
     assert_eq!((status, &report["rows"], &report["added"], &report["refused_calls"]), (200, &json!(5), &json!(2), &json!(1)), "{report}");
     assert_eq!(

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use callbridge::domain::call::State;
 use callbridge::domain::id::CallId;
+use callbridge::domain::write_back::Status;
+use callbridge::error::Code;
 use callbridge::simulator::mood::Mood;
 use serde_json::json;
 
@@ -145,6 +147,76 @@ id = "$.id"
     f.logged(id).await;
     assert_eq!(crm.lines(), ["POST /notes", "GET /notes", "GET /notes"]);
     f.finish().await;
+}
+
+/// A kind with one creating step, of this identity.
+fn created(identity: &str) -> String {
+    let find = if identity == "searchable" { "find = { path = \"/notes\", id = \"$.id\" }" } else { "" };
+    format!(
+        r#"
+[write_back.note]
+title = {{ vi = "Ghi chú", en = "Note" }}
+identity = "{identity}"
+{find}
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = {{ call = "{{{{call.id}}}}" }}
+store = {{ id = "$.id" }}
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_maintenance_page_is_no_entry_that_was_made() {
+    for page in [PAGE, r#"{"status": "maintenance"}"#] {
+        for (found, lines) in [("{}", vec!["POST /notes", "GET /notes", "POST /notes"]), (r#"{"id": "1"}"#, vec!["POST /notes", "GET /notes"])] {
+            let dir = tempfile::tempdir().unwrap();
+            let answers = vec![(200, page), (201, r#"{"id": "2"}"#)].leak();
+            let crm = crm(&[("POST /notes", answers), ("GET /notes", vec![(200, found)].leak())]).await;
+            let f = bridge(dir.path(), &crm, &created("searchable")).await;
+            let id = called(&f).await;
+            f.until("the page was read", |f| f.attempts(id).into_iter().find(|a| a.class == "unreadable")).await;
+            let alerts = f.alerts();
+            assert!(alerts.iter().any(|alert| alert.is_open() && alert.code == Code::ConnectionFailing), "{alerts:?}");
+            hours(&f).await;
+            f.logged(id).await;
+            assert_eq!(crm.lines(), lines);
+            assert!(f.alerts().iter().all(|alert| !alert.is_open()));
+            f.finish().await;
+        }
+    }
+}
+
+/// Nothing can be looked for: a person looks.
+#[tokio::test]
+async fn a_maintenance_page_where_nothing_can_be_looked_for_is_told_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("POST /notes", &[(200, PAGE), (201, r#"{"id": "2"}"#)])]).await;
+    let f = bridge(dir.path(), &crm, &created("none")).await;
+    let id = called(&f).await;
+    f.until("it is given up", |f| f.calls().first().filter(|call| call.write_back.status == Status::Failed).cloned()).await;
+    hours(&f).await;
+    let failed = f.calls().remove(0).write_back.kinds["note"].failed.clone().unwrap();
+    assert!(failed.contains("200") && crm.lines() == ["POST /notes"], "{failed} {:?}", crm.lines());
+    assert!(f.alerts().iter().any(|alert| alert.is_open() && alert.code == Code::ConnectionFailing));
+    assert_eq!(f.attempts(id).last().map(|attempt| attempt.class.clone()).as_deref(), Some("unreadable"));
+    f.finish().await;
+}
+
+/// What the CRM calls done without a word is done.
+#[tokio::test]
+async fn a_success_without_a_word_is_a_success() {
+    for (identity, status) in [("searchable", 204), ("none", 204), ("searchable", 201)] {
+        let dir = tempfile::tempdir().unwrap();
+        let crm = crm(&[("POST /notes", vec![(status, "")].leak()), ("GET /notes", &[(200, "{}")])]).await;
+        let f = bridge(dir.path(), &crm, &created(identity)).await;
+        let id = called(&f).await;
+        hours(&f).await;
+        f.logged(id).await;
+        assert_eq!(crm.lines(), ["POST /notes"], "{identity} {status}");
+        f.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::super::ask::{self, AskError, Asked, Asking, ask};
 use super::super::own_writes::ask_and_note;
 use super::facts::Facts;
 use crate::domain::id::AttemptId;
-use crate::domain::request::Verdict;
+use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 use crate::domain::write_back::KindState;
 use crate::outbound::SendError;
@@ -251,7 +251,7 @@ impl Work<'_> {
             Err(error) => return Some(Sent::Not(Turn::GiveUp { sentence: error.to_string() })),
         }
         let sent = self.request(state, &step.request, &step.name, For::Step(step)).await;
-        if !step.reads && self.unclear && matches!(&sent, Sent::Not(Turn::Again { .. })) {
+        if !step.reads && self.unclear && matches!(&sent, Sent::Not(Turn::Again { .. } | Turn::GiveUp { .. })) {
             state.unclear = true;
             state.unclear_at = Some(self.app.clock.now());
         }
@@ -299,11 +299,12 @@ impl Work<'_> {
                 match verdict {
                     Verdict::Done => match self.keep(what, name, &answer, &context) {
                         Ok(stored) => Sent::Ok(stored),
-                        // What only looks must have seen: a maintenance page is neither an empty field nor "there is no entry".
+                        // A maintenance page is no empty field, not "there is no entry", and no entry that was made.
                         Err(error) => {
                             attempt.class = "unreadable".into();
-                            attempt.detail = self.app.redact(&error.to_string());
-                            Sent::Not(Turn::Again { after: None })
+                            attempt.detail = self.app.redact(&format!("status {}: {error}: {excerpt}", answer.status));
+                            self.unclear = matches!(what, For::Step(step) if !step.reads);
+                            Sent::Not(self.unread(state, what, &error, answer.status))
                         }
                     },
                     Verdict::Retry { after } => Sent::Not(Turn::Again { after }),
@@ -318,19 +319,36 @@ impl Work<'_> {
         sent
     }
 
-    /// What is kept of a good answer; an error where a step only reads, or a search was not answered.
-    fn keep(&self, what: For<'_>, name: &str, answer: &crate::domain::request::Answer, context: &Value) -> Result<Map<String, Value>, StoreError> {
+    /// What is kept of a good answer; an error where what was to be kept is not there.
+    fn keep(&self, what: For<'_>, name: &str, answer: &Answer, context: &Value) -> Result<Map<String, Value>, StoreError> {
         match what {
             For::Step(step) => match self.plugin.stored(step, answer, context, &self.wired.params) {
-                Err(error) if !step.reads => {
-                    // It was made; only its id is unknown. Without it nothing can be updated, which is better than a second entry.
-                    tracing::warn!(step = name, error = %error, "the CRM took an entry but its id could not be read");
+                Err(error) if !step.reads && !answer.truncated && answer.body.iter().all(u8::is_ascii_whitespace) => {
+                    // A success without a word: it was made. Without its id nothing can be updated, which is better than a second entry.
+                    tracing::warn!(step = name, error = %error, "the CRM took an entry but told no id");
                     Ok(Map::new())
                 }
                 stored => stored,
             },
             For::Find(find) => self.plugin.found(find, answer, context, &self.wired.params),
         }
+    }
+
+    /// An answer says "done", but not what a creating step must keep of it: it may have been made or not. Again where that cannot double.
+    fn unread(&self, state: &KindState, what: For<'_>, error: &StoreError, status: u16) -> Turn {
+        let creates = matches!(what, For::Step(step) if self.kind.create.iter().any(|own| !own.reads && std::ptr::eq(own, step)));
+        let doubles = match self.kind.identity {
+            Identity::ClientId => false,
+            Identity::None => true,
+            // A second answer that is JSON and names nothing is this CRM's way: what `find` did not see may stand there all the same.
+            Identity::Searchable | Identity::Marker => state.unclear_at.is_some() && matches!(error, StoreError::Absent { .. }),
+        };
+        if !(creates && doubles) {
+            return Turn::Again { after: None };
+        }
+        let vi = format!("CRM trả lời {status} nhưng không cho biết đã tạo mục nào ({error}): hãy xem trong CRM, rồi ghi lại bằng tay nếu chưa có");
+        let en = format!("the CRM answered {status}, but not what it made ({error}): look there, then have it written again if it is missing");
+        Turn::GiveUp { sentence: self.app.redact(&self.wired.connection.language.of((vi, en))) }
     }
 
     fn attempt(&self, step: &str, started: Time, now: Time) -> Attempt {

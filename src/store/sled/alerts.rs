@@ -97,7 +97,8 @@ pub fn of_attempts(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, connecti
     if last.class == "ok" {
         return clear(tx, now, &about);
     }
-    let refused = matches!(last.status, Some(401 | 403)) || matches!(last.class.as_str(), "misconfigured" | "refresh_token" | "blocked" | "login_refused");
+    let refused =
+        matches!(last.status, Some(401 | 403)) || matches!(last.class.as_str(), "misconfigured" | "refresh_token" | "blocked" | "login_refused" | "unreadable");
     if refused { raise(tx, now, &about, Code::ConnectionFailing, &last.detail) } else { Ok(()) }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::calls::{Calls, Entry, Place, Slot};
+use super::calls::{Calls, Entry, Place, Second, Slot};
 use super::gates::Gates;
 use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId};
@@ -113,10 +113,10 @@ pub struct Board {
     /// Queued calls by number.
     pub(super) numbers: BTreeSet<(u32, Slot)>,
     /// When calls expire.
-    pub(super) expiries: BTreeSet<(Time, Slot)>,
+    pub(super) expiries: BTreeSet<(Second, Slot)>,
     pub(super) owners: Vec<String>,
     pub(super) owner_of: HashMap<String, u32>,
-    pub(super) delayed: BTreeSet<(Time, Slot)>,
+    pub(super) delayed: BTreeSet<(Second, Slot)>,
     /// When calls stop waiting for their owner's line.
     pub(super) owner_waits: BTreeSet<(Time, CallId)>,
     pub(super) dirty: VecDeque<usize>,
@@ -269,7 +269,8 @@ impl Board {
         let which = if waiting.pinned.is_empty() { Which::All } else { Which::Pinned(waiting.pinned) };
         let owner = if which == Which::All { owner } else { 0 };
         let queue = u32::try_from(self.queue(&waiting.pool, which)).unwrap_or(u32::MAX);
-        let Waiting { call: id, interactive, wished, expires, number, .. } = waiting;
+        let Waiting { call: id, interactive, wished, number, .. } = waiting;
+        let expires = waiting.expires.into();
         let call = self.calls.insert(Entry { id, queue, owner, number, interactive, wished, expires, place: Place::Waiting });
         self.numbers.insert((number, call));
         self.expiries.insert((expires, call));

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::board::{AUTOMATION, Board, CLICKS};
-use super::calls::Slot;
+use super::calls::{Second, Slot};
 use crate::domain::connection::Mode;
 use crate::domain::pool::PoolId;
 use crate::domain::time::Time;
@@ -96,7 +96,7 @@ impl Board {
         });
         let timed: Vec<usize> = self.timers.iter().map(|(_, line)| *line).collect();
         timed.into_iter().for_each(|line| self.mark(line));
-        let delayed: Vec<(Time, Slot)> = self.delayed.iter().copied().filter(|(at, _)| *at < Time::NEVER).collect();
+        let delayed: Vec<(Second, Slot)> = self.delayed.iter().copied().filter(|(at, _)| Time::from(*at) < Time::NEVER).collect();
         for (at, call) in delayed {
             self.awake(at, call);
         }

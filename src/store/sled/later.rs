@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::board::Board;
-use super::calls::{Place, Slot};
+use super::calls::{Place, Second, Slot};
 use crate::domain::id::{CallId, LineId};
 use crate::domain::time::Time;
 use crate::store::verbs::LineQueue;
@@ -21,14 +21,14 @@ impl Board {
 
     /// A call that stands in no order yet waits until then.
     pub(super) fn delay(&mut self, call: Slot, at: Time) {
-        let entry = &mut self.calls[call];
+        let (entry, at) = (&mut self.calls[call], at.into());
         entry.place = Place::Delayed(at);
         self.queues[entry.queue as usize].later += 1;
         self.delayed.insert((at, call));
     }
 
     /// Its time has come.
-    pub(super) fn awake(&mut self, at: Time, call: Slot) {
+    pub(super) fn awake(&mut self, at: Second, call: Slot) {
         self.delayed.remove(&(at, call));
         self.queues[self.calls[call].queue as usize].later -= 1;
         self.arrive(call);
@@ -38,14 +38,14 @@ impl Board {
     pub fn expires_at(&mut self, call: CallId, at: Time) -> bool {
         let Some(slot) = self.calls.slot(call) else { return false };
         self.expiries.remove(&(self.calls[slot].expires, slot));
-        self.calls[slot].expires = at;
-        self.expiries.insert((at, slot));
+        self.calls[slot].expires = at.into();
+        self.expiries.insert((at.into(), slot));
         true
     }
 
     /// The call that expires next.
     pub fn next_expiry(&self) -> Option<(Time, CallId)> {
-        self.expiries.first().map(|(at, call)| (*at, self.calls[*call].id))
+        self.expiries.first().map(|(at, call)| ((*at).into(), self.calls[*call].id))
     }
 
     /// Takes it out: it is being looked at.
