@@ -17,6 +17,8 @@ fn main() {
 
 fn of_plugin(id: &str, plugin: &Arc<Plugin>) -> Vec<Trial> {
     let warnings = plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let unshown =
+        ["README.md", "icon.svg"].iter().filter(|file| plugin.file(file).is_none_or(<[u8]>::is_empty)).map(|file| format!("{file} is not there")).collect();
     let (vectors, own, gaps, kinds) = (Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin));
     let mut trials = vec![
         Trial::test(format!("{id}::loads"), move || none(warnings)),
@@ -26,6 +28,7 @@ fn of_plugin(id: &str, plugin: &Arc<Plugin>) -> Vec<Trial> {
         }),
         Trial::test(format!("{id}::everything_has_a_case"), move || none(gaps.gaps().iter().map(ToString::to_string).collect())),
         Trial::test(format!("{id}::has_the_nine_kinds_of_case"), move || none(lacking(&kinds))),
+        Trial::test(format!("{id}::has_a_guide_and_an_icon"), move || none(unshown)),
         Trial::test(format!("{id}::has_cases"), move || if own.case_names().is_empty() { Err("there is no case".into()) } else { Ok(()) }),
     ];
     for name in plugin.case_names() {

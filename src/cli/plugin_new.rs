@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::output::{self, Failed, NOT_POSSIBLE, USAGE};
+use crate::plugin::load::built_in_ids;
 
 /// The files of a new plugin; `{ID}` becomes its id.
 const FILES: [(&str, &str); 9] = [
@@ -35,6 +36,12 @@ pub fn run(id: &str, dir: &Path) -> anyhow::Result<ExitCode> {
         std::fs::write(&path, text.replace("{ID}", id)).with_context(|| path.display().to_string())?;
     }
     output::data(&folder.display().to_string());
+    if built_in_ids().any(|shipped| shipped == id) {
+        eprintln!(
+            "warning: a plugin `{id}` ships. A server whose plugins.path is {} uses this folder in its place; take another id if that is not meant",
+            dir.display()
+        );
+    }
     eprintln!("next: change plugin.toml, then `callbridge plugin check {0}` and `callbridge plugin test {0}`", folder.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! The outbound half of a plugin out of its manifest: bases, auth, look-ups, write-back, responses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -77,7 +77,10 @@ fn auth(c: &mut Compiler<'_>, manifest: &Manifest, at: &At<&AuthSpec>, params: &
     let bases: Vec<String> = spec.base.iter().chain(&spec.bases).map(|base| c.base_name(base)).collect();
     let bases = if bases.is_empty() { vec![c.usual_base()] } else { bases };
     let name = spec.id.as_ref().map_or_else(|| "main".to_owned(), |id| id.get_ref().clone());
-    let login = (!spec.login.is_empty()).then(|| login(c, manifest, &name, spec, params));
+    let login = (!spec.login.is_empty()).then(|| {
+        let proof = secret.tokens().chain(shown.tokens()).map(str::to_owned).collect();
+        Login { proof, ..login(c, manifest, &name, spec, params) }
+    });
     if login.is_none() && (spec.jwt.is_some() || !spec.start.is_empty() || spec.lifetime.is_some() || spec.keep_alive.is_some()) {
         c.error(at, "`start`, `lifetime`, `keep_alive` and `jwt` belong to a login: write [[auth.login]]");
     }
@@ -111,6 +114,7 @@ fn login(c: &mut Compiler<'_>, manifest: &Manifest, auth: &str, spec: &AuthSpec,
     Login {
         steps,
         made_of,
+        proof: BTreeSet::new(),
         start: spec.start.iter().map(|(name, value)| (name.clone(), c.value(value, params))).collect(),
         begins: !spec.start.is_empty() || (connected && needs_tokens),
         refresh: spec.refresh,

@@ -1,6 +1,6 @@
 //! How a connection proves who it is: which proof goes with which request, and logging in where the proof must be fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
@@ -44,6 +44,8 @@ pub struct Login {
     pub begins: bool,
     /// Parameters by which its tokens are those of one account at one place: what its requests and bases are made of, without secrets.
     pub(super) made_of: Vec<String>,
+    /// The tokens that requests show.
+    pub(super) proof: BTreeSet<String>,
     pub refresh: Refresh,
     pub lifetime: Option<Duration>,
     pub keep_alive: Option<Duration>,
@@ -55,6 +57,20 @@ impl Login {
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.steps.iter().map(|step| &step.request)
     }
+
+    /// Whether a good answer brought what requests show, or anything at all: a maintenance page is no login, and nothing is kept of it.
+    pub(super) fn brought(&self, store: &BTreeMap<String, Value>, kept: &Map<String, Json>, answer: &Answer) -> Result<(), LoginError> {
+        let must = || store.iter().filter(|(name, value)| !value.may_be_empty() && !is_end(name)).map(|(name, _)| name);
+        let none = must().next().filter(|_| !must().any(|name| kept.contains_key(name)));
+        let Some(name) = must().find(|name| self.proof.contains(*name) && !kept.contains_key(*name)).or(none) else { return Ok(()) };
+        let detail = format!("status {}, but there is no `{name}` in the answer", answer.status);
+        Err(LoginError::Refused { verdict: Verdict::Retry { after: None }, detail, says: None })
+    }
+}
+
+/// A name under which the end of tokens is stored.
+pub(super) fn is_end(name: &str) -> bool {
+    matches!(name, "expires_in" | "expires_at")
 }
 
 #[derive(Debug)]
@@ -205,10 +221,11 @@ impl<'p> LoginRun<'p> {
         let mut kept = Map::new();
         for (name, value) in &step.store {
             if let Some(text) = value.text(&source).ok().filter(|text| !text.is_empty()) {
-                kept.insert(name.clone(), text.clone().into());
-                self.values.insert(name.clone(), text);
+                kept.insert(name.clone(), text.into());
             }
         }
+        self.login.brought(&step.store, &kept, answer)?;
+        self.values.extend(kept.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))));
         self.ends_at = ends_at(&kept, now).or(self.ends_at);
         self.steps.insert(step.name.clone(), Json::Object(kept));
         self.at += 1;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use url::Url;
 
 use super::Params;
-use super::auth::{LoginError, Tokens, ends_at};
+use super::auth::{LoginError, Tokens, ends_at, is_end};
 use super::body::decode_json;
 use super::compose::ComposeError;
 use super::modes::in_mode;
@@ -107,8 +107,11 @@ impl Plugin {
                 kept.insert(name.clone(), text.into());
             }
         }
+        if let Some(login) = self.auth_named(&connect.auth, params).and_then(|auth| auth.login.as_ref()) {
+            login.brought(&connect.store, &kept, answer)?;
+        }
         let ends_at = ends_at(&kept, now);
-        let values = kept.into_iter().filter(|(name, _)| !matches!(name.as_str(), "expires_in" | "expires_at"));
+        let values = kept.into_iter().filter(|(name, _)| !is_end(name));
         let values = values.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect();
         Ok(Tokens { values, ends_at })
     }

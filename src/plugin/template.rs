@@ -207,6 +207,8 @@ pub struct Template {
     params: BTreeSet<String>,
     /// The names of the tables it uses, and where they are.
     tables: BTreeSet<String>,
+    /// The tokens it uses.
+    tokens: BTreeSet<String>,
     words: Option<Arc<Tables>>,
 }
 
@@ -235,12 +237,12 @@ impl Template {
         if !walk.faults.is_empty() {
             return Err(walk.faults);
         }
-        let (roots, params, tables) = (walk.roots, walk.params, walk.tables);
+        let (roots, params, tables, tokens) = (walk.roots, walk.params, walk.tables, walk.tokens);
         let program = match plain(&parsed, escape) {
             Some(parts) => Program::Plain(parts),
             None => Program::Full(Box::new(parsed)),
         };
-        Ok(Template { source: source.to_owned(), escape, program, roots, params, tables, words: None })
+        Ok(Template { source: source.to_owned(), escape, program, roots, params, tables, tokens, words: None })
     }
 
     /// The template of no text at all.
@@ -252,6 +254,7 @@ impl Template {
             roots: BTreeSet::new(),
             params: BTreeSet::new(),
             tables: BTreeSet::new(),
+            tokens: BTreeSet::new(),
             words: None,
         }
     }
@@ -268,6 +271,11 @@ impl Template {
     /// The tables this template uses.
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(String::as_str)
+    }
+
+    /// The tokens this template uses.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(String::as_str)
     }
 
     /// Where its tables are.

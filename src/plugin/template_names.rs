@@ -17,6 +17,7 @@ pub struct Walk<'a> {
     pub roots: BTreeSet<String>,
     pub params: BTreeSet<String>,
     pub tables: BTreeSet<String>,
+    pub tokens: BTreeSet<String>,
     /// What `this` is, outermost first.
     scopes: Vec<&'a Shape>,
     /// Names of block parameters in force.
@@ -33,6 +34,7 @@ impl<'a> Walk<'a> {
             roots: BTreeSet::new(),
             params: BTreeSet::new(),
             tables: BTreeSet::new(),
+            tokens: BTreeSet::new(),
             scopes: vec![names],
             blocks: Vec::new(),
             line: 1,
@@ -180,6 +182,10 @@ impl<'a> Walk<'a> {
             ["param", id, ..] => {
                 self.params.insert((*id).to_owned());
                 self.roots.insert("param".to_owned());
+            }
+            ["token", id, ..] => {
+                self.tokens.insert((*id).to_owned());
+                self.roots.insert("token".to_owned());
             }
             [root, ..] => {
                 self.roots.insert((*root).to_owned());

@@ -175,6 +175,8 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
     place.ends(0, &["plugin", "new", "my-crm"]);
     place.ends(4, &["plugin", "new", "my-crm"]);
     place.ends(2, &["plugin", "new", "My CRM"]);
+    let over = place.ends(0, &["plugin", "new", "generic", "--dir", "elsewhere"]).err;
+    assert!(over.contains("a plugin `generic` ships"), "{over}");
     place.ends(0, &["plugin", "check", "plugins"]);
     place.ends(0, &["plugin", "test", "plugins/my-crm"]);
     for verb in ["check", "test"] {

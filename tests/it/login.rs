@@ -80,6 +80,8 @@ struct Server {
     /// Errors to answer with, inside a 200.
     broken: bool,
     notes: u32,
+    /// What is said with 200 instead of tokens.
+    page: Option<&'static str>,
     /// The next entry is made, but the answer is an error.
     breaks_one: bool,
     /// The challenge that came with the admin.
@@ -103,6 +105,9 @@ impl Server {
                 None if form["grant_type"] == "client_credentials" => true,
                 None => form.get("refresh_token") == Some(&format!("refresh-token-{}", self.pairs)),
             };
+            if let Some(page) = self.page {
+                return (200, page.to_owned());
+            }
             if self.broken || !good {
                 return (200, json!({"error": "invalid_grant"}).to_string());
             }
@@ -303,6 +308,53 @@ async fn an_admin_connects_at_the_crm_and_copies_no_token() {
     w.f.logged(call).await;
     assert_eq!((w.logins(), w.server.lock().unwrap().pairs), (2, 2), "and renewed as those of a login");
     w.f.finish().await;
+}
+
+const PAGES: [&str; 3] = ["{}", "<html>We are back soon</html>", r#"{"access_token": "", "expires_in": 3600}"#];
+
+/// Nor does it take the good ones away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_token_is_no_login() {
+    for page in PAGES {
+        let w = World::start().await;
+        w.server.lock().unwrap().page = Some(page);
+        let call = w.call("a").await;
+        w.f.until("the login was refused", |f| f.attempts(call).into_iter().find(|a| a.class == "login")).await;
+        assert_eq!(w.crm.lines(), ["POST /token"], "nothing is asked without a token");
+        w.server.lock().unwrap().page = None;
+        w.f.advance(Duration::from_secs(3600)).await;
+        w.f.logged(call).await;
+
+        // The refresh: the refresh token of before is still there.
+        w.server.lock().unwrap().page = Some(page);
+        w.f.advance(Duration::from_secs(3600)).await;
+        let call = w.call("bb").await;
+        w.f.until("the refresh was refused", |f| f.attempts(call).into_iter().find(|a| a.class == "login")).await;
+        w.server.lock().unwrap().page = None;
+        w.f.advance(Duration::from_secs(3600)).await;
+        w.f.logged(call).await;
+        w.f.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_brings_no_token_is_told_and_takes_nothing_away() {
+    for page in PAGES {
+        let w = World::start().await;
+        let call = w.call("a").await;
+        w.f.logged(call).await;
+        let asked = w.connect().await;
+        w.server.lock().unwrap().challenge = asked["code_challenge"].clone();
+        w.server.lock().unwrap().page = Some(page);
+        let status = w.back(&format!("state={}&code=code-of-the-admin", asked["state"])).await;
+        assert!(status >= 400, "{status}");
+        w.server.lock().unwrap().page = None;
+        let before = w.logins();
+        let call = w.call("bb").await;
+        w.f.logged(call).await;
+        assert_eq!(w.logins(), before, "the tokens of before are used");
+        w.f.finish().await;
+    }
 }
 
 /// Something that is done at the CRM before any call.

@@ -200,6 +200,9 @@ fn a_login_keeps_what_a_new_answer_does_not_say_and_reads_errors_in_200() {
         (400, r#"{"error":"invalid_grant"}"#, Verdict::Misconfigured),
         (401, "", Verdict::Misconfigured),
         (503, "", Verdict::Retry { after: None }),
+        (200, "{}", Verdict::Retry { after: None }),
+        (200, "<html>back soon</html>", Verdict::Retry { after: None }),
+        (200, r#"{"refresh_token":"r2","access_token":""}"#, Verdict::Retry { after: None }),
     ] {
         match run(&BTreeMap::new(), body, status) {
             Err(LoginError::Refused { verdict, .. }) => assert_eq!(verdict, right, "{status} {body}"),
