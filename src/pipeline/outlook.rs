@@ -68,7 +68,8 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
     let mut best = Outlook::Waits { code: Code::NoLine, until: None, line: None };
     for id in lines {
         let Some(settings) = live.lines.get(id) else { continue };
-        let state = app.store.line(&settings.workspace, id)?;
+        let mut state = app.store.line(&settings.workspace, id)?;
+        state.set_back(now);
         let also_taken = thought.lines.get(id).copied().unwrap_or(0);
         let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
             Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id).ready }),

@@ -13,6 +13,7 @@ use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::Phone;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
+use crate::domain::set_back::SetBack;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::Rules;
@@ -243,6 +244,10 @@ impl Index {
 
     pub fn policy(&self, line: &LineId) -> Option<LinePolicy> {
         self.board.policy(line).cloned()
+    }
+
+    pub fn noticed(&self, line: &LineId) -> Option<SetBack> {
+        self.board.noticed(line)
     }
 
     pub fn brakes(&self) -> &Brakes {
