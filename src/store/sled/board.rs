@@ -321,9 +321,9 @@ impl Board {
         }
     }
 
-    /// Takes a call out of wherever it waits.
-    pub fn remove(&mut self, call: CallId) {
-        let Some((slot, entry)) = self.calls.remove(call) else { return };
+    /// Takes a call out of wherever it waits. True if that gives back a line that was claimed for it.
+    pub fn remove(&mut self, call: CallId) -> bool {
+        let Some((slot, entry)) = self.calls.remove(call) else { return false };
         self.numbers.remove(&(entry.number, slot));
         self.expiries.remove(&(entry.expires, slot));
         match entry.place {
@@ -335,8 +335,10 @@ impl Board {
             Place::Claimed(line) => {
                 self.lines[line as usize].claimed.remove(&call);
                 self.mark(line as usize);
+                return true;
             }
         }
+        false
     }
 
     /// A call is ready to go.

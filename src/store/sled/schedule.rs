@@ -269,7 +269,8 @@ impl Index {
             news.note(&effect);
             match effect {
                 Effect::Queued { waiting, not_before } => self.board.add(*waiting, not_before),
-                Effect::Unqueued { call } => self.board.remove(call),
+                // A rule refused it when it was claimed, or its time was over: the line is the next one's, at once.
+                Effect::Unqueued { call } => news.placing |= self.board.remove(call),
                 Effect::Line { line, state } => self.board.set_state(&line, *state),
                 Effect::Brakes(brakes) => self.board.set_brakes(brakes),
                 Effect::Task { kind, subject, due } => self.task(kind, subject, due),
