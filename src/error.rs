@@ -174,6 +174,8 @@ codes! {
         "Nothing to do.", "Không cần làm gì."
     HoldPaused "hold_paused" Retry 409: "the line is paused", "máy đang tạm dừng";
         "See the reason on the line, then resume it.", "Xem lý do ở máy rồi cho chạy lại."
+    HoldOwner "hold_owner" Retry 409: "waits for its owner's line, which does not take it now; then any line takes it", "chờ máy của người phụ trách, hiện chưa gọi được; sau đó máy nào cũng gọi được";
+        "Nothing to do; `owner_wait` of the connection says how long.", "Không cần làm gì; `owner_wait` của kết nối quy định chờ bao lâu."
     HoldSilent "hold_silent" Retry 409: "the phone has gone silent", "điện thoại không phản hồi";
         "Check that the phone is on and online.", "Kiểm tra điện thoại có bật và có mạng."
     HoldStopped "hold_stopped" Retry 409: "all calling is stopped", "đã dừng toàn bộ cuộc gọi";

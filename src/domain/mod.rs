@@ -32,6 +32,7 @@ pub mod rule;
 mod rule_tests;
 pub mod schedule;
 pub mod secret;
+pub mod set_back;
 pub mod source;
 pub mod span;
 pub mod time;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::call::Origin;
 use super::connection::{Connection, LineChoice};
 use super::id::{ConnectionId, LineId, WorkspaceId};
+use super::time::Time;
 
 /// Whose lines they are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +64,11 @@ impl Pool {
     pub fn owner_line(&self, owner: Option<&str>) -> Option<&LineId> {
         let line = self.owners.get(owner.filter(|_| self.choice == LineChoice::Owner)?)?;
         self.lines.contains(line).then_some(line)
+    }
+
+    /// Until when a call of this owner waits for the owner's line, and over which lines it may go from then on.
+    pub fn after_owner(&self, owner: Option<&str>, wished: Time) -> Option<(Time, &[LineId])> {
+        self.owner_line(owner).map(|_| (wished.plus(self.owner_wait), self.lines.as_slice()))
     }
 }
 

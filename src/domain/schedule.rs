@@ -11,9 +11,6 @@ use super::rate::Gcra;
 use super::time::Time;
 use crate::error::Code;
 
-/// A report frees its line at the latest so long after it.
-const SETTLED: Duration = Duration::from_secs(10);
-
 /// How long a silent line waits between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(15 * 60);
 
@@ -153,25 +150,12 @@ impl LineState {
         self.in_flight.values().filter(|until| **until > now).count()
     }
 
-    /// Brings the times of a clock that has been set back since into those of now; true if there were any.
-    ///
-    /// A slot keeps its length from now on: when its call began, nobody can say any more, and the phone may still talk.
-    pub fn set_back(&mut self, now: Time) -> bool {
-        let Some(last) = self.last_placing.filter(|last| *last > now) else { return false };
-        for until in self.in_flight.values_mut() {
-            // One that was over already, or was settled by a report since, is not made longer.
-            *until = (*until).min(now.plus(until.since(last).max(SETTLED)));
-        }
-        self.last_placing = Some(now);
-        true
-    }
-
     /// Takes a slot until then at the latest, the rate and the month's quota for a call that is placed now.
     pub fn take(&mut self, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
         self.in_flight.retain(|_, until| *until > now);
         self.in_flight.insert(call, until);
         if let Some(rate) = &policy.rate
-            && let Ok(arrival) = rate.check(self.arrival_ns, now.0.saturating_mul(1_000_000))
+            && let Ok(arrival) = rate.check(self.arrival_of(rate), now.0.saturating_mul(1_000_000))
         {
             self.arrival_ns = arrival;
         }
@@ -278,7 +262,7 @@ pub fn may_place(policy: &LinePolicy, state: &LineState, brakes: &Brakes, intera
         }
     }
     if let Some(rate) = &policy.rate
-        && let Err(until_ns) = rate.check(state.arrival_ns, now.0.saturating_mul(1_000_000))
+        && let Err(until_ns) = rate.check(state.arrival_of(rate), now.0.saturating_mul(1_000_000))
     {
         return not(Code::HoldRate, Some(Time(until_ns.saturating_add(999_999) / 1_000_000)));
     }

@@ -153,6 +153,12 @@ impl Live {
         }
     }
 
+    /// Until when this call waits for its owner's line, and over which lines it may go then.
+    pub fn after_owner(&self, call: &Call) -> Option<(Time, &[LineId])> {
+        let pool = self.pools.get(&call.pool()).filter(|_| call.lines.is_empty())?;
+        pool.after_owner(call.owner.as_deref(), call.wished_at)
+    }
+
     /// Keeps lines that exist in the workspace; none named for a drop-in key means all of them.
     fn add_pool(&mut self, mut pool: Pool, workspace: &WorkspaceId) {
         if pool.lines.is_empty() && !matches!(pool.id, PoolId::Connection(_)) {

@@ -167,7 +167,8 @@ fn timely(app: &App, mut call: Call, way: &Way, interactive: bool, now: Time) ->
     let policy = app.live.load().policy(way.connection.as_ref().map(|c| &c.id), &way.workspace);
     let Some(policy) = policy else { return refused(Code::HoldRemoved, "") };
     call.expires_at = policy.expires(interactive, now, now);
-    let question = Question { policy: &policy, asked: RuleAsked::of(&call), phone: &call.phone, lines: &way.lines, new: true };
+    let live = app.live.load();
+    let question = Question { policy: &policy, asked: RuleAsked::of(&call), phone: &call.phone, lines: &way.lines, then: live.after_owner(&call), new: true };
     let outlook = outlook::of(app, &question, &Thought::default(), now)?;
     match (outlook::hopeless(&outlook, call.expires_at), outlook) {
         (_, Outlook::Refused { code }) if code.entry().class == Class::Reject => refused(code, ""),

@@ -40,25 +40,50 @@ pub struct Question<'a> {
     pub asked: Asked,
     pub phone: &'a Phone,
     pub lines: &'a [LineId],
+    /// They are its owner's: from when on it may go over all of these.
+    pub then: Option<(Time, &'a [LineId])>,
     /// It would be made now: the brake has a say.
     pub new: bool,
 }
 
 /// What would happen: a refusal first, then stop-all, then what the rules hold, then the lines.
 pub fn of(app: &App, question: &Question<'_>, thought: &Thought, now: Time) -> Result<Outlook, StoreError> {
-    let Question { policy, asked, phone, lines, new } = question;
+    let Question { policy, asked, phone, new, .. } = question;
     let mut history = app.store.history(&policy.workspace, phone, policy, now)?;
     history.placed.extend(std::iter::repeat_n(now, thought.numbers.get(phone).copied().unwrap_or(0)));
     match ruling(policy, asked, &history, now) {
         Ruling::Refuse { code } => return Ok(Outlook::Refused { code }),
-        _ if app.store.brakes().stopped.is_some() => return of_lines(app, lines, asked.interactive, thought, now),
+        _ if app.store.brakes().stopped.is_some() => return in_turn(app, question, thought, now),
         Ruling::Hold { code, until } => return Ok(Outlook::Waits { code, until, line: None }),
         Ruling::Go => {}
     }
     if *new && !asked.interactive && app.store.brake_room(policy, now)?.is_some_and(|room| room <= thought.new) {
         return Ok(Outlook::Waits { code: Code::HoldBrake, until: None, line: None });
     }
-    of_lines(app, lines, asked.interactive, thought, now)
+    in_turn(app, question, thought, now)
+}
+
+/// Over its owner's line; where that does not take it soon enough, over the others as soon as it may.
+fn in_turn(app: &App, question: &Question<'_>, thought: &Thought, now: Time) -> Result<Outlook, StoreError> {
+    let asked = &question.asked;
+    let own = of_lines(app, question.lines, asked.interactive, thought, now)?;
+    let Some((from, all)) = question.then.filter(|(from, _)| *from > now && *from < asked.expires_at) else { return Ok(own) };
+    let others = of_lines(app, all, asked.interactive, thought, now)?;
+    Ok(sooner_of(own, others, from))
+}
+
+/// Of what its owner's line says and what all of its lines say, over which it may go from then on.
+fn sooner_of(own: Outlook, all: Outlook, from: Time) -> Outlook {
+    let Outlook::Waits { until, line, .. } = &own else { return own };
+    if until.is_some_and(|until| until <= from) {
+        return own;
+    }
+    match all {
+        Outlook::Waits { until: Some(until), .. } if until <= from => Outlook::Waits { code: Code::HoldOwner, until: Some(from), line: line.clone() },
+        Outlook::Now { .. } => Outlook::Waits { code: Code::HoldOwner, until: Some(from), line: line.clone() },
+        all if sooner(&all, &own) => all,
+        _ => own,
+    }
 }
 
 /// Over the lines that may place it, the best one.
@@ -68,7 +93,8 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
     let mut best = Outlook::Waits { code: Code::NoLine, until: None, line: None };
     for id in lines {
         let Some(settings) = live.lines.get(id) else { continue };
-        let state = app.store.line(&settings.workspace, id)?;
+        let mut state = app.store.line(&settings.workspace, id)?;
+        state.set_back(now);
         let also_taken = thought.lines.get(id).copied().unwrap_or(0);
         let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
             Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id).ready }),
@@ -101,7 +127,8 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
         return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
     }
     let live = app.live.load();
-    let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines: live.lines_of(call, now), new: false };
+    let (lines, then) = (live.lines_of(call, now), live.after_owner(call));
+    let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines, then, new: false };
     of(app, &question, &Thought::default(), now).map(Some)
 }
 
@@ -152,6 +179,19 @@ mod tests {
         // The slot's time is only its latest end: a report frees it earlier.
         assert_eq!(hopeless(&waits(Code::HoldBusy, Some(5000)), limit), None);
         assert_eq!(hopeless(&Outlook::Now { line: "a".into(), ahead: 3 }, limit), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_paused_line_of_the_owner_is_told_when_the_others_may_take_it() {
+        let (paused, from, own) = (waits(Code::HoldPaused, None), Time(8), waits(Code::HoldOwner, Some(8)));
+        let free = Outlook::Now { line: "b".into(), ahead: 0 };
+        assert_eq!(sooner_of(paused.clone(), free.clone(), from), own);
+        assert_eq!(sooner_of(paused.clone(), waits(Code::HoldRate, Some(7)), from), own);
+        assert_eq!(sooner_of(paused.clone(), waits(Code::HoldRate, Some(9)), from), waits(Code::HoldRate, Some(9)));
+        assert_eq!(sooner_of(paused.clone(), paused.clone(), from), paused, "then all of them are paused");
+        assert_eq!(sooner_of(waits(Code::HoldRate, Some(7)), free.clone(), from), waits(Code::HoldRate, Some(7)));
+        assert_eq!(sooner_of(free.clone(), waits(Code::HoldPaused, None), from), free);
+        assert_eq!(hopeless(&own, Time(1000)), None);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::contract::{Fixture, T0, call, gate};
+use super::contract::{Fixture, T0, call, gate, line, pools};
 use super::contract_rules::{made, rules};
 use super::*;
 use crate::domain::call::{Call, Hold, Origin};
-use crate::domain::id::CallId;
+use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::rate::Gcra;
 use crate::domain::rule::{OfNobody, Waits};
+use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
 use crate::domain::workspace::{Holiday, Workspace};
 use crate::error::Code;
@@ -73,6 +75,36 @@ async fn a_clock_that_is_set_back_frees_a_slot_in_its_own_time() {
     }
     assert_eq!(claims, [CallId([2; 16])]);
     assert!(now.since(back) >= gate().slot_timeout && now.since(back) <= gate().slot_timeout * 4, "{:?}", now.since(back));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_a_rate_for_one_period_once() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    let rate = Gcra::new("6/min".parse().unwrap(), 1);
+    f.store.configure(vec![LinePolicy { rate: Some(rate), ..line("a", 9) }], pools(), T0);
+    for n in 1..4 {
+        made(&f, n, T0, false).await;
+    }
+    let claim = f.store.next_calls(T0, 1).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(T0, claim, gate()).await.unwrap(), Begun::Go(_)));
+    let (back, period) = (Time(T0.0 - 3_600_000), Duration::from_secs(10));
+    assert_eq!(f.store.next_calls(back, 10).wake_at, Some(back.plus(period)));
+    // The line's state is written anew meanwhile, as a report writes it: it is not the wait of the clock that is no more.
+    let pause = Pause { code: Code::HoldPaused, since: T0, until: None, by: "lan".into(), detail: String::new(), key: String::new() };
+    let pause = Change::PauseLine { workspace: WorkspaceId::default(), line: "a".into(), pause };
+    let resume = Change::ResumeLine { workspace: WorkspaceId::default(), line: "a".into() };
+    let soon = back.plus(period / 2);
+    f.store.change(soon, "lan".into(), pause).await.unwrap();
+    f.store.change(soon, "lan".into(), resume).await.unwrap();
+    assert_eq!(f.store.next_calls(soon, 10).wake_at, Some(back.plus(period)));
+    for n in 1..3 {
+        let now = back.plus(period * n);
+        let claim = f.store.next_calls(now, 1).claims.remove(0);
+        let begun = f.store.begin_placing(now, claim, gate()).await.unwrap();
+        assert!(matches!(begun, Begun::Go(_)), "{n}: {begun:?}");
+        assert!(f.store.next_calls(now, 10).claims.is_empty(), "and no faster than the rate");
+    }
 }
 
 #[tokio::test]

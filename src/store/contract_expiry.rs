@@ -6,6 +6,7 @@ use super::contract::{Fixture, T0, at, attempt, gate, line};
 use super::contract_rules::{made, rules};
 use super::*;
 use crate::domain::call::State;
+use crate::domain::connection::Purpose;
 use crate::domain::id::{CallId, WorkspaceId};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Pause, Stopped};
@@ -36,6 +37,30 @@ async fn runs_until(f: &Fixture, id: CallId, secs: u64) -> Option<u64> {
         }
     }
     None
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_call_that_is_not_placed_after_all_is_woken_at_once() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    // A click that is too old when its turn comes, and one that a rule does not let go any more.
+    made(&f, 1, T0, true).await;
+    made(&f, 2, T0, false).await;
+    made(&f, 3, at(1), false).await;
+    let woken = async |claim: Claim, now| {
+        let mut woken = std::pin::pin!(f.store.wake(Wake::Placing).notified());
+        woken.as_mut().enable();
+        let begun = f.store.begin_placing(now, claim, gate()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(1), woken).await.map(|()| begun)
+    };
+    let claim = f.store.next_calls(at(150), 10).claims.remove(0);
+    assert_eq!(claim.call, CallId([1; 16]));
+    assert!(matches!(woken(claim, at(150)).await, Ok(Begun::Gone)), "too old");
+    let claim = f.store.next_calls(at(150), 10).claims.remove(0);
+    assert_eq!(claim.call, CallId([2; 16]));
+    f.store.set_rules(rules(|c| c.purpose = Purpose::Advertising));
+    assert!(matches!(woken(claim, at(150)).await, Ok(Begun::Refused { code: Code::MissingConsent })), "refused");
+    assert_eq!(f.store.next_calls(at(150), 10).claims[0].call, CallId([3; 16]));
 }
 
 #[tokio::test]

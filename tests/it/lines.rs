@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use callbridge::domain::call::State;
 use callbridge::domain::connection::LineChoice;
-use callbridge::domain::id::LineId;
+use callbridge::domain::id::{LineId, WorkspaceId};
+use callbridge::domain::schedule::Pause;
 use callbridge::domain::secret::SecretText;
+use callbridge::error::Code;
+use callbridge::pipeline::outlook::{self, Outlook};
 use callbridge::simulator::mood::{Mood, Whom};
+use callbridge::store::Change;
 use serde_json::json;
 
 use super::bridge::{LINE, LINE_KEY, Setup};
@@ -38,6 +42,27 @@ async fn a_call_goes_over_its_owners_phone_and_after_a_while_over_another() {
     // Lan's phone never reported: it is silent, and after ten minutes another takes the call.
     f.advance(Duration::from_secs(301)).await;
     assert_eq!(f.reaches(second, State::Placed).await.line, Some(LineId::new(LINE)));
+    f.advance(Duration::from_secs(3 * 3600)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_waits_for_its_owners_paused_phone_and_goes_over_another_in_time() {
+    let f = two_lines(LineChoice::Owner).connection(|c| c.owner_wait = Duration::from_secs(8)).start_by_hand().await;
+    let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
+    f.change(Change::PauseLine { workspace: WorkspaceId::default(), line: LineId::new(OTHER), pause: pause.clone() }).await;
+    let click = f.wish_with("0912345601", json!({"owner": "lan", "priority": "interactive"})).await;
+    let call = f.call(click);
+    assert_eq!((call.state, call.refusal), (State::Queued, None), "the other phone takes it after eight seconds");
+    let until = Some(call.wished_at.plus(Duration::from_secs(8)));
+    let waits = outlook::of_call(f.app(), &call, f.now()).unwrap();
+    assert_eq!(waits, Some(Outlook::Waits { code: Code::HoldOwner, until, line: Some(LineId::new(OTHER)) }));
+    f.advance(Duration::from_secs(9)).await;
+    assert_eq!(f.reaches(click, State::Placed).await.line, Some(LineId::new(LINE)));
+    // When no phone would take it then, who waits hears it at once.
+    f.change(Change::PauseLine { workspace: WorkspaceId::default(), line: LineId::new(LINE), pause }).await;
+    let vain = f.wish_with("0912345602", json!({"owner": "lan", "priority": "interactive"})).await;
+    assert_eq!(f.reaches(vain, State::Refused).await.refusal, Some(Code::RefusedPaused));
     f.advance(Duration::from_secs(3 * 3600)).await;
     f.finish().await;
 }

@@ -25,6 +25,8 @@ pub struct Check {
     /// Placings since the clock was last set: by line.
     gone: HashMap<LineId, Vec<Time>>,
     numbers: HashMap<Phone, Vec<(Time, CallId)>>,
+    /// Until when a line's rate let it wait, as was said first since its last placing.
+    waits: HashMap<LineId, Time>,
     /// Calls that may have reached the phone.
     sent: HashSet<CallId>,
     pub do_not_call: HashSet<Phone>,
@@ -41,6 +43,7 @@ impl Check {
             phones: Phones::default(),
             gone: HashMap::new(),
             numbers: HashMap::new(),
+            waits: HashMap::new(),
             sent: HashSet::new(),
             do_not_call: HashSet::new(),
             stopped: false,
@@ -66,6 +69,7 @@ impl Check {
             assert!(within < cap.count as usize, "the number was called more often than allowed");
         }
         numbers.push((now, call.id));
+        self.waits.remove(line);
         let gone = self.gone.entry(line.clone()).or_default();
         gone.push(now);
         if let Some(rate) = settings.rate {
@@ -74,6 +78,14 @@ impl Check {
                 assert!(i64::try_from(n + 1).unwrap() <= allowed, "faster than the rate: {} since {from}", n + 1);
             }
         }
+    }
+
+    /// A line takes nothing because of its rate, until then: within one period, and a wait that was told does not begin anew.
+    pub fn rate_waits(&mut self, line: &LineId, until: Time, now: Time) {
+        let rate = self.settings.iter().find(|l| l.id == *line).and_then(|l| l.rate).unwrap();
+        assert!((until.0 - now.0) * 1_000_000 <= rate.period_ns, "{line} waits longer than one period");
+        let first = *self.waits.entry(line.clone()).or_insert(until);
+        assert!(now < first, "{line} was to go on at {first}, and at {now} it does not");
     }
 
     /// The answer came, and the call is what it is now. `before`: what it was.
@@ -100,6 +112,7 @@ impl Check {
     /// What came before the clock was set says nothing about the rate after it.
     pub fn clock_set(&mut self, before: Time, after: Time) {
         self.gone.clear();
+        self.waits.clear();
         self.phones.clock_set(before, after);
     }
 }

@@ -10,7 +10,7 @@ use callbridge::domain::id::{CallId, LineId};
 use callbridge::domain::ledger::Arrivals;
 use callbridge::domain::phone::Phone;
 use callbridge::domain::rule::{Asked, History, Ruling, ruling};
-use callbridge::domain::schedule::{Brakes, DialerHold, LinePolicy, LineState, Pause, Stopped, may_place};
+use callbridge::domain::schedule::{Brakes, DialerHold, LinePolicy, LineState, NotNow, Pause, Stopped, may_place};
 use callbridge::domain::time::Time;
 use callbridge::error::Code;
 
@@ -170,6 +170,11 @@ impl World for Pure {
             (call.state, call.hold, call.placing_at, call.line, call.deadline) = (State::Placing, None, Some(now), Some(name), Some(now.plus(DEADLINE)));
             self.numbers.entry(call.phone.clone()).or_default().push((now, id));
             self.out.push(id);
+        }
+        for (policy, state) in &self.lines {
+            if let Err(NotNow { code: Code::HoldRate, until }) = may_place(policy, state, &self.brakes, true, 0, now) {
+                check.rate_waits(&policy.id, until.unwrap(), now);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId};
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
+use crate::domain::set_back::SetBack;
 use crate::domain::time::Time;
 use crate::store::verbs::Claim;
 
@@ -52,6 +53,8 @@ pub(super) struct Line {
     pub(super) id: LineId,
     pub(super) policy: Option<LinePolicy>,
     pub(super) state: LineState,
+    /// The stored state is of a clock that was set back since.
+    pub(super) set_back: Option<SetBack>,
     /// Queues by pool: pools take turns.
     pub(super) serves: Vec<Serves>,
     pub(super) turn: usize,
@@ -144,6 +147,11 @@ impl Board {
         Some(&self.lines[*self.line_of.get(line)?].state)
     }
 
+    /// Whether and when it was noticed that the clock was set back since the line's last placing.
+    pub fn noticed(&self, line: &LineId) -> Option<SetBack> {
+        self.lines[*self.line_of.get(line)?].set_back
+    }
+
     pub fn queued(&self) -> usize {
         self.calls.len()
     }
@@ -194,6 +202,7 @@ impl Board {
             id: id.clone(),
             policy: None,
             state: LineState::default(),
+            set_back: None,
             serves: Vec::new(),
             turn: 0,
             claimed: HashSet::new(),
@@ -313,9 +322,9 @@ impl Board {
         }
     }
 
-    /// Takes a call out of wherever it waits.
-    pub fn remove(&mut self, call: CallId) {
-        let Some((slot, entry)) = self.calls.remove(call) else { return };
+    /// Takes a call out of wherever it waits. True if that gives back a line that was claimed for it.
+    pub fn remove(&mut self, call: CallId) -> bool {
+        let Some((slot, entry)) = self.calls.remove(call) else { return false };
         self.numbers.remove(&(entry.number, slot));
         self.expiries.remove(&(entry.expires, slot));
         match entry.place {
@@ -327,8 +336,10 @@ impl Board {
             Place::Claimed(line) => {
                 self.lines[line as usize].claimed.remove(&call);
                 self.mark(line as usize);
+                return true;
             }
         }
+        false
     }
 
     /// A call is ready to go.
@@ -357,9 +368,13 @@ impl Board {
     }
 
     /// A line's stored state changed.
-    pub fn set_state(&mut self, line: &LineId, state: LineState) {
+    pub fn set_state(&mut self, line: &LineId, mut state: LineState) {
         let line = self.line(line);
-        self.lines[line].state = state;
+        let set_back = self.lines[line].set_back.filter(|noticed| state.last_placing == Some(noticed.from));
+        if let Some(noticed) = set_back {
+            state.set_back(noticed.to);
+        }
+        (self.lines[line].state, self.lines[line].set_back) = (state, set_back);
         self.mark(line);
     }
 

@@ -5,10 +5,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::board::{AUTOMATION, Board, CLICKS};
+use super::board::{AUTOMATION, Board, CLICKS, Line};
 use super::calls::{Second, Slot};
 use crate::domain::connection::Mode;
 use crate::domain::pool::PoolId;
+use crate::domain::set_back::SetBack;
 use crate::domain::time::Time;
 use crate::store::Rules;
 
@@ -29,6 +30,18 @@ impl Gates {
     /// When the next one opens or shuts.
     pub(super) fn next(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
+    }
+}
+
+impl Line {
+    /// Brings its state into the times of a clock that was set back since, and keeps by which moment.
+    pub(super) fn set_back(&mut self, now: Time) {
+        let Some(last) = self.state.last_placing else { return };
+        if self.state.set_back(now) {
+            // Twice: the stored state is of the first of the three clocks.
+            let from = self.set_back.filter(|noticed| noticed.to == last).map_or(last, |noticed| noticed.from);
+            self.set_back = Some(SetBack { from, to: now });
+        }
     }
 }
 
@@ -91,9 +104,7 @@ impl Board {
     /// What was to be looked at later is looked at now: its time was one of the clock that is no more.
     fn clock_set_back(&mut self, now: Time) {
         self.gates.stale = true;
-        self.lines.iter_mut().for_each(|line| {
-            line.state.set_back(now);
-        });
+        self.lines.iter_mut().for_each(|line| line.set_back(now));
         let timed: Vec<usize> = self.timers.iter().map(|(_, line)| *line).collect();
         timed.into_iter().for_each(|line| self.mark(line));
         let delayed: Vec<(Second, Slot)> = self.delayed.iter().copied().filter(|(at, _)| Time::from(*at) < Time::NEVER).collect();

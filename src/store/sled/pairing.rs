@@ -59,6 +59,8 @@ impl Board {
         if let Some(at) = entry.timer.take() {
             self.timers.remove(&(at, line));
         }
+        // Also after a start, when it was read as it is stored.
+        entry.set_back(now);
         let Some(policy) = &entry.policy else { return };
         let may = |interactive| may_place(policy, &entry.state, &self.brakes, interactive, entry.claimed.len(), now);
         let (takes, until) = match may(true) {

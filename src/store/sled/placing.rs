@@ -13,6 +13,7 @@ use crate::domain::held::Held;
 use crate::domain::id::{CallId, LineId, WorkspaceId};
 use crate::domain::rule::Ruling;
 use crate::domain::schedule::{DialerHold, LinePolicy, LineState, may_place, month_of};
+use crate::domain::set_back::SetBack;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::Rules;
@@ -30,8 +31,11 @@ pub const DIALER: &str = "callone";
 /// The subject of the stop button's alert.
 pub const EVERYTHING: &str = "all";
 
+/// What the index knows of the claimed line: its policy, and whether it was noticed that the clock was set back.
+pub type Known<'a> = (Option<&'a LinePolicy>, Option<SetBack>);
+
 /// Re-checks everything and writes `placing` with the slot, the rate and the quota.
-pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePolicy>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
+pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, (policy, noticed): Known<'_>, rules: &Rules, gate: &Gate) -> Result<Begun, StoreError> {
     let Some(mut call) = tx.call(claim.call)?.filter(|c| c.state == State::Queued) else { return Ok(Begun::Gone) };
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
@@ -53,7 +57,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, policy: Option<&LinePoli
     }
     result::overdue_slots(tx, &call.workspace, &claim.line, now, gate.slot_timeout)?;
     let mut line = tx.line(&call.workspace, &claim.line)?;
-    if line.set_back(now) {
+    if line.set_back_as(noticed, now) {
         tx.write_line(&call.workspace.clone(), &claim.line, line.clone())?;
     }
     if let Err(not) = may_place(policy, &line, &tx.brakes()?, call.interactive, 0, now) {

@@ -13,6 +13,7 @@ use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::Phone;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::schedule::{Brakes, LinePolicy, LineState};
+use crate::domain::set_back::SetBack;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::Rules;
@@ -245,6 +246,10 @@ impl Index {
         self.board.policy(line).cloned()
     }
 
+    pub fn noticed(&self, line: &LineId) -> Option<SetBack> {
+        self.board.noticed(line)
+    }
+
     pub fn brakes(&self) -> &Brakes {
         self.board.brakes()
     }
@@ -264,7 +269,8 @@ impl Index {
             news.note(&effect);
             match effect {
                 Effect::Queued { waiting, not_before } => self.board.add(*waiting, not_before),
-                Effect::Unqueued { call } => self.board.remove(call),
+                // A rule refused it when it was claimed, or its time was over: the line is the next one's, at once.
+                Effect::Unqueued { call } => news.placing |= self.board.remove(call),
                 Effect::Line { line, state } => self.board.set_state(&line, *state),
                 Effect::Brakes(brakes) => self.board.set_brakes(brakes),
                 Effect::Task { kind, subject, due } => self.task(kind, subject, due),

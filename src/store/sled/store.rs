@@ -138,12 +138,12 @@ impl Store for SledStore {
     }
 
     async fn begin_placing(&self, now: Time, claim: Claim, gate: Gate) -> Result<Begun, StoreError> {
-        let (policy, rules) = {
+        let (policy, noticed, rules) = {
             let index = self.shared.index();
-            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.rules())
+            (index.policy(&claim.line).filter(|_| index.allows(&claim)), index.noticed(&claim.line), index.rules())
         };
         let step_claim = claim.clone();
-        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, policy.as_ref(), &rules, &gate);
+        let run = move |tx: &mut Tx<'_>| placing::begin(tx, now, &step_claim, (policy.as_ref(), noticed), &rules, &gate);
         let begun = self.committer.run(Step::BeginPlacing, run).await;
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}

@@ -155,7 +155,7 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     let now = state.app.clock.now();
     let asked =
         Asked { interactive: plan.interactive, consent: plan.consent.then_some(true), hold: None, expires_at: plan.policy.expires(plan.interactive, now, now) };
-    let question = Question { policy: plan.policy, asked, phone: &phone, lines: &plan.way.lines, new: true };
+    let question = Question { policy: plan.policy, asked, phone: &phone, lines: &plan.way.lines, then: None, new: true };
     let outlook = outlook::of(&state.app, &question, thought, now)?;
     if let Outlook::Refused { code } = outlook {
         row.refusal = Some(code.into());
