@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Posts a body as it is.
-    pub async fn post_text(&self, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Value> {
+    pub async fn post_text(&self, path: &str, content_type: &str, body: bytes::Bytes) -> anyhow::Result<Value> {
         let answer = self.client.post(&format!("/api/v1{path}"), content_type, body).await;
         let (status, answer) = answer.map_err(|error| Failed::new(TROUBLE, error.to_string()))?;
         if (200..300).contains(&status) { Ok(answer) } else { Err(of_problem(status, &answer).into()) }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::args::Cli;
@@ -14,6 +15,9 @@ use super::output::{self, FAILED, Failed, list, moment, table, text};
 
 /// Sent at once: about half a million rows, so that the server writes few records and the progress is seen.
 const PIECE: usize = 16 * 1024 * 1024;
+/// Bad rows on the screen, and in the JSON.
+const SHOWN: usize = 20;
+const SHOWN_AS_JSON: usize = 1000;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
@@ -66,7 +70,7 @@ pub struct Import {
     /// The list binds only advertisers, such as the national one.
     #[arg(long)]
     advertising: bool,
-    /// Write the rows without a number (the first 1,000 of each piece) into this file.
+    /// Write every row without a number into this file: its place, why, and its beginning.
     #[arg(long, value_name = "FILE")]
     bad_rows: Option<PathBuf>,
     #[arg(long)]
@@ -123,40 +127,49 @@ struct Sum {
     refused_calls: u64,
     bad: u64,
     bad_rows: Vec<Value>,
+    /// The number of this import, once it has put numbers on the list.
+    import: Option<u64>,
 }
 
 async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<ExitCode> {
     let (mut file, total) = open(&args.file)?;
     let mut report = args.bad_rows.as_ref().map(|path| File::create(path).map(BufWriter::new).with_context(|| path.display().to_string())).transpose()?;
-    let (mut sum, mut column, mut sent) = (Sum::default(), args.column.clone(), 0u64);
+    let (mut sum, mut column, mut read, mut carried) = (Sum::default(), args.column.clone(), 0u64, Vec::new());
     loop {
-        let piece = piece(&mut file)?;
+        let (piece, more) = piece(&mut *file, carried)?;
         if piece.is_empty() {
             break;
         }
-        sent += piece.len() as u64;
         let pairs = [
             ("column", Some(column.clone())),
             ("why", Some(args.why.clone())),
             ("scope", Some(scope(args.advertising).to_owned())),
             ("workspace", args.workspace.clone()),
+            ("import", sum.import.map(|import| import.to_string())),
+            ("rows_before", Some(sum.rows.to_string())),
+            ("more", Some(more.to_string())),
+            ("every_bad", Some(report.is_some().to_string())),
         ];
-        let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece).await?;
+        let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece.clone()).await?;
+        let unread = answer["unread"].as_u64().and_then(|unread| usize::try_from(unread).ok()).unwrap_or(0).min(piece.len());
+        carried = piece[piece.len() - unread..].to_vec();
+        read += (piece.len() - unread) as u64;
         // The heading stands in the first piece only.
         let columns: Vec<String> = list(&answer, "/columns").iter().map(Value::to_string).collect();
         if !columns.is_empty() {
             column = columns.join(",");
         }
         add(&mut sum, &answer, report.as_mut())?;
-        progress(&sum, sent, total);
+        progress(&sum, read, total);
     }
     if std::io::stderr().is_terminal() {
         eprintln!();
     }
     let answer = json!({
         "rows": sum.rows, "numbers": sum.numbers, "added": sum.added, "refused_calls": sum.refused_calls, "bad": sum.bad, "bad_rows": sum.bad_rows,
+        "import": sum.import,
     });
-    output::show(cli.json, &answer, summary);
+    output::show(cli.json, &answer, |answer| summary(answer, args.bad_rows.as_deref()));
     if sum.rows == 0 {
         return Err(Failed::new(FAILED, "the file is empty").into());
     }
@@ -175,37 +188,31 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     Ok((Box::new(BufReader::new(file)), length))
 }
 
-/// The next rows, whole.
-fn piece(file: &mut dyn BufRead) -> anyhow::Result<Vec<u8>> {
-    let mut piece = Vec::new();
-    file.take(PIECE as u64).read_to_end(&mut piece).context("the file cannot be read")?;
-    if piece.len() == PIECE {
-        // A row without an end is junk: the server reads past it, in whatever piece it goes on.
+/// What was not read of the piece before, and the next of the file; whether more may come.
+fn piece(file: &mut dyn BufRead, mut piece: Vec<u8>) -> anyhow::Result<(Bytes, bool)> {
+    let wanted = PIECE.saturating_sub(piece.len());
+    let got = file.take(wanted as u64).read_to_end(&mut piece).context("the file cannot be read")?;
+    if got == wanted {
+        // Not in the middle of a row of junk: nobody remembers that it was one.
         file.take(PIECE as u64).read_until(b'\n', &mut piece).context("the file cannot be read")?;
     }
-    Ok(piece)
+    Ok((Bytes::from(piece), got == wanted))
 }
 
 fn add(sum: &mut Sum, answer: &Value, report: Option<&mut BufWriter<File>>) -> anyhow::Result<()> {
-    let before = sum.rows;
     let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
     sum.rows += number("rows");
     sum.numbers += number("numbers");
     sum.added += number("added");
     sum.refused_calls += number("refused_calls");
     sum.bad += answer.get("bad").and_then(Value::as_object).into_iter().flat_map(|bad| bad.values()).filter_map(Value::as_u64).sum::<u64>();
-    let mut bad_rows = list(answer, "/bad_rows").to_vec();
-    for row in &mut bad_rows {
-        row["row"] = json!(row["row"].as_u64().unwrap_or(0) + before);
-    }
+    sum.import = answer["import"].as_u64().or(sum.import);
     if let Some(report) = report {
-        for row in &bad_rows {
-            writeln!(report, "{}\t{}\t{}", row["row"], text(row, "/reason/code"), text(row, "/text"))?;
-        }
+        report.write_all(answer["every_bad"].as_str().unwrap_or_default().as_bytes())?;
         report.flush()?;
     }
-    let room = 1000usize.saturating_sub(sum.bad_rows.len());
-    sum.bad_rows.extend(bad_rows.into_iter().take(room));
+    let room = SHOWN_AS_JSON.saturating_sub(sum.bad_rows.len());
+    sum.bad_rows.extend(list(answer, "/bad_rows").iter().take(room).cloned());
     Ok(())
 }
 
@@ -215,7 +222,7 @@ fn progress(sum: &Sum, sent: u64, total: Option<u64>) {
     if std::io::stderr().is_terminal() { eprint!("\r{line}\x1b[K") } else { eprintln!("{line}") }
 }
 
-fn summary(answer: &Value) -> String {
+fn summary(answer: &Value, report: Option<&Path>) -> String {
     let mut out = output::facts(&[
         ("rows", text(answer, "/rows")),
         ("numbers", text(answer, "/numbers")),
@@ -223,14 +230,17 @@ fn summary(answer: &Value) -> String {
         ("rows without a number", text(answer, "/bad")),
         ("waiting calls refused", text(answer, "/refused_calls")),
     ]);
-    let bad = list(answer, "/bad_rows");
+    let (bad, all) = (list(answer, "/bad_rows"), answer["bad"].as_u64().unwrap_or(0));
     if !bad.is_empty() {
         let row = |bad: &Value| vec![text(bad, "/row"), text(bad, "/text"), text(bad, "/reason/sentence/en")];
         out.push('\n');
-        out.push_str(&table(&["ROW", "TEXT", "WHY"], &bad.iter().take(20).map(row).collect::<Vec<_>>()));
-        if answer["bad"].as_u64().unwrap_or(0) > 20 {
-            out.push_str("… the others: --bad-rows FILE\n");
-        }
+        out.push_str(&table(&["ROW", "TEXT", "WHY"], &bad.iter().take(SHOWN).map(row).collect::<Vec<_>>()));
+        let others = all.saturating_sub(SHOWN as u64);
+        out.push_str(&match report {
+            Some(path) => format!("all {all} rows without a number are in {}\n", path.display()),
+            None if others > 0 => format!("… and {others} others: --bad-rows FILE writes them all\n"),
+            None => String::new(),
+        });
     }
     out
 }

@@ -69,6 +69,25 @@ impl Reader {
         Self { column, countries, at, ..Self::default() }
     }
 
+    /// Goes on behind so many rows of the same file, in the columns that were found in them; none: each row says for itself.
+    pub fn behind(mut self, rows: u64) -> Self {
+        self.rows = rows;
+        if rows > 0 && self.at == At::Unknown {
+            self.at = At::EachRow;
+        }
+        self
+    }
+
+    /// Bytes of a row that has not ended yet: none of it was read.
+    pub fn pending(&self) -> usize {
+        self.cutter.pending()
+    }
+
+    /// Reading cannot stop here and go on elsewhere.
+    pub fn is_skipping(&self) -> bool {
+        self.cutter.is_skipping()
+    }
+
     /// Rows read so far, with headings and empty ones.
     pub fn rows(&self) -> u64 {
         self.rows

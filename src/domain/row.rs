@@ -93,6 +93,11 @@ impl Rows {
         self.rest.len()
     }
 
+    /// In the middle of junk that was told of already.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
     /// Hands on every row that these bytes complete.
     pub fn feed(&mut self, bytes: &[u8], take: &mut impl FnMut(Cut<'_>)) {
         for part in bytes.chunks(LONGEST_QUOTED) {

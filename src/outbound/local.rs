@@ -58,7 +58,7 @@ impl Local {
     }
 
     /// Posts a body as it is.
-    pub async fn post(&self, path: &str, content_type: &str, body: Vec<u8>) -> Result<(u16, Value), LocalError> {
+    pub async fn post(&self, path: &str, content_type: &str, body: bytes::Bytes) -> Result<(u16, Value), LocalError> {
         Self::send(self.client.post(format!("http://localhost{path}")).header("content-type", content_type).body(body)).await
     }
 

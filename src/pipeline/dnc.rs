@@ -1,9 +1,10 @@
 //! Filling the do-not-call list: numbers out of a file of any size, and what that means for calls that wait.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::app::App;
-use crate::domain::dnc::{self, Note, Scope};
+use crate::domain::dnc::{self, Note};
 use crate::domain::id::{CallId, WorkspaceId};
 use crate::domain::number_list::{Column, Reader, Row};
 use crate::domain::phone::Phone;
@@ -14,6 +15,8 @@ use crate::store::{Store, StoreError};
 const BATCH: usize = 500_000;
 /// Bad rows that are told one by one; all are counted.
 const BAD_ROWS: usize = 1000;
+/// A report of all bad rows is told in pieces of this size.
+const REPORT_BYTES: usize = 4 * 1024 * 1024;
 /// Queued calls looked at in one step.
 const SLICE: usize = 100;
 
@@ -35,46 +38,81 @@ pub struct Report {
     pub added: u64,
     pub bad: BTreeMap<Code, u64>,
     pub bad_rows: Vec<BadRow>,
+    /// All of them, a line each (row, code, beginning), if that was asked for.
+    pub every_bad: Option<String>,
+    /// Bytes at the end that were not read.
+    pub unread: u64,
     /// Queued calls that are refused now.
     pub refused_calls: u64,
+    /// What the numbers stand on the list by; none: there were none.
+    pub note: Option<u32>,
     /// The columns that held the numbers, counted from 1; none: each row said for itself.
     pub columns: Vec<usize>,
     /// There are headings, and none is known as that of phone numbers: nothing was read.
     pub lost: bool,
 }
 
+/// How an import begins, or goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// The import that this is a further part of.
+    pub note: Option<u32>,
+    /// Rows of the file that were read before.
+    pub rows: u64,
+    /// More of the file comes later: a row that is cut off stays unread.
+    pub more: bool,
+    /// Tell every bad row; what does not fit into one answer stays unread.
+    pub every_bad: bool,
+}
+
 /// An import under way.
 pub struct Import<'a> {
     app: &'a App,
     workspace: WorkspaceId,
-    scope: Scope,
-    note: u32,
+    note: Note,
+    part: Part,
     reader: Reader,
     batch: Vec<u64>,
     report: Report,
 }
 
 impl<'a> Import<'a> {
-    pub async fn begin(app: &'a App, workspace: WorkspaceId, note: Note, column: Column) -> Result<Import<'a>, StoreError> {
-        let scope = note.scope;
-        let note = app.store.dnc_note(workspace.clone(), note).await?;
-        let reader = Reader::new(column, app.live.load().countries(&workspace));
-        Ok(Self { app, workspace, scope, note, reader, batch: Vec::new(), report: Report::default() })
+    pub fn begin(app: &'a App, workspace: WorkspaceId, note: Note, column: Column, part: Part) -> Import<'a> {
+        let reader = Reader::new(column, app.live.load().countries(&workspace)).behind(part.rows);
+        let report = Report { note: part.note, every_bad: part.every_bad.then(String::new), ..Report::default() };
+        Self { app, workspace, note, part, reader, batch: Vec::new(), report }
+    }
+
+    /// What the numbers so far stand on the list by.
+    pub fn note(&self) -> Option<u32> {
+        self.report.note
     }
 
     /// Takes the next bytes of the file.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.is_full() {
+            self.report.unread += bytes.len() as u64;
+            return Ok(());
+        }
         let (reader, mut keep) = (&mut self.reader, Keep { batch: &mut self.batch, report: &mut self.report });
         reader.feed(bytes, &mut |row| keep.row(row));
         if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
     }
 
-    /// Takes the end of the file, and refuses the queued calls that it concerns.
+    fn is_full(&self) -> bool {
+        self.report.every_bad.as_ref().is_some_and(|told| told.len() >= REPORT_BYTES) && !self.reader.is_skipping()
+    }
+
+    /// Takes the end of the file or of its part, and refuses the queued calls that it concerns.
     pub async fn finish(mut self) -> Result<Report, StoreError> {
-        let (reader, mut keep) = (&mut self.reader, Keep { batch: &mut self.batch, report: &mut self.report });
-        reader.finish(&mut |row| keep.row(row));
+        if self.part.more || self.report.unread > 0 {
+            self.report.unread += self.reader.pending() as u64;
+        } else {
+            let (reader, mut keep) = (&mut self.reader, Keep { batch: &mut self.batch, report: &mut self.report });
+            reader.finish(&mut |row| keep.row(row));
+        }
         self.flush().await?;
-        self.report.rows = self.reader.rows();
+        self.report.rows = self.reader.rows() - self.part.rows;
         self.report.columns = self.reader.columns();
         self.report.lost = self.reader.is_lost();
         self.report.refused_calls = refuse_listed(self.app, &self.workspace).await?;
@@ -82,9 +120,17 @@ impl<'a> Import<'a> {
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
         self.batch.sort_unstable();
         self.batch.dedup();
-        let added = self.app.store.dnc_add(&self.workspace, &self.batch, self.note, self.scope).await?;
+        let note = match self.report.note {
+            Some(note) => note,
+            None => self.app.store.dnc_note(self.workspace.clone(), self.note.clone()).await?,
+        };
+        self.report.note = Some(note);
+        let added = self.app.store.dnc_add(&self.workspace, &self.batch, note, self.note.scope).await?;
         self.report.added += added as u64;
         self.batch.clear();
         Ok(())
@@ -105,12 +151,20 @@ impl Keep<'_> {
             }
             Row::Bad { row, code, shown } => {
                 *self.report.bad.entry(code).or_default() += 1;
+                if let Some(told) = &mut self.report.every_bad {
+                    let _ = writeln!(told, "{row}\t{code}\t{shown}");
+                }
                 if self.report.bad_rows.len() < BAD_ROWS {
                     self.report.bad_rows.push(BadRow { row, code, text: shown });
                 }
             }
         }
     }
+}
+
+/// The note of an import that this one may go on with: it was begun by the same person.
+pub fn own_import(app: &App, workspace: &WorkspaceId, id: u32, by: &Note) -> Result<Option<Note>, StoreError> {
+    Ok(app.store.dnc_note_of(workspace, id)?.filter(|note| note.source == by.source && note.by == by.by))
 }
 
 /// Puts single numbers on the list; gives how many are new and how many queued calls are refused now.

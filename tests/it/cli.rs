@@ -231,6 +231,14 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     assert_eq!(codes, ["hold_brake", "hold_brake", "hold_cap"], "three in 24 hours, and this is the fourth");
     std::fs::write(place.path().join("empty.csv"), "").unwrap();
     assert!(place.ends(1, &["dnc", "import", "empty.csv", "--why", "a list"]).err.contains("the file is empty"));
+    let junk: String = (0..30_000).map(|n| format!("An,\"gọi\nlại\",09{n:08}\nBình,x,\n")).collect();
+    std::fs::write(place.path().join("junk.csv"), format!("ten,ghichu,sdt\n{junk}")).unwrap();
+    let out = place.ends(0, &["dnc", "import", "junk.csv", "--bad-rows", "bad.tsv"]).out;
+    assert!(out.contains("all 30000 rows without a number are in bad.tsv") && !out.contains("--bad-rows"), "{out}");
+    let told = std::fs::read_to_string(place.path().join("bad.tsv")).unwrap();
+    assert_eq!((told.lines().count(), told.lines().last()), (30_000, Some("60001\tmissing_phone\tBình,x,")));
+    let out = place.ends(0, &["dnc", "import", "junk.csv"]).out;
+    assert!(out.contains("and 29980 others: --bad-rows FILE"), "{out}");
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
     bridge.stop().await;

@@ -109,6 +109,7 @@ fn a_do_not_call_file_of_a_million_rows_is_read_in_a_stream() {
     assert!(answer["bad_rows"].as_array().unwrap().len() == 1000.min(usize::try_from(bad).unwrap()));
     let told = std::fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
     assert!(told.starts_with("11\tmissing_phone\t"), "{}", &told[..80]);
+    assert_eq!(told.lines().count() as u64, bad, "the report of bad rows is whole");
     assert!(cpu_secs < 50.0, "{cpu_secs} s");
     assert!(large.saturating_sub(small) < 500, "{large} MiB, {small} MiB for one row");
 }

@@ -127,6 +127,12 @@ impl SledStore {
         self.committer.run(Step::Change, keep).await
     }
 
+    /// What numbers were put on the list by.
+    pub fn dnc_note_of(&self, workspace: &WorkspaceId, id: u32) -> Result<Option<Note>, StoreError> {
+        let bytes = self.index_get()(&keys::do_not_call_note(workspace, id))?;
+        bytes.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
+    }
+
     /// Puts numbers (sorted digits) on the list under a note, in slices; gives how many are new.
     pub async fn dnc_add(&self, workspace: &WorkspaceId, numbers: &[u64], note: u32, scope: Scope) -> Result<usize, StoreError> {
         let mut added = 0;

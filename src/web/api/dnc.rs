@@ -17,7 +17,7 @@ use crate::domain::number_list::Column;
 use crate::domain::phone::Phone;
 use crate::error::Code;
 use crate::pipeline::asked::{self, NotAsked};
-use crate::pipeline::dnc::{self as filling, Import, Report};
+use crate::pipeline::dnc::{self as filling, Import, Part, Report};
 use crate::web::State;
 
 /// More numbers than these come as a file.
@@ -102,6 +102,17 @@ pub struct ImportQuery {
     #[param(value_type = Option<String>)]
     scope: Scope,
     workspace: Option<String>,
+    /// `import` of the answer before: this is a further part of the same file.
+    import: Option<u32>,
+    /// Rows of the file that were read before this part.
+    #[serde(default)]
+    rows_before: u64,
+    /// More of the file comes in a further request.
+    #[serde(default)]
+    more: bool,
+    /// Tell every bad row, in `every_bad`.
+    #[serde(default)]
+    every_bad: bool,
 }
 
 /// What was added.
@@ -136,6 +147,12 @@ pub struct ImportView {
     pub bad: std::collections::BTreeMap<String, u64>,
     /// The first 1,000 of them.
     pub bad_rows: Vec<BadRowView>,
+    /// All of them, if asked for: a line each with row, code and beginning, by tabs.
+    pub every_bad: Option<String>,
+    /// So many bytes at the end were not read: they are sent again, in front of the next part. 0 unless `more` or `every_bad` was asked for.
+    pub unread: u64,
+    /// The number of this import; null: nothing was imported.
+    pub import: Option<u32>,
 }
 
 fn workspace(caller: &Caller, asked: Option<&str>) -> WorkspaceId {
@@ -206,12 +223,18 @@ pub async fn import(request: HttpRequest, caller: Caller, state: Data<State>, mu
     let query: ImportQuery = input::query(&request)?;
     let note = Note { source: Source::Import, scope: query.scope, by: caller.name.clone(), at: state.app.clock.now(), why: query.why.trim().to_owned() };
     let workspace = workspace(&caller, query.workspace.as_deref());
-    let mut import = Import::begin(&state.app, workspace, note, Column::read(&query.column)).await?;
+    let note = match query.import {
+        Some(id) => filling::own_import(&state.app, &workspace, id, &note)?.ok_or_else(|| no_import(id))?,
+        None => note,
+    };
+    let part = Part { note: query.import, rows: query.rows_before, more: query.more, every_bad: query.every_bad };
+    let mut import = Import::begin(&state.app, workspace, note, Column::read(&query.column), part);
     while let Some(bytes) = payload.next().await {
-        let bytes = bytes.map_err(|error| Fault::new(Code::BadRequest, format!("the file broke off: {error}; what came before stays imported")))?;
+        let stays = |import: &Import<'_>| import.note().map_or_else(String::new, |note| format!("; what came before stays imported (import {note})"));
+        let bytes = bytes.map_err(|error| Fault::new(Code::BadRequest, format!("the file broke off: {error}{}", stays(&import))))?;
         import.feed(&bytes).await?;
     }
-    let Report { rows, numbers, added, bad, bad_rows, refused_calls, columns, lost } = import.finish().await?;
+    let Report { rows, numbers, added, bad, bad_rows, every_bad, unread, refused_calls, note, columns, lost } = import.finish().await?;
     if lost {
         let headings = bad_rows.first().map(|row| row.text.clone()).unwrap_or_default();
         return Err(Fault::new(Code::NumberColumn, format!("the first row is `{headings}`; nothing was imported")));
@@ -225,5 +248,12 @@ pub async fn import(request: HttpRequest, caller: Caller, state: Data<State>, mu
         columns,
         bad: bad.into_iter().map(|(code, n)| (code.to_string(), n)).collect(),
         bad_rows: bad_rows.into_iter().map(|bad| BadRowView { row: bad.row, reason: bad.code.into(), text: bad.text }).collect(),
+        every_bad,
+        unread,
+        import: note,
     }))
+}
+
+fn no_import(id: u32) -> Fault {
+    Fault::new(Code::NotFound, format!("there is no import {id} of the do-not-call list"))
 }
