@@ -13,6 +13,7 @@ use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::connection::Connection;
 use crate::domain::id::ConnectionId;
+use crate::domain::source::SourceKind;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Change, Store};
@@ -119,13 +120,22 @@ fn problems(state: &State, connection: &Connection) -> Vec<String> {
             problems.extend(connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger)));
         }
     }
-    if connection.all_hooks().is_empty() {
+    let wired = state.app.connection(&connection.id);
+    let fetches = wired.is_some_and(|wired| state.app.plugins.get(&connection.plugin).is_some_and(|plugin| plugin.fetches(&wired.params)));
+    if connection.all_hooks().is_empty() && !fetches {
         problems.push("it has no hook_key: no webhook can come in".into());
     }
     let live = state.app.live.load();
     if !connection.lines.iter().any(|line| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace)) {
         problems.push("it names no line that exists: its calls cannot be placed".into());
     }
+    // Those of subscriptions stand with each.
+    let sources = state.app.store.sources().unwrap_or_default().into_iter();
+    let sources = sources.filter(|source| source.wanted && source.key.connection == connection.id && source.key.kind != SourceKind::Subscription);
+    problems.extend(sources.filter_map(|source| {
+        let what = if source.key.kind == SourceKind::Poll { "poll" } else { "login" };
+        Some(format!("{what} `{}`: {}", source.key.name, source.problem?))
+    }));
     problems
 }
 
