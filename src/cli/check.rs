@@ -81,6 +81,7 @@ fn plugins(settings: &Settings, findings: &mut Findings) -> Registry {
     if let Err(faults) = super::bridge::check_connections(settings, &registry) {
         faults.to_string().lines().for_each(|fault| findings.bad("connections", fault));
     }
+    super::bridge::broken(settings, &registry).into_iter().for_each(|fault| findings.bad("connections", format!("{fault}; it is held until that is mended")));
     registry
 }
 

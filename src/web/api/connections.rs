@@ -113,7 +113,10 @@ fn hooks(state: &State, caller: &Caller, connection: &Connection) -> Vec<HookVie
 fn problems(state: &State, connection: &Connection) -> Vec<String> {
     let mut problems = Vec::new();
     match state.app.plugins.get(&connection.plugin) {
-        None => problems.push(format!("the plugin `{}` is not loaded", connection.plugin)),
+        None => problems.push(match state.app.plugins.broken(&connection.plugin) {
+            Some(error) => format!("it is held until its plugin is mended: {error}"),
+            None => format!("the plugin `{}` is not loaded", connection.plugin),
+        }),
         Some(plugin) => {
             let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
             problems.extend(plugin.check_params(&given));
