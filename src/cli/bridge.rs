@@ -60,6 +60,9 @@ pub fn assemble(settings: &Settings, public_url: String) -> anyhow::Result<Arc<A
         tracing::error!(plugin = %problem.id, error = %problem, "a plugin was not loaded");
     }
     check_connections(settings, &plugins)?;
+    for fault in broken(settings, &plugins) {
+        tracing::error!(fault, "a connection is held until its plugin is mended: its webhooks are told to come again, its other work waits");
+    }
     let mut options = crate::store::sled::Options::new(&path);
     options.cache_bytes = settings.store.cache_mib.max(1) * 1024 * 1024;
     options.reserve_mib = settings.store.reserve_mib;
@@ -153,6 +156,12 @@ pub fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
     if faults.is_empty() { Ok(receivers) } else { bail!("{}", faults.join("\n")) }
 }
 
+/// Connections whose own plugin is there and cannot be used. The others do not wait for them.
+pub fn broken(settings: &Settings, plugins: &Registry) -> Vec<String> {
+    let faults = settings.connections.iter().filter_map(|connection| Some(format!("connection `{}`: {}", connection.id, plugins.broken(&connection.plugin)?)));
+    faults.collect()
+}
+
 /// A connection whose plugin or parameters do not fit would fail at each webhook: say it at the start, all at once.
 pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Result<()> {
     let mut faults = Vec::new();
@@ -160,6 +169,7 @@ pub fn check_connections(settings: &Settings, plugins: &Registry) -> anyhow::Res
         let (_, notes) = own_notes(connection);
         faults.extend(notes.into_iter().map(|fault| format!("connection `{}`: {fault}", connection.id)));
         match plugins.get(&connection.plugin) {
+            None if plugins.broken(&connection.plugin).is_some() => {}
             None => faults.push(format!("connection `{}`: there is no plugin `{}` (there are {})", connection.id, connection.plugin, plugins.ids().join(", "))),
             Some(plugin) => {
                 let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();

@@ -60,11 +60,11 @@ async fn look(settings: &Settings, findings: &mut Findings) {
         findings.good("settings", format!("{} lines, {} connections, {} API keys", settings.lines.len(), settings.connections.len(), settings.api_keys.len()));
     }
     settings.warnings.iter().for_each(|warning| findings.doubt("settings", warning.to_string()));
-    plugins(settings, findings);
+    let registry = plugins(settings, findings);
     if let Err(faults) = super::bridge::receivers(settings) {
         faults.to_string().lines().for_each(|fault| findings.bad("alerts", fault));
     }
-    setup(settings, findings);
+    setup(settings, &registry, findings);
     store(settings, findings).await;
     space(settings, findings);
     clock(findings);
@@ -72,7 +72,7 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     public_url(settings, findings);
 }
 
-fn plugins(settings: &Settings, findings: &mut Findings) {
+fn plugins(settings: &Settings, findings: &mut Findings) -> Registry {
     let (registry, errors) = Registry::open(settings.plugins.path.as_deref());
     errors.iter().for_each(|error| findings.bad("plugins", error.to_string()));
     if errors.is_empty() {
@@ -81,10 +81,12 @@ fn plugins(settings: &Settings, findings: &mut Findings) {
     if let Err(faults) = super::bridge::check_connections(settings, &registry) {
         faults.to_string().lines().for_each(|fault| findings.bad("connections", fault));
     }
+    super::bridge::broken(settings, &registry).into_iter().for_each(|fault| findings.bad("connections", format!("{fault}; it is held until that is mended")));
+    registry
 }
 
 /// What loads, but cannot lead to a call.
-fn setup(settings: &Settings, findings: &mut Findings) {
+fn setup(settings: &Settings, registry: &Registry, findings: &mut Findings) {
     if settings.lines.is_empty() {
         findings.doubt("lines", "there is no line: nothing can be dialled. Add [[lines]] with the secretKey of a phone");
     }
@@ -92,7 +94,9 @@ fn setup(settings: &Settings, findings: &mut Findings) {
         if connection.lines.is_empty() {
             findings.doubt("connections", format!("`{}` names no lines: its calls cannot be placed", connection.id));
         }
-        if connection.all_hooks().is_empty() {
+        let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
+        let fetches = registry.get(&connection.plugin).is_some_and(|plugin| plugin.fetches(&plugin.with_defaults(&given)));
+        if connection.all_hooks().is_empty() && !fetches {
             findings.doubt("connections", format!("`{}` has no hook_key: no webhook can come in", connection.id));
         }
     }

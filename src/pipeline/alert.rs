@@ -87,10 +87,7 @@ fn of_nothing(alerts: Vec<Alert>, live: &Live) -> Vec<AlertChange> {
 pub fn name_of(live: &Live, alert: &Alert) -> String {
     let name = match alert.kind {
         AlertKind::LinePaused | AlertKind::LineSilent => live.lines.get(&LineId::new(&alert.subject)).map(|line| line.title().to_owned()),
-        AlertKind::ConnectionFailing | AlertKind::Brake => {
-            live.connections.get(&ConnectionId::new(&alert.subject)).map(|wired| wired.connection.title().to_owned())
-        }
-        AlertKind::NotSubscribed | AlertKind::SecretEnds => {
+        AlertKind::ConnectionFailing | AlertKind::Brake | AlertKind::NotSubscribed | AlertKind::SecretEnds => {
             let connection = alert.subject.split('/').next().unwrap_or_default();
             live.connections.get(&ConnectionId::new(connection)).map(|wired| wired.connection.title().to_owned())
         }

@@ -250,6 +250,11 @@ impl App {
         reloaded
     }
 
+    /// Whether a connection waits for its plugin to be mended.
+    pub fn is_held(&self, id: &ConnectionId) -> bool {
+        self.connection(id).is_some_and(|wired| self.plugins.broken(&wired.connection.plugin).is_some())
+    }
+
     /// What the connections that use this plugin lack for this version of it.
     fn unfit(&self, plugin: &Plugin) -> Vec<String> {
         let live = self.live.load();

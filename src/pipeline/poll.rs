@@ -1,6 +1,7 @@
 //! Fetches records from a CRM. What comes is an event like any delivery; the cursor moves in the step that stores it.
 
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::app::{App, Wired};
@@ -107,6 +108,7 @@ impl Run<'_> {
         let digest = hex::encode(Sha256::digest(serde_json::to_vec(&fetched.items).unwrap_or_default()));
         let new = !fetched.items.is_empty() && digest != self.source.poll.digest;
         let event = new.then(|| self.event(&answer, now));
+        let fetched_nothing = fetched.items.is_empty();
         let progress = &mut self.source.poll;
         progress.next_cursor = fetched.cursor.or(progress.next_cursor.take());
         progress.digest = if fetched.items.is_empty() { String::new() } else { digest };
@@ -120,8 +122,12 @@ impl Run<'_> {
             progress.cursor = progress.next_cursor.take().or(progress.cursor.take());
         }
         let at_once = further || !progress.unacknowledged.is_empty();
-        self.works_again(now).await?;
-        (self.source.problem, self.source.failures, self.source.worked_at) = (None, 0, Some(now));
+        // Items that the CRM would not be told of are the problem until all of an answer's were taken.
+        if self.source.failures > 0 || fetched_nothing || !self.poll.acknowledges() {
+            self.works_again(now).await?;
+            self.source.problem = None;
+        }
+        (self.source.failures, self.source.worked_at) = (0, Some(now));
         let due = if at_once { now } else { now.plus(self.poll.every) };
         let event = event.map(|event| (event, answer.body));
         if let Some((event, _)) = &event {
@@ -151,25 +157,26 @@ impl Run<'_> {
         }
     }
 
-    /// Tells the CRM of each item of the oldest event. Told twice after a crash, never told too early.
+    /// Tells the CRM of each item of the oldest event. Told twice after a crash, never told too early. One that it says is not there does not hold
+    /// up the others: the admin is told, and its event id keeps it from being called again. One that it refuses does: untold, it would be fetched
+    /// anew with each change, our own among them, and its customer called again.
     async fn acknowledge(mut self) -> Result<(), StoreError> {
         let Some(event) = self.source.poll.unacknowledged.first().copied() else { return Ok(()) };
         let body: Bytes = self.app.store.body(event)?;
         let items = self.plugin.poll_items(self.poll, &body);
         let done = self.source.poll.acknowledged as usize;
+        let (mut told, mut refused) = (0, None);
         for (n, item) in items.iter().skip(done).take(ACKNOWLEDGED_AT_ONCE).enumerate() {
             let now = self.app.clock.now();
             let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
-            match self.plugin.wants_ack(self.poll, item, place, self.params()) {
-                Err(error) => return self.failed(Failure::misconfigured(error.to_string())).await,
+            match self.tell(item, place, n == 0).await {
+                Ok(true) => told += 1,
                 Ok(false) => {}
-                Ok(true) => {
-                    let Some(request) = self.poll.ack_request() else { continue };
-                    let compose = |params: &Params| self.plugin.compose_ack(request, item, place, params, &self.wired.bases);
-                    if let Err(failure) = self.ask(request, n == 0, compose).await {
-                        return self.failed(failure).await;
-                    }
+                Err(failure) if failure.gone => {
+                    tracing::warn!(connection.id = %self.source.key.connection, poll = %self.source.key.name, event.id = %event, item = done + n, sentence = %self.app.redact(&failure.sentence), "the CRM would not be told that a record was taken");
+                    refused = Some(failure.sentence);
                 }
+                Err(failure) => return self.failed(failure).await,
             }
             self.source.poll.acknowledged += 1;
         }
@@ -179,25 +186,57 @@ impl Run<'_> {
             progress.acknowledged = 0;
         }
         let now = self.app.clock.now();
-        self.works_again(now).await?;
-        let progress = &mut self.source.poll;
-        // What is asked for again after this is a new wish, though it look the same.
-        progress.digest.clear();
-        let due = if progress.unacknowledged.is_empty() { now.plus(self.poll.every) } else { now };
-        (self.source.problem, self.source.failures) = (None, 0);
+        // What is asked for again after this is a new wish, though it look the same; where nothing could be told, it is the same wish.
+        if told > 0 || refused.is_none() {
+            self.source.poll.digest.clear();
+        }
+        match refused {
+            Some(sentence) => self.untold(now, &sentence).await?,
+            // Of an event with more items than one turn, the turn before may have met one.
+            None if done == 0 => {
+                self.works_again(now).await?;
+                self.source.problem = None;
+            }
+            None => {}
+        }
+        let due = if self.source.poll.unacknowledged.is_empty() { now.plus(self.poll.every) } else { now };
+        self.source.failures = 0;
         self.app.store.finish_source(self.source, None, Some(due)).await
+    }
+
+    /// Tells the CRM of one item; false where it need not be told.
+    async fn tell(&self, item: &Value, place: Place<'_>, first: bool) -> Result<bool, Failure> {
+        let wanted = self.plugin.wants_ack(self.poll, item, place, self.params()).map_err(|error| Failure::misconfigured(error.to_string()))?;
+        let Some(request) = self.poll.ack_request().filter(|_| wanted) else { return Ok(false) };
+        self.ask(request, first, |params| self.plugin.compose_ack(request, item, place, params, &self.wired.bases)).await.map(|_| true)
+    }
+
+    async fn untold(&mut self, now: Time, sentence: &str) -> Result<(), StoreError> {
+        let says = (
+            format!("đã nhận một bản ghi nhưng CRM không cho báo lại, nên bản ghi vẫn còn chờ ở đó: {sentence}"),
+            format!("a record was taken, but the CRM would not be told so, and it still stands there as waiting: {sentence}"),
+        );
+        let detail = self.app.redact(&self.wired.connection.language.of(says));
+        if self.source.problem.as_ref() != Some(&detail) {
+            let raise = AlertChange::Raise { about: self.about(), code: Code::ConnectionFailing, detail: detail.clone() };
+            self.app.store.change_alerts(now, vec![raise]).await?;
+        }
+        self.source.problem = Some(detail);
+        Ok(())
     }
 
     /// Nobody but an alert says that no records come in.
     async fn works_again(&self, now: Time) -> Result<(), StoreError> {
-        if self.source.failures == 0 {
+        if self.source.failures == 0 && self.source.problem.is_none() {
             return Ok(());
         }
         self.app.store.change_alerts(now, vec![AlertChange::Clear { about: self.about() }]).await
     }
 
     fn about(&self) -> About {
-        About::new(&self.source.key.workspace, AlertKind::ConnectionFailing, self.source.key.connection.as_str())
+        let key = &self.source.key;
+        // Of the poll alone: a write-back that works says nothing about it.
+        About::new(&key.workspace, AlertKind::ConnectionFailing, &format!("{}/{}", key.connection, key.name))
     }
 
     /// Never given up: what came meanwhile is fetched when it works again.

@@ -15,7 +15,7 @@ use crate::domain::id::SourceId;
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::source::{SourceKey, SourceKind, Wanted};
 use crate::outbound::SendError;
-use crate::plugin::{ComposeError, Params, Plugin};
+use crate::plugin::{ComposeError, LoginError, Params, Plugin};
 use crate::store::{Store, StoreError};
 
 /// After the first failure, doubling to the longest; a CRM's own wish is longer if it is.
@@ -41,8 +41,11 @@ impl Failure {
     }
 
     pub fn of(error: &AskError, language: Language) -> Failure {
+        if let AskError::Login(LoginError::Refused { verdict: Verdict::Retry { after }, .. }) = error {
+            return Failure { after: *after, misconfigured: false, ..Failure::misconfigured(error.sentence(language)) };
+        }
         let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
-        Failure { sentence: error.sentence(language), after: None, misconfigured, gone: false }
+        Failure { misconfigured, ..Failure::misconfigured(error.sentence(language)) }
     }
 
     /// How long to wait after so many failures before it.
@@ -60,7 +63,7 @@ pub(super) async fn answer(asking: Asking<'_>, compose: impl Fn(&Params) -> Resu
     let sentence = || language.of(asked.says.unwrap_or_else(|| (format!("CRM trả lời {status}"), format!("the CRM answered {status}"))));
     match asked.verdict {
         Verdict::Done => Ok(asked.answer),
-        Verdict::Retry { after } => Err(Failure { sentence: sentence(), after, misconfigured: false, gone: false }),
+        Verdict::Retry { after } => Err(Failure { after, misconfigured: false, ..Failure::misconfigured(sentence()) }),
         Verdict::Gone | Verdict::NotFound => Err(Failure { gone: true, ..Failure::misconfigured(sentence()) }),
         _ => Err(Failure::misconfigured(sentence())),
     }

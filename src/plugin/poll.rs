@@ -155,6 +155,11 @@ impl Plugin {
         self.in_mode(&poll.request, params) && all(&poll.conditions, &source).unwrap_or(false)
     }
 
+    /// Whether records are fetched at all: such a connection needs no webhook.
+    pub fn fetches(&self, params: &Params) -> bool {
+        self.polls.iter().any(|poll| self.polls_now(poll, params))
+    }
+
     /// Where the very first fetch begins.
     pub fn poll_start(&self, poll: &Poll, place: Place<'_>, params: &Params) -> Result<String, RenderError> {
         let context = context(place);

@@ -149,6 +149,17 @@ impl Registry {
         ids.into_iter().collect()
     }
 
+    /// Why there is no plugin of this id though its folder is there.
+    pub fn broken(&self, id: &str) -> Option<LoadError> {
+        let error = self.problems.load().iter().find(|error| error.id == id).cloned()?;
+        self.get(id).is_none().then_some(error)
+    }
+
+    /// Whether what is in use is the operator's own, and not the one that ships.
+    pub fn is_own(&self, id: &str) -> bool {
+        self.current.load().contains_key(id)
+    }
+
     /// What could not be taken when it was last loaded.
     pub fn problems(&self) -> Arc<Vec<LoadError>> {
         self.problems.load_full()

@@ -12,6 +12,8 @@ use crate::store::{Claim, Store, StoreError, Subject, Task, TaskKind, Wake};
 
 /// A task whose run failed or panicked is tried again after this; the store says what is durable.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Work whose plugin is broken is looked at again after this.
+const HELD: Duration = Duration::from_secs(30);
 /// Nothing wakes a loop later than this, whatever was missed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -56,6 +58,11 @@ fn start(app: &Arc<App>, taken: Vec<Task>, first: OwnedSemaphorePermit, permits:
 
 /// Runs a task when its CRM's turn has come, else gives it back until then.
 async fn run_one(app: &Arc<App>, task: &Task) {
+    // Without its plugin it would fail for good, and the admin is about to mend that.
+    let needs_plugin = matches!(task.kind, TaskKind::Map | TaskKind::Lookup | TaskKind::WriteBack);
+    if needs_plugin && task.connection.as_ref().is_some_and(|id| app.is_held(id)) {
+        return app.store.release_task(task.kind, task.subject, app.clock.now().plus(HELD));
+    }
     let wired =
         task.connection.as_ref().filter(|_| matches!(task.kind, TaskKind::Lookup | TaskKind::WriteBack | TaskKind::Poll)).and_then(|id| app.connection(id));
     let _place = match wired.as_ref().map(|wired| wired.turns.ask(task.subject, app.clock.now())) {

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use callbridge::config::{ApiKey, ApiRole};
+use callbridge::domain::alert::AlertKind;
+use callbridge::domain::call::State;
+use callbridge::domain::secret::SecretText;
 use callbridge::domain::source::Source;
 use callbridge::simulator::mood::Mood;
 use serde_json::json;
 
 use super::bridge::{Fixture, Setup, connection};
 use super::far_end::{self, FarEnd, Request};
+use super::wire;
 
 const MANIFEST: &str = r#"
 [[poll]]
@@ -71,7 +76,11 @@ impl Crm {
 }
 
 async fn bridge(dir: &Path, url: &str) -> Fixture {
-    far_end::plugin(dir, "fetcher", MANIFEST);
+    bridge_of(dir, url, MANIFEST).await
+}
+
+async fn bridge_of(dir: &Path, url: &str, manifest: &str) -> Fixture {
+    far_end::plugin(dir, "fetcher", manifest);
     let connection = connection("fetcher", "fetcher", "hook-key-of-the-fetcher", &[("site", url)]);
     let setup = Setup::new(Mood::ReportLost).with(|settings| {
         settings.plugins.path = Some(dir.to_owned());
@@ -155,5 +164,122 @@ async fn a_poll_that_nobody_asks_for_rests_and_goes_on_where_it_ended() {
     f.restart().await;
     f.advance(Duration::from_secs(1)).await;
     assert_eq!(called(&f), ["1", "2"]);
+    f.finish().await;
+}
+
+/// Leads that stand there until they are unticked; what the CRM says to unticking the first of them.
+struct Ticked {
+    leads: Mutex<Vec<u32>>,
+    says: AtomicU32,
+}
+
+impl Ticked {
+    fn answer(&self, request: &Request) -> (u16, String) {
+        let mut leads = self.leads.lock().unwrap();
+        match (request.method.as_str(), request.path()) {
+            ("POST", "/notes") => (201, r#"{"id": "1"}"#.to_owned()),
+            ("POST", "/leads/1/taken") => (u16::try_from(self.says.load(Ordering::SeqCst)).unwrap(), "{}".to_owned()),
+            ("POST", path) => {
+                leads.retain(|id| path != format!("/leads/{id}/taken"));
+                (200, "{}".to_owned())
+            }
+            _ => (200, json!({"data": leads.iter().map(|id| json!({"id": id, "phone": format!("09123456{id:02}")})).collect::<Vec<_>>()}).to_string()),
+        }
+    }
+}
+
+const WITH_NOTE: &str = r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { text = "{{note.text}}" }
+store = { id = "$.id" }
+"#;
+
+/// The problems that the API tells of the connection.
+async fn problems(f: &Fixture) -> Vec<String> {
+    let request = format!("GET /api/v1/connections/fetcher HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {VIEWER}\r\nConnection: close\r\n\r\n");
+    let shown = wire::send(&f.address, request.as_bytes()).await.unwrap().json();
+    serde_json::from_value(shown["problems"].clone()).unwrap()
+}
+
+const VIEWER: &str = "viewer-key-of-the-poll-test";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_crm_says_is_not_there_holds_up_no_other_and_is_called_once() {
+    for says in [410, 404] {
+        let crm = Arc::new(Ticked { leads: Mutex::new(vec![1]), says: AtomicU32::new(says) });
+        let answers = Arc::clone(&crm);
+        let far = FarEnd::start(move |request| answers.answer(request)).await;
+        let dir = tempfile::tempdir().unwrap();
+        let cursor = MANIFEST.lines().filter(|line| !line.starts_with("cursor") && !line.starts_with("more")).collect::<Vec<_>>().join("\n");
+        let manifest = cursor.replace("/leads?after={{cursor}}&page={{page}}", "/leads");
+        far_end::plugin(dir.path(), "fetcher", &[&manifest, WITH_NOTE].concat());
+        let mut connection = connection("fetcher", "fetcher", "", &[("site", &far.url())]);
+        connection.hook_key = None;
+        let key = ApiKey { name: "wall".into(), key: SecretText::new(VIEWER), role: ApiRole::Viewer, workspace: "main".into() };
+        let setup = Setup::new(Mood::ReportLost).with(|settings| {
+            settings.plugins.path = Some(dir.path().to_owned());
+            settings.connections = vec![connection];
+            settings.api_keys = vec![key];
+        });
+        let f = setup.start_by_hand().await;
+        let untold = |far: &FarEnd| far.lines().iter().filter(|line| *line == "POST /leads/1/taken").count();
+        let open = |f: &Fixture| {
+            f.alerts().into_iter().find(|alert| alert.is_open() && alert.kind == AlertKind::ConnectionFailing).map(|alert| (alert.kind, alert.subject))
+        };
+
+        let first = f.until("the first is called", |f| f.calls().first().cloned()).await;
+        f.until("the CRM would not be told", |f| source(f).problem.clone()).await;
+        assert_eq!(open(&f), Some((AlertKind::ConnectionFailing, "fetcher/leads".to_owned())));
+        let said = problems(&f).await;
+        assert!(said.len() == 1 && said[0].starts_with("poll `leads`: ") && said[0].contains(&says.to_string()), "{said:?}");
+
+        // What works elsewhere says nothing about it.
+        f.reaches(first.id, State::Placed).await;
+        assert_eq!(f.report(first.id, &json!({"CallDetail": {"AnswerDuration": 5, "CallDuration": 9, "ResponseStatus": 1}})).await.status, 200);
+        f.logged(first.id).await;
+        assert!(open(&f).is_some());
+
+        crm.leads.lock().unwrap().push(2);
+        f.advance(Duration::from_secs(60)).await;
+        assert_eq!(called(&f), ["1", "2"]);
+        assert_eq!(*crm.leads.lock().unwrap(), [1], "the second was unticked");
+        for _ in 0..10 {
+            f.advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!((called(&f).len(), f.events().len(), untold(&far)), (2, 3, 3), "nobody is called twice, and not every look is an event");
+        assert!(open(&f).is_some());
+
+        crm.leads.lock().unwrap().clear();
+        f.advance(Duration::from_secs(60)).await;
+        assert_eq!((source(&f).problem, open(&f), problems(&f).await), (None, None, vec![]));
+        f.finish().await;
+    }
+}
+
+/// It would be called again with each change of it: nothing is fetched until a person has looked, and nothing that works hides that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_which_the_crm_refuses_to_be_told_is_called_once_and_the_alert_stays() {
+    let crm = Arc::new(Ticked { leads: Mutex::new(vec![1]), says: AtomicU32::new(400) });
+    let answers = Arc::clone(&crm);
+    let far = FarEnd::start(move |request| answers.answer(request)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let f = bridge_of(dir.path(), &far.url(), &[MANIFEST, WITH_NOTE].concat()).await;
+    let first = f.until("the first is called", |f| f.calls().first().cloned()).await;
+    f.until("the CRM refused", |f| source(f).problem.clone()).await;
+    f.reaches(first.id, State::Placed).await;
+    assert_eq!(f.report(first.id, &json!({"CallDetail": {"AnswerDuration": 5, "CallDuration": 9, "ResponseStatus": 1}})).await.status, 200);
+    f.logged(first.id).await;
+    let open = |f: &Fixture| f.alerts().into_iter().any(|alert| alert.is_open() && alert.subject == "fetcher/leads");
+    assert!(open(&f), "what works elsewhere says nothing about it");
+    f.advance(Duration::from_secs(900)).await;
+    assert_eq!((called(&f).len(), open(&f)), (1, true));
+    crm.says.store(200, Ordering::SeqCst);
+    f.advance(Duration::from_secs(3600)).await;
+    assert_eq!((source(&f).problem, open(&f)), (None, false));
     f.finish().await;
 }

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
 use callbridge::domain::secret::SecretText;
+use callbridge::domain::write_back::Status;
 use callbridge::simulator::mood::Mood;
 use serde_json::{Value, json};
 
-use super::bridge::{Fixture, Setup};
+use super::bridge::{Fixture, Setup, connection};
+use super::far_end::{self, FarEnd};
 use super::wire;
 
 const PHONE: &str = "0912345678";
@@ -126,5 +128,93 @@ async fn a_broken_edit_keeps_the_old_version_and_says_what_is_wrong() {
     let call = f.wish(PHONE).await;
     f.reaches(call, State::Placed).await;
     assert_ne!(written(&f, call).await, "mended");
+    f.finish().await;
+}
+
+const BROKEN_KEY: &str = "hook-key-of-the-broken-one";
+const OWN: &str = r#"
+[[receive]]
+name = "one"
+[receive.map]
+record_id = "$.id"
+phone = "$.phone"
+
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { text = "{{note.text}}" }
+store = { id = "$.id" }
+"#;
+
+#[tokio::test]
+async fn a_plugin_that_is_broken_at_the_start_holds_its_own_connection_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let far = FarEnd::start(|_| (201, r#"{"id": "1"}"#.to_owned())).await;
+    far_end::plugin(dir.path(), "abc", OWN);
+    let own = connection("broken", "abc", BROKEN_KEY, &[("site", &far.url())]);
+    let key = ApiKey { name: "wall".into(), key: SecretText::new(KEY), role: ApiRole::Viewer, workspace: "main".into() };
+    let setup = Setup::new(Mood::ReportLost).with(|settings| {
+        settings.plugins.path = Some(dir.path().to_owned());
+        settings.connections.push(own);
+        settings.api_keys = vec![key];
+        settings.lines[0].max_in_flight = 10;
+    });
+    let mut f = setup.start_by_hand().await;
+    let address = format!("/hooks/broken/{BROKEN_KEY}");
+    let deliver = async |f: &Fixture, id: &str, phone: &str| {
+        wire::post(&f.address, &address, &["Content-Type: application/json"], json!({"id": id, "phone": phone}).to_string().as_bytes()).await
+    };
+    assert_eq!(deliver(&f, "1", "0987654321").await.status, 202);
+    let first = f.until("it is placed", |f| f.calls().into_iter().find(|call| call.state == State::Placed)).await.id;
+    assert_eq!(deliver(&f, "2", "0987654322").await.status, 202, "stored, and not mapped before the end");
+
+    std::fs::write(dir.path().join("abc/plugin.toml"), "spec = 1\nidd = \"abc\"\n").unwrap();
+    f.restart().await;
+    let told = deliver(&f, "3", "0987654323").await;
+    assert!(told.status >= 500 && told.header("retry-after").is_some(), "{told:?}");
+    let other = f.wish(PHONE).await;
+    f.reaches(other, State::Placed).await;
+    assert_eq!(f.report(first, &json!({"CallDetail": {"AnswerDuration": 5, "CallDuration": 9, "ResponseStatus": 1}})).await.status, 200);
+    for _ in 0..5 {
+        f.advance(Duration::from_secs(20)).await;
+    }
+    assert!(matches!(f.call(first).write_back.status, Status::Waiting | Status::Pending) && far.requests().is_empty(), "its result waits");
+    let request = format!("GET /api/v1/connections/broken HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n");
+    let shown = wire::send(&f.address, request.as_bytes()).await.unwrap().json();
+    let said = shown["problems"][0].as_str().unwrap();
+    assert!(said.contains("plugin.toml:2") && said.contains("did you mean `id`?"), "{said}");
+
+    far_end::plugin(dir.path(), "abc", OWN);
+    f.app().reload_plugins();
+    f.advance(Duration::from_secs(30)).await;
+    f.logged(first).await;
+    assert_eq!(deliver(&f, "3", "0987654323").await.status, 202);
+    f.until("all are called", |f| (f.calls().len() == 4).then_some(())).await;
+    f.finish().await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_not_there_is_named_at_the_start_and_a_broken_one_over_a_shipped_one_is_not_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/generic"), &dir.path().join("generic"));
+    edit(dir.path(), "templates/result.json.hbs", "{{json note.text}}", "{{json note.txt}}");
+    let key = ApiKey { name: "wall".into(), key: SecretText::new(KEY), role: ApiRole::Viewer, workspace: "main".into() };
+    let setup = Setup::new(Mood::ReportLost).with(|settings| {
+        settings.plugins.path = Some(dir.path().to_owned());
+        settings.api_keys = vec![key];
+    });
+    let f = setup.start_by_hand().await;
+    let shown = shown(&f).await;
+    assert_eq!(shown["state"], "shipped");
+    assert!(shown["problems"][0].as_str().unwrap().starts_with("templates/result.json.hbs:"), "{shown}");
+    let id = f.wish(PHONE).await;
+    f.reaches(id, State::Placed).await;
+    let mut settings = f.settings.clone();
+    settings.connections[0].plugin = "nothing".into();
+    let faults = callbridge::cli::bridge::check_connections(&settings, &f.app().plugins).unwrap_err().to_string();
+    assert!(faults.contains("there is no plugin `nothing`"), "{faults}");
     f.finish().await;
 }

@@ -13,6 +13,7 @@ use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::connection::Connection;
 use crate::domain::id::ConnectionId;
+use crate::domain::source::SourceKind;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Change, Store};
@@ -112,20 +113,32 @@ fn hooks(state: &State, caller: &Caller, connection: &Connection) -> Vec<HookVie
 fn problems(state: &State, connection: &Connection) -> Vec<String> {
     let mut problems = Vec::new();
     match state.app.plugins.get(&connection.plugin) {
-        None => problems.push(format!("the plugin `{}` is not loaded", connection.plugin)),
+        None => problems.push(match state.app.plugins.broken(&connection.plugin) {
+            Some(error) => format!("it is held until its plugin is mended: {error}"),
+            None => format!("the plugin `{}` is not loaded", connection.plugin),
+        }),
         Some(plugin) => {
             let given = connection.parameters.iter().map(|(id, value)| (id.clone(), value.expose())).collect();
             problems.extend(plugin.check_params(&given));
             problems.extend(connection.trigger.iter().flat_map(|trigger| plugin.check_trigger(trigger)));
         }
     }
-    if connection.all_hooks().is_empty() {
+    let wired = state.app.connection(&connection.id);
+    let fetches = wired.is_some_and(|wired| state.app.plugins.get(&connection.plugin).is_some_and(|plugin| plugin.fetches(&wired.params)));
+    if connection.all_hooks().is_empty() && !fetches {
         problems.push("it has no hook_key: no webhook can come in".into());
     }
     let live = state.app.live.load();
     if !connection.lines.iter().any(|line| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace)) {
         problems.push("it names no line that exists: its calls cannot be placed".into());
     }
+    // Those of subscriptions stand with each.
+    let sources = state.app.store.sources().unwrap_or_default().into_iter();
+    let sources = sources.filter(|source| source.wanted && source.key.connection == connection.id && source.key.kind != SourceKind::Subscription);
+    problems.extend(sources.filter_map(|source| {
+        let what = if source.key.kind == SourceKind::Poll { "poll" } else { "login" };
+        Some(format!("{what} `{}`: {}", source.key.name, source.problem?))
+    }));
     problems
 }
 

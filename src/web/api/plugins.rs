@@ -26,7 +26,7 @@ pub struct PluginView {
     pub cases: usize,
     /// Of everything that changes its behaviour.
     pub hash: String,
-    /// ok; old_version: the folder was edited and is broken, what was in use before stays in use; not_loaded: it cannot be used.
+    /// ok; old_version: the folder was edited and is broken, what was in use before stays in use; shipped: the folder is broken, the plugin of this id that ships is in use; not_loaded: it cannot be used.
     pub state: String,
     /// What is wrong with the folder: file, line, what to write instead.
     pub problems: Vec<String>,
@@ -107,7 +107,9 @@ fn views(registry: &Registry) -> Vec<PluginView> {
         let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
         match views.iter_mut().find(|view| view.id == error.id) {
             Some(view) => {
-                "old_version".clone_into(&mut view.state);
+                // A folder over a shipped plugin that never loaded: it is the shipped one that serves.
+                let state = if registry.is_own(&view.id) { "old_version" } else { "shipped" };
+                state.clone_into(&mut view.state);
                 view.problems.extend(problems);
             }
             None => views.push(not_loaded(&error.id, problems)),
