@@ -164,7 +164,7 @@ codes! {
         "Set test_phone to be called yourself, or mode = \"live\" to call customers.", "Đặt test_phone để gọi thử vào máy của bạn, hoặc mode = \"live\" để gọi khách."
     Expired "expired" Reject 409: "the call waited longer than allowed", "cuộc gọi chờ quá lâu";
         "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
-    Cancelled "cancelled" Reject 409: "a person cancelled the call", "cuộc gọi đã bị hủy";
+    Cancelled "cancelled" Reject 409: "the call was cancelled", "cuộc gọi đã bị hủy";
         "Call again if it is still wanted.", "Gọi lại nếu vẫn cần."
     Lost "lost" Unknown 409: "the phone never reported how the call went", "điện thoại không báo kết quả cuộc gọi";
         "Check the phone's network, then look at its call list.", "Kiểm tra mạng của điện thoại và nhật ký cuộc gọi."

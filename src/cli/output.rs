@@ -123,7 +123,14 @@ pub fn soon(value: &Value, pointer: &str) -> String {
 
 /// What is waited for and until when, in English; empty where nothing is. A slot ends with the phone's report: its time is only the latest.
 pub fn waits_for(waits: &Value, until: &str) -> String {
-    let reason = text(waits, "/reason/sentence/en");
+    let mut reason = text(waits, "/reason/sentence/en");
+    if !waits["stopped"].is_null() {
+        let [by, since, why] = [text(waits, "/stopped/by"), soon(waits, "/stopped/since"), text(waits, "/stopped/reason")];
+        reason = format!("{reason} by {by} since {since}");
+        if !why.is_empty() {
+            reason = format!("{reason}: {why}");
+        }
+    }
     match (until, text(waits, "/reason/code").as_str()) {
         ("", _) => reason,
         (until, "hold_busy") => format!("{reason}, at the latest at {until}"),
@@ -139,6 +146,14 @@ mod tests {
     fn columns_stand_under_each_other_in_vietnamese_too() {
         let rows = vec![vec!["Nguyễn Thị Hoa".to_owned(), "x".to_owned()], vec!["An".to_owned(), "y".to_owned()]];
         assert_eq!(table(&["NAME", "Z"], &rows), "NAME            Z\nNguyễn Thị Hoa  x\nAn              y\n");
+    }
+
+    #[test]
+    fn who_stopped_all_calling_is_told_with_when_and_why() {
+        let mut waits = serde_json::json!({"reason": {"code": "hold_stopped", "sentence": {"en": "all calling is stopped"}}});
+        assert_eq!(waits_for(&waits, ""), "all calling is stopped");
+        waits["stopped"] = serde_json::json!({"by": "lan", "since": "2020-11-23T01:00:00Z", "reason": "wrong list"});
+        assert_eq!(waits_for(&waits, ""), "all calling is stopped by lan since Mon 08:00: wrong list");
     }
 
     #[test]

@@ -293,6 +293,10 @@ fn settings_by_which_no_call_could_ever_go_are_told() {
     for key in ["lines.sales-1.monthly_quota", "connections.c.line_choice", "connections.c.after.0.set"] {
         assert!(warnings.iter().any(|w| w == key), "{key} not in {warnings:?}");
     }
+    let told = |lines: &str| files(&[("a.toml", &with(lines, ""))]).load().warnings.iter().any(|w| w.key == "connections.c.after.0.again.in");
+    let rule = |purpose: &str, wait: &str| format!("purpose = \"{purpose}\"\nafter = [{{ again = {{ in = \"{wait}\" }} }}]");
+    assert!(told(&rule("advertising", "2h")), "one call a day, and the next one is promised in two hours");
+    assert!(!told(&rule("advertising", "24h")) && !told(&rule("care", "2h")) && !told(&format!("{}\nmax_per_number = \"3/24h\"", rule("advertising", "2h"))));
 }
 
 #[test]

@@ -235,6 +235,10 @@ fn after_rules(connection: &Connection, settings: &Settings, found: &mut Found) 
             if again.wait >= max_age {
                 found.wrong(at("again.in"), "is not shorter than `max_age`: the call more would be over before its time");
             }
+            let cap = connection.calls_per_number().rate().filter(|cap| cap.count == 1 && again.wait < cap.period);
+            if let Some(cap) = cap.filter(|_| connection.purpose == Purpose::Advertising) {
+                found.doubtful(at("again.in"), format!("is sooner than a number may be called for advertising ({cap}): the call more always waits until then"));
+            }
         }
         if !rule.set.is_empty() && !connection.write_back.contains(&Kind::Field) {
             found.doubtful(at("set"), "is written by the kind \"field\", which is not in `write_back`: nothing but notes of your own can use it");

@@ -114,10 +114,9 @@ pub fn tried(origin: &Origin) -> (u32, &[i8]) {
     }
 }
 
-/// When to call again: `again.wait` after `ended`, then hour by hour until one is open and new; without `other_hour`, or when every hour was
-/// tried, the first open moment. `tried` holds local hours.
-pub fn next_time(again: &Again, opening: &Opening, tried: &[i8], ended: Time) -> Time {
-    let earliest = ended.plus(again.wait);
+/// When to call again, from `earliest` on: hour by hour until one is open and new; without `other_hour`, or when every hour was tried, the
+/// first open moment. `tried` holds local hours.
+pub fn next_time(again: &Again, opening: &Opening, tried: &[i8], earliest: Time) -> Time {
     if again.other_hour {
         let fits = |at: &Time| opening.shut(*at).is_none() && !tried.contains(&hour_of(opening, *at));
         // The earliest moment itself, then the beginnings of the hours after it.
@@ -187,7 +186,7 @@ mod tests {
         let again = |hours, other_hour| Again { wait: Duration::from_secs(hours * 3_600_u64), times: 3, other_hour };
         let time = |text: &str| Time::parse_rfc3339(text).unwrap();
         // Monday 2026-11-23; Wednesday is a day off.
-        let at = |again: &Again, tried: &[i8], ended: &str| next_time(again, &opening, tried, time(ended)).timestamp().to_string();
+        let at = |again: &Again, tried: &[i8], ended: &str| next_time(again, &opening, tried, time(ended).plus(again.wait)).timestamp().to_string();
         assert_eq!(at(&again(2, true), &[8], "2026-11-23T08:10:00+07:00"), "2026-11-23T03:10:00Z", "10:10 is open and new");
         assert_eq!(at(&again(2, true), &[8, 10], "2026-11-23T08:10:00+07:00"), "2026-11-23T04:00:00Z", "10 was tried, 11 not");
         assert_eq!(at(&again(2, true), &[11, 8], "2026-11-23T11:10:00+07:00"), "2026-11-24T02:00:00Z", "the day after, not at 8 again");

@@ -116,6 +116,11 @@ impl Policy {
         Duration::from_millis(counted.left_ms).saturating_sub(self.opening.between(counted.at, now).saturating_sub(held))
     }
 
+    /// The first moment from then on at which the cap lets the number be called, by what was placed until now.
+    pub fn cap_lets_go(&self, placed: &[Time], from: Time) -> Time {
+        self.cap.and_then(|cap| full(cap, placed, from)).unwrap_or(from)
+    }
+
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,
     /// automation only those in which it could have gone.
     pub fn expires(&self, interactive: bool, wished: Time, created: Time) -> Time {

@@ -43,7 +43,7 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
     }
     let wired = call.connection.as_ref().and_then(|c| app.connection(c));
     let decision = wired.as_ref().zip(report.as_ref()).map(|(wired, report)| after::decide(&wired.connection.after, report)).unwrap_or_default();
-    let again = wired.as_ref().and_then(|wired| again(app, wired, &call, decision.again, now));
+    let again = wired.as_ref().map_or(Ok(None), |wired| again(app, wired, &call, decision.again, now))?;
     let after = AfterReport {
         learn_do_not_call: wired.as_ref().is_some_and(|w| w.connection.learn_do_not_call),
         write_back_after: wired.filter(|w| !w.connection.write_back.is_empty()).map(|_| app.tuning.report_settle),
@@ -66,17 +66,19 @@ pub async fn receive(app: &App, token: &str, body: Bytes) -> Result<Received, St
 }
 
 /// The one call more that a rule wants, if there were not enough yet.
-fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time) -> Option<Box<Call>> {
+fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time) -> Result<Option<Box<Call>>, StoreError> {
     let connection = &wired.connection;
     let (done, hours) = after::tried(&call.origin);
-    let again = again.filter(|again| done < again.times)?;
-    let policy = app.live.load().policy(Some(&connection.id), &call.workspace)?;
+    let Some(again) = again.filter(|again| done < again.times) else { return Ok(None) };
+    let Some(policy) = app.live.load().policy(Some(&connection.id), &call.workspace) else { return Ok(None) };
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(&policy.opening, call.placing_at.unwrap_or(now)));
-    let at = after::next_time(&again, &policy.opening, &hours, now);
+    // What is promised on the record is when the number may be called once more.
+    let placed = app.store.history(&call.workspace, &call.phone, &policy, now)?.placed;
+    let at = after::next_time(&again, &policy.opening, &hours, policy.cap_lets_go(&placed, now.plus(again.wait)));
     if at >= now.plus(policy.max_age) {
         tracing::warn!(call.id = %call.id, connection.id = %connection.id, "the call more would be later than `max_age` lets a call wait: it is not made");
-        return None;
+        return Ok(None);
     }
     let origin = Origin::Again { of: call.id, round: done + 1, hours };
     let mut next = wish::blank(CallId::from_uuid(app.clock.uuid()), call.workspace.clone(), origin, call.phone.clone(), at, now);
@@ -91,7 +93,7 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     next.expires_at = policy.expires(false, at, now);
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
-    Some(Box::new(next))
+    Ok(Some(Box::new(next)))
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

@@ -14,6 +14,9 @@ use crate::store::Subject;
 /// How soon to look again when every place is taken; grows with the number that look.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// Two workers that looked at the clock one after the other may come the other way round.
+const MIXED_UP: Duration = Duration::from_secs(1);
+
 /// The limits of one connection.
 pub struct Turns {
     rate: Option<Gcra>,
@@ -49,6 +52,24 @@ struct State {
     held_until: Option<Time>,
     /// Turns that were promised: whose, and when.
     promised: HashMap<Subject, Time>,
+    /// The latest moment that was asked about: one that is much earlier means that the clock was set back.
+    seen: Time,
+}
+
+impl State {
+    /// Everything that was said by a clock that was set back since is as far away as it was then.
+    fn bring_to(&mut self, now: Time) {
+        let back = self.seen.since(now);
+        if back > MIXED_UP {
+            let ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
+            self.arrival_ns = self.arrival_ns.saturating_sub(ns);
+            self.promised_until_ns = self.promised_until_ns.saturating_sub(ns);
+            self.held_until = self.held_until.map(|until| until.minus(back));
+            self.promised.values_mut().for_each(|at| *at = at.minus(back));
+            self.seen = now;
+        }
+        self.seen = self.seen.max(now);
+    }
 }
 
 /// May the work start?
@@ -76,6 +97,7 @@ impl Turns {
     /// Asks for a turn; a promised turn is kept until it is used.
     pub fn ask(&self, subject: Subject, now: Time) -> Turn {
         let mut state = self.state();
+        state.bring_to(now);
         if let Some(until) = state.held_until.filter(|until| *until > now) {
             return Turn::At(until);
         }
@@ -185,6 +207,22 @@ mod tests {
         assert_eq!(at(other.ask(subject(3), NOW)), None);
         one.hold(NOW.plus(LOOK_AGAIN * 8));
         assert_eq!(at(two.ask(subject(4), NOW)), Some(LOOK_AGAIN * 8), "who asks one for patience asks both");
+    }
+
+    #[test]
+    fn a_clock_set_back_an_hour_leaves_every_wait_as_long_as_it_was() {
+        let turns = Turns::new(Some(Gcra::new(Rate::new(10, Duration::from_secs(1)).unwrap(), 1)), 10);
+        let back = NOW.minus(Duration::from_secs(3600));
+        for n in 1..4 {
+            turns.ask(subject(n), NOW);
+        }
+        let wait = |n, now: Time| match turns.ask(subject(n), now) {
+            Turn::Now(_) => None,
+            Turn::At(at) => Some(at.since(now).as_millis()),
+        };
+        assert_eq!([wait(2, back), wait(3, back), wait(4, back)], [Some(100), Some(200), Some(300)]);
+        turns.hold(back.plus(Duration::from_secs(5)));
+        assert_eq!(wait(2, back.minus(Duration::from_secs(3600))), Some(5000));
     }
 
     #[test]

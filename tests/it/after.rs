@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use callbridge::domain::call::{Origin, State};
+use callbridge::domain::connection::Purpose;
 use callbridge::domain::dnc::{Note, Scope, Source};
 use callbridge::domain::id::CallId;
+use callbridge::domain::time::Time;
 use callbridge::domain::write_back::Status;
 use callbridge::simulator::mood::Mood;
 use callbridge::store::{Change, Changed, Store};
@@ -55,6 +57,30 @@ async fn a_missed_call_is_made_again_twice_and_no_more_also_across_a_restart() {
     assert_eq!(follower(&f, third), None, "at most two calls more");
     f.advance(Duration::from_secs(1)).await;
     assert!(f.note(third).text.contains("Lần gọi thứ 3") && !f.note(third).text.contains("Sẽ tự gọi lại"), "{}", f.note(third).text);
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_more_is_promised_for_when_the_cap_lets_it_go() {
+    let rules = json!([{"disposition": ["no_answer"], "again": {"in": "2h", "times": 1, "other_hour": false}}]);
+    let f = Setup::new(Mood::ReportLost)
+        .connection(|c| {
+            c.purpose = Purpose::Advertising;
+            c.max_per_number = None;
+            c.after = serde_json::from_value(rules).unwrap();
+        })
+        .start_by_hand()
+        .await;
+    f.set_clock(Time::parse_rfc3339("2026-11-23T09:00:00+07:00").unwrap());
+    let first = f.wish_with(PHONE, json!({"consent": true})).await;
+    let placed = f.reaches(first, State::Placed).await.placing_at.unwrap();
+    assert_eq!(f.report(first, &missed("")).await.status, 200);
+    let at = f.call(first).after.again_at.expect("a call more is promised");
+    assert!(at >= placed.plus(Duration::from_secs(86_400)), "not before the cap lets it go: {at}");
+    let second = follower(&f, first).unwrap();
+    f.advance(at.since(f.now())).await;
+    f.reaches(second, State::Placed).await;
+    f.advance(Duration::from_secs(3 * 3600)).await;
     f.finish().await;
 }
 

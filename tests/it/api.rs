@@ -227,6 +227,11 @@ async fn a_person_who_waits_hears_at_once_that_nothing_goes() {
     let stopped = it.ask(OPERATOR, "POST", "/pause", Some(json!({"reason": "Tết"}))).await.1;
     assert_eq!((&stopped["stopped"]["by"], &stopped["stopped"]["reason"]), (&json!("erp"), &json!("Tết")));
     assert_eq!(it.ask(OPERATOR, "POST", "/calls", wish("interactive")).await.1["code"], "refused_stopped");
+    let (_, waits) = it.ask(OPERATOR, "POST", "/calls", Some(json!({"phone": "0912345679", "priority": "automation"}))).await;
+    let line = it.ask(VIEWER, "GET", "/lines/sales-1", None).await.1;
+    for who in [&waits, &line] {
+        assert_eq!(who["waits"]["stopped"], stopped["stopped"], "who stopped it, since when and why: {who}");
+    }
     assert_eq!(it.ask(OPERATOR, "POST", "/resume", None).await.1["stopped"], Value::Null);
     it.stop().await;
 }

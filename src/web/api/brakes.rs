@@ -23,7 +23,7 @@ pub struct BrakesView {
     pub dialer: Option<DialerHoldView>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoppedView {
     pub by: String,
     #[schema(format = DateTime)]
@@ -42,11 +42,17 @@ pub struct DialerHoldView {
     pub times: u32,
 }
 
+impl From<Stopped> for StoppedView {
+    fn from(stopped: Stopped) -> Self {
+        Self { by: stopped.by, since: stopped.since.rfc3339(), reason: stopped.reason }
+    }
+}
+
 pub fn view(state: &State) -> BrakesView {
     let brakes = state.app.store.brakes();
     let now = state.app.clock.now();
     BrakesView {
-        stopped: brakes.stopped.map(|s| StoppedView { by: s.by, since: s.since.rfc3339(), reason: s.reason }),
+        stopped: brakes.stopped.map(StoppedView::from),
         dialer: brakes.dialer.filter(|hold| hold.holds(now)).map(|hold| DialerHoldView {
             reason: hold.code.into(),
             since: hold.since.rfc3339(),

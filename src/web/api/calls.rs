@@ -173,7 +173,7 @@ fn detail(state: &State, call: &Call) -> Result<CallDetail, Fault> {
     let attempts = app.store.attempts(call.id)?;
     Ok(CallDetail {
         call: CallView::of(call, app.tuning.duration_unit),
-        waits: waits.as_ref().map(Wait::from),
+        waits: waits.as_ref().map(|outlook| Wait::of(app, outlook)),
         attempts: attempts.iter().map(AttemptView::of).collect(),
         flagged_reports: flagged(app, call)?,
     })

@@ -105,7 +105,7 @@ fn view(state: &State, line: &LineSettings, now: Time) -> Result<LineView, Fault
         workspace: line.workspace.to_string(),
         state: word.into(),
         pause: PauseView::of(line, &stored),
-        waits: matches!(outlook, Outlook::Waits { .. }).then(|| Wait::from(&outlook)),
+        waits: matches!(outlook, Outlook::Waits { .. }).then(|| Wait::of(&state.app, &outlook)),
         waiting: queue.all(),
         waiting_later: queue.later,
         in_flight: stored.in_flight.iter().filter(|(_, until)| **until > now).map(|(call, _)| call.to_string()).collect(),

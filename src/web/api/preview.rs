@@ -163,7 +163,7 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     }
     thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
-    row.waits = Some(Wait::from(&outlook));
+    row.waits = Some(Wait::of(&state.app, &outlook));
     row.would = match outlook {
         Outlook::Now { line, ahead } => {
             *thought.lines.entry(line).or_default() += 1;

@@ -3,9 +3,12 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::brakes::StoppedView;
 use crate::domain::time::Time;
 use crate::error::Code;
+use crate::pipeline::app::App;
 use crate::pipeline::outlook::Outlook;
+use crate::store::Store;
 
 /// One page, newest first. `next` goes into `before` of the next request; it is null on the last page.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,15 +82,26 @@ pub struct Wait {
     /// Calls that wait for that line, this one among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<usize>,
+    /// Who stopped all calling, since when and why, where that is what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StoppedView>,
+}
+
+impl Wait {
+    /// With what the brakes say of it.
+    pub fn of(app: &App, outlook: &Outlook) -> Self {
+        let stopped = matches!(outlook, Outlook::Waits { code: Code::HoldStopped, .. }).then(|| app.store.brakes().stopped).flatten();
+        Self { stopped: stopped.map(StoppedView::from), ..Self::from(outlook) }
+    }
 }
 
 impl From<&Outlook> for Wait {
     fn from(outlook: &Outlook) -> Self {
         match outlook {
-            Outlook::Now { line, ahead } => Self { reason: None, until: None, line: Some(line.to_string()), waiting: Some(*ahead) },
-            Outlook::Refused { code } => Self { reason: Some((*code).into()), until: None, line: None, waiting: None },
+            Outlook::Now { line, ahead } => Self { reason: None, until: None, line: Some(line.to_string()), waiting: Some(*ahead), stopped: None },
+            Outlook::Refused { code } => Self { reason: Some((*code).into()), until: None, line: None, waiting: None, stopped: None },
             Outlook::Waits { code, until, line } => {
-                Self { reason: Some((*code).into()), until: when(*until), line: line.as_ref().map(ToString::to_string), waiting: None }
+                Self { reason: Some((*code).into()), until: when(*until), line: line.as_ref().map(ToString::to_string), waiting: None, stopped: None }
             }
         }
     }
