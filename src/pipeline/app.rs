@@ -54,9 +54,9 @@ pub struct Tuning {
     pub duration_unit: DurationUnit,
     pub retry_2222: bool,
     pub retry_503: bool,
-    /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
     /// How often a write-back is tried.
     pub write_back: retry::Policy,
+    /// More queued calls of a workspace, or more unwritten results, are an alert while they grow.
     pub backlog_every: Duration,
     pub backlog_calls: usize,
     pub backlog_write_backs: usize,
@@ -140,9 +140,7 @@ impl Live {
             None => Some(Arc::new(self.nobody.policy(workspace))),
         }
     }
-}
 
-impl Live {
     /// The lines that may place this call, those that it would take first in front. Empty: none, or its connection is gone.
     pub fn lines_of<'a>(&'a self, call: &'a Call, now: Time) -> &'a [LineId] {
         let Some(pool) = self.pools.get(&call.pool()) else { return &[] };
@@ -398,6 +396,5 @@ pub fn own_notes(connection: &Connection) -> (BTreeMap<NoteKind, Template>, Vec<
 fn limiter(rate: Rate) -> DefaultDirectRateLimiter {
     let burst = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
     let interval = Duration::from_nanos(u64::try_from(rate.interval_ns()).unwrap_or(1).max(1));
-    let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
-    RateLimiter::direct(quota)
+    RateLimiter::direct(Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN)).allow_burst(burst))
 }

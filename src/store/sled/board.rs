@@ -119,7 +119,7 @@ pub struct Board {
     pub(super) expiries: BTreeSet<(Second, Slot)>,
     pub(super) owners: Vec<String>,
     pub(super) owner_of: HashMap<String, u32>,
-    pub(super) delayed: BTreeSet<(Second, Slot)>,
+    pub(super) delayed: BTreeSet<(Time, Slot)>,
     /// When calls stop waiting for their owner's line.
     pub(super) owner_waits: BTreeSet<(Time, CallId)>,
     pub(super) dirty: VecDeque<usize>,

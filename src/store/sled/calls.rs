@@ -45,7 +45,7 @@ impl From<Second> for Time {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Place {
     Waiting,
-    Delayed(Second),
+    Delayed(Time),
     Claimed(u32),
 }
 
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(Time::from(Second::from(Time(time))), Time(second));
         }
         assert_eq!(Time::from(Second::from(Time::NEVER)), Time::NEVER);
-        assert_eq!(size_of::<Entry>(), 56, "of a million calls");
+        assert_eq!(size_of::<Entry>(), 64, "of a million calls");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::board::{AUTOMATION, Board, CLICKS, Line};
-use super::calls::{Second, Slot};
+use super::calls::Slot;
 use crate::domain::connection::Mode;
 use crate::domain::pool::PoolId;
 use crate::domain::set_back::SetBack;
@@ -107,7 +107,7 @@ impl Board {
         self.lines.iter_mut().for_each(|line| line.set_back(now));
         let timed: Vec<usize> = self.timers.iter().map(|(_, line)| *line).collect();
         timed.into_iter().for_each(|line| self.mark(line));
-        let delayed: Vec<(Second, Slot)> = self.delayed.iter().copied().filter(|(at, _)| Time::from(*at) < Time::NEVER).collect();
+        let delayed: Vec<(Time, Slot)> = self.delayed.iter().copied().filter(|(at, _)| *at < Time::NEVER).collect();
         for (at, call) in delayed {
             self.awake(at, call);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::board::Board;
-use super::calls::{Place, Second, Slot};
+use super::calls::{Place, Slot};
 use crate::domain::id::{CallId, LineId};
 use crate::domain::time::Time;
 use crate::store::verbs::LineQueue;
@@ -21,14 +21,14 @@ impl Board {
 
     /// A call that stands in no order yet waits until then.
     pub(super) fn delay(&mut self, call: Slot, at: Time) {
-        let (entry, at) = (&mut self.calls[call], at.into());
+        let entry = &mut self.calls[call];
         entry.place = Place::Delayed(at);
         self.queues[entry.queue as usize].later += 1;
         self.delayed.insert((at, call));
     }
 
     /// Its time has come.
-    pub(super) fn awake(&mut self, at: Second, call: Slot) {
+    pub(super) fn awake(&mut self, at: Time, call: Slot) {
         self.delayed.remove(&(at, call));
         self.queues[self.calls[call].queue as usize].later -= 1;
         self.arrive(call);

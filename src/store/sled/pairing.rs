@@ -23,7 +23,7 @@ impl Board {
     /// Claims that may be tried now, each with a line that is free for it.
     pub fn next_calls(&mut self, now: Time, max: usize) -> Next {
         self.turn_gates(now);
-        while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| Time::from(*at) <= now) {
+        while let Some((at, call)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
             self.awake(at, call);
         }
         while let Some((at, call)) = self.owner_waits.first().copied().filter(|(at, _)| *at <= now) {
@@ -47,7 +47,7 @@ impl Board {
         {
             claims.push(claim);
         }
-        let timers = [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0.into()), self.owner_waits.first().map(|t| t.0), self.gates.next()];
+        let timers = [self.timers.first().map(|t| t.0), self.delayed.first().map(|t| t.0), self.owner_waits.first().map(|t| t.0), self.gates.next()];
         let wake_at = if self.ready.iter().all(VecDeque::is_empty) { timers.into_iter().flatten().filter(|at| *at < Time::NEVER).min() } else { Some(now) };
         Next { claims, wake_at }
     }
