@@ -55,6 +55,8 @@ fn import(dir: &Path, file: &str) -> anyhow::Result<(f64, f64, f64)> {
 /// Measures and prints.
 pub fn run(args: &Args, dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir.join("data"))?;
+    // A store that nobody has made yet is not opened by the command.
+    std::fs::write(dir.join("data/.here"), "")?;
     std::fs::write(dir.join("c.toml"), SETTINGS)?;
     std::fs::write(dir.join("one.csv"), "0900000000\n")?;
     write(&dir.join("big.csv"), args.numbers)?;
