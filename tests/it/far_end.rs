@@ -21,6 +21,36 @@ url = "{{param.site}}"
 allow_hosts = ["*"]
 "#;
 
+/// A delivery of one record with its number.
+pub const ONE: &str = r#"
+[[receive]]
+name = "one"
+[receive.map]
+record_id = "$.id"
+phone = "$.phone"
+"#;
+
+/// A look-up of the record's number.
+pub const LOOKUP: &str = r#"
+[[lookup]]
+name = "lead"
+path = "/leads/{{url record.id}}"
+[lookup.map]
+phone = "$.phone"
+"#;
+
+/// A note that can neither be looked for nor changed.
+pub const NOTE: &str = r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "none"
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { text = "{{note.text}}" }
+store = { id = "$.id" }
+"#;
+
 /// Writes such a plugin into its folder; `rest` is its manifest without that.
 pub fn plugin(dir: &Path, id: &str, rest: &str) {
     std::fs::create_dir_all(dir.join(id)).unwrap();

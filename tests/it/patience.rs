@@ -13,30 +13,6 @@ use super::far_end::{self, FarEnd};
 use super::wire;
 
 const KEY: &str = "hook-key-of-the-patient";
-const MANIFEST: &str = r#"
-[[receive]]
-name = "one"
-
-[receive.map]
-record_id = "$.id"
-phone = "$.phone"
-
-[[lookup]]
-name = "lead"
-path = "/leads/{{url record.id}}"
-
-[lookup.map]
-phone = "$.phone"
-
-[write_back.note]
-title = { vi = "Ghi chú", en = "Note" }
-identity = "none"
-
-[[write_back.note.create]]
-name = "create"
-path = "/notes"
-json = { text = "{{note.text}}" }
-"#;
 
 /// A CRM that says "not there" or "broken" this many times before it goes on as it should.
 async fn crm(bad: u32) -> FarEnd {
@@ -51,7 +27,7 @@ async fn crm(bad: u32) -> FarEnd {
 }
 
 async fn bridge(dir: &std::path::Path, crm: &FarEnd) -> Fixture {
-    far_end::plugin(dir, "patient", MANIFEST);
+    far_end::plugin(dir, "patient", &[far_end::ONE, far_end::LOOKUP, far_end::NOTE].concat());
     let connection = connection("patient", "patient", KEY, &[("site", &crm.url())]);
     let setup = Setup::new(Mood::ReportLost).with(|settings| {
         settings.plugins.path = Some(dir.to_owned());

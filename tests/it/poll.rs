@@ -188,17 +188,6 @@ impl Ticked {
     }
 }
 
-const WITH_NOTE: &str = r#"
-[write_back.note]
-title = { vi = "Ghi chú", en = "Note" }
-identity = "none"
-[[write_back.note.create]]
-name = "create"
-path = "/notes"
-json = { text = "{{note.text}}" }
-store = { id = "$.id" }
-"#;
-
 /// The problems that the API tells of the connection.
 async fn problems(f: &Fixture) -> Vec<String> {
     let request = format!("GET /api/v1/connections/fetcher HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {VIEWER}\r\nConnection: close\r\n\r\n");
@@ -217,7 +206,7 @@ async fn a_record_that_the_crm_says_is_not_there_holds_up_no_other_and_is_called
         let dir = tempfile::tempdir().unwrap();
         let cursor = MANIFEST.lines().filter(|line| !line.starts_with("cursor") && !line.starts_with("more")).collect::<Vec<_>>().join("\n");
         let manifest = cursor.replace("/leads?after={{cursor}}&page={{page}}", "/leads");
-        far_end::plugin(dir.path(), "fetcher", &[&manifest, WITH_NOTE].concat());
+        far_end::plugin(dir.path(), "fetcher", &[&manifest, far_end::NOTE].concat());
         let mut connection = connection("fetcher", "fetcher", "", &[("site", &far.url())]);
         connection.hook_key = None;
         let key = ApiKey { name: "wall".into(), key: SecretText::new(VIEWER), role: ApiRole::Viewer, workspace: "main".into() };
@@ -268,7 +257,7 @@ async fn a_record_of_which_the_crm_refuses_to_be_told_is_called_once_and_the_ale
     let answers = Arc::clone(&crm);
     let far = FarEnd::start(move |request| answers.answer(request)).await;
     let dir = tempfile::tempdir().unwrap();
-    let f = bridge_of(dir.path(), &far.url(), &[MANIFEST, WITH_NOTE].concat()).await;
+    let f = bridge_of(dir.path(), &far.url(), &[MANIFEST, far_end::NOTE].concat()).await;
     let first = f.until("the first is called", |f| f.calls().first().cloned()).await;
     f.until("the CRM refused", |f| source(f).problem.clone()).await;
     f.reaches(first.id, State::Placed).await;

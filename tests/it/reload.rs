@@ -132,28 +132,12 @@ async fn a_broken_edit_keeps_the_old_version_and_says_what_is_wrong() {
 }
 
 const BROKEN_KEY: &str = "hook-key-of-the-broken-one";
-const OWN: &str = r#"
-[[receive]]
-name = "one"
-[receive.map]
-record_id = "$.id"
-phone = "$.phone"
-
-[write_back.note]
-title = { vi = "Ghi chú", en = "Note" }
-identity = "none"
-[[write_back.note.create]]
-name = "create"
-path = "/notes"
-json = { text = "{{note.text}}" }
-store = { id = "$.id" }
-"#;
 
 #[tokio::test]
 async fn a_plugin_that_is_broken_at_the_start_holds_its_own_connection_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let far = FarEnd::start(|_| (201, r#"{"id": "1"}"#.to_owned())).await;
-    far_end::plugin(dir.path(), "abc", OWN);
+    far_end::plugin(dir.path(), "abc", &[far_end::ONE, far_end::NOTE].concat());
     let own = connection("broken", "abc", BROKEN_KEY, &[("site", &far.url())]);
     let key = ApiKey { name: "wall".into(), key: SecretText::new(KEY), role: ApiRole::Viewer, workspace: "main".into() };
     let setup = Setup::new(Mood::ReportLost).with(|settings| {
@@ -187,7 +171,7 @@ async fn a_plugin_that_is_broken_at_the_start_holds_its_own_connection_and_no_ot
     let said = shown["problems"][0].as_str().unwrap();
     assert!(said.contains("plugin.toml:2") && said.contains("did you mean `id`?"), "{said}");
 
-    far_end::plugin(dir.path(), "abc", OWN);
+    far_end::plugin(dir.path(), "abc", &[far_end::ONE, far_end::NOTE].concat());
     f.app().reload_plugins();
     f.advance(Duration::from_secs(30)).await;
     f.logged(first).await;

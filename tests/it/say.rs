@@ -15,20 +15,6 @@ status = [403]
 class = "give_up"
 say = { vi = "Tài khoản thiếu quyền", en = "The account lacks a right" }
 
-[[receive]]
-name = "one"
-
-[receive.map]
-record_id = "$.id"
-phone = "$.phone"
-
-[[lookup]]
-name = "lead"
-path = "/leads/{{url record.id}}"
-
-[lookup.map]
-phone = "$.phone"
-
 [[poll]]
 name = "leads"
 variant = "one"
@@ -47,7 +33,7 @@ store = { id = "$.id" }
 "#;
 
 async fn bridge(dir: &std::path::Path, crm: &FarEnd, language: Language) -> Fixture {
-    far_end::plugin(dir, "spoken", MANIFEST);
+    far_end::plugin(dir, "spoken", &[MANIFEST, far_end::ONE, far_end::LOOKUP].concat());
     let mut connection = connection("spoken", "spoken", KEY, &[("site", &crm.url())]);
     connection.language = language;
     let setup = Setup::new(Mood::ReportLost).with(|settings| {

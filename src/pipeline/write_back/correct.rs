@@ -1,7 +1,5 @@
 //! The correction: at most one more entry, for CRMs whose entries cannot be changed.
 
-use serde_json::Value;
-
 use super::kind::{Sent, Turn, Work};
 use crate::domain::write_back::KindState;
 
@@ -21,14 +19,11 @@ impl Work<'_> {
         for step in &kind.correction {
             match self.step(state, step).await {
                 None => {}
-                Some(Sent::Ok(stored)) => {
-                    state.steps.insert(step.name.clone(), Value::Object(stored));
-                    match self.is_done(state, step) {
-                        Ok(false) => {}
-                        Ok(true) => break,
-                        Err(turn) => return turn,
-                    }
-                }
+                Some(Sent::Ok(stored)) => match self.stored(state, step, stored) {
+                    Ok(false) => {}
+                    Ok(true) => break,
+                    Err(turn) => return turn,
+                },
                 // It may stand there already, and nothing tells: once at most.
                 Some(Sent::Not(Turn::Again { .. })) if state.unclear && !kind.tells_corrections() => break,
                 Some(Sent::Not(turn)) => return turn,

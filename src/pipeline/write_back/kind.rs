@@ -150,8 +150,7 @@ impl Work<'_> {
                     if let Some(id) = stored.get("id").and_then(Value::as_str) {
                         state.entry.get_or_insert_with(|| id.to_owned());
                     }
-                    state.steps.insert(step.name.clone(), Value::Object(stored));
-                    match self.is_done(state, step) {
+                    match self.stored(state, step, stored) {
                         Ok(false) => {}
                         Ok(true) => break,
                         Err(turn) => return turn,
@@ -175,8 +174,9 @@ impl Work<'_> {
         if shown == self.version { Turn::Done } else { Turn::Keep }
     }
 
-    /// Whether a step found that its kind is written already.
-    pub(super) fn is_done(&self, state: &KindState, step: &Step) -> Result<bool, Turn> {
+    /// Keeps what a step gave; whether it found that its kind is written already.
+    pub(super) fn stored(&self, state: &mut KindState, step: &Step, stored: Map<String, Value>) -> Result<bool, Turn> {
+        state.steps.insert(step.name.clone(), Value::Object(stored));
         if step.done_if.is_empty() {
             return Ok(false);
         }
@@ -220,14 +220,11 @@ impl Work<'_> {
         for step in &kind.update {
             match self.step(state, step).await {
                 None => {}
-                Some(Sent::Ok(stored)) => {
-                    state.steps.insert(step.name.clone(), Value::Object(stored));
-                    match self.is_done(state, step) {
-                        Ok(false) => {}
-                        Ok(true) => break,
-                        Err(turn) => return turn,
-                    }
-                }
+                Some(Sent::Ok(stored)) => match self.stored(state, step, stored) {
+                    Ok(false) => {}
+                    Ok(true) => break,
+                    Err(turn) => return turn,
+                },
                 Some(Sent::Not(turn)) => {
                     // An update made twice is the same update: nothing has to be looked for.
                     state.unclear = false;
