@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::contract::{Fixture, T0, call, gate, line, pools};
+use bytes::Bytes;
+
+use super::contract::{Fixture, T0, after, attempt, call, gate, line, pools};
 use super::contract_rules::{made, rules};
 use super::*;
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::id::{CallId, WorkspaceId};
 use crate::domain::rate::Gcra;
+use crate::domain::report::Report;
 use crate::domain::rule::{OfNobody, Waits};
 use crate::domain::schedule::{LinePolicy, Pause};
 use crate::domain::time::Time;
@@ -124,4 +127,51 @@ async fn a_day_off_of_the_workspace_holds_calls_of_no_connection() {
     assert!(f.store.next_calls(today, 10).claims.is_empty(), "it is not looked at again and again");
     let claim = f.store.next_calls(tomorrow, 10).claims.remove(0);
     assert!(matches!(f.store.begin_placing(tomorrow, claim, gate()).await.unwrap(), Begun::Go(_)));
+}
+
+#[tokio::test]
+async fn a_phone_that_reported_after_the_clock_was_set_back_is_left_its_moment() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    let id = f.placing(1, T0).await;
+    made(&f, 2, T0, false).await;
+    let back = Time(T0.0 - 3_600_000);
+    assert!(f.store.next_calls(back, 10).claims.is_empty(), "noticed");
+    let reported = back.plus(Duration::from_secs(9));
+    f.store.report(reported, id, Bytes::from_static(b"{}"), Some(Report::default()), after()).await.unwrap();
+    let ready = reported.plus(after().settle);
+    assert!(ready > back.plus(Duration::from_secs(10)), "the test would show nothing");
+    assert!(f.store.next_calls(Time(ready.0 - 1), 10).claims.is_empty(), "the phone is not ready yet");
+    assert_eq!(f.store.next_calls(ready, 10).claims.len(), 1);
+}
+
+#[tokio::test]
+async fn a_trouble_that_comes_again_after_the_clock_was_set_back_holds() {
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    let id = f.placing(1, T0).await;
+    let second = || Attempt { number: 2, ..attempt(2) };
+    let trouble = |since: Time| {
+        let until = Some(since.plus(Duration::from_secs(900)));
+        Pause { code: Code::Dialer2116, since, until, by: String::new(), detail: String::new(), key: String::new() }
+    };
+    f.end(id, Placing::LineTrouble { pause: trouble(T0) }, T0).await;
+    let mut now = Time(T0.0 - 3_600_000);
+    // The pause of the clock that is no more is over: a probe may go, which finds the same trouble.
+    let claim = f.store.next_calls(now, 10).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(now, claim, gate()).await.unwrap(), Begun::Go(_)));
+    f.store.end_placing(now, id, Placing::LineTrouble { pause: trouble(now) }, second(), after()).await.unwrap();
+    now = now.plus(Duration::from_secs(60));
+    assert!(f.store.next_calls(now, 10).claims.is_empty(), "it is paused by the clock that is now");
+    // The dialer as a whole likewise.
+    let f = Fixture::new();
+    f.store.set_rules(rules(|_| {}));
+    let id = f.placing(1, T0).await;
+    let not_sent = |now: Time| Placing::NotSent { code: Code::DialerUnreachable, dialer_until: Some(now.plus(Duration::from_secs(60))) };
+    f.end(id, not_sent(T0), T0).await;
+    let now = Time(T0.0 - 3_600_000);
+    let claim = f.store.next_calls(now, 10).claims.remove(0);
+    assert!(matches!(f.store.begin_placing(now, claim, gate()).await.unwrap(), Begun::Go(_)));
+    f.store.end_placing(now, id, not_sent(now), second(), after()).await.unwrap();
+    assert!(f.store.next_calls(now.plus(Duration::from_secs(30)), 10).claims.is_empty(), "nobody asks the dialer again at once");
 }

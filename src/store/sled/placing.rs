@@ -266,8 +266,8 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
                 alerts::raise(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()), pause.code, &pause.detail)?;
             }
             free_slot(tx, call, |line| {
-                // A probe that failed does not begin the pause anew.
-                if let Some(old) = line.pause.as_ref().filter(|old| old.code == pause.code) {
+                // A probe that failed does not begin the pause anew; one of the future was over since the clock was set back.
+                if let Some(old) = line.pause.as_ref().filter(|old| old.code == pause.code && old.since <= now) {
                     pause.since = old.since;
                 }
                 // What a person paused while the request was out stays paused until a person says otherwise.
@@ -294,7 +294,8 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
             if let Some(until) = dialer_until {
                 let mut brakes = tx.brakes()?;
                 let times = brakes.dialer.as_ref().map_or(1, |h| h.times.saturating_add(1));
-                let since = brakes.dialer.as_ref().map_or(now, |h| h.since);
+                // One of the future is of a clock that was set back, and would hold nothing.
+                let since = brakes.dialer.as_ref().map_or(now, |h| h.since.min(now));
                 if times >= ALERT_AFTER || code == Code::DialerMisconfigured {
                     alerts::raise(tx, now, &About::new(&WorkspaceId::default(), AlertKind::Dialer, DIALER), code, "")?;
                 }

@@ -128,8 +128,12 @@ fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> R
 fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> Result<(), StoreError> {
     let Some(name) = &call.line else { return Ok(()) };
     let mut line = tx.line(&call.workspace, name)?;
-    if let Some(until) = line.in_flight.get_mut(&call.id) {
+    if let Some(until) = line.in_flight.get(&call.id) {
         tx.effects.push(Effect::NoDeadline { at: *until, kind: Deadline::Slot, call: call.id });
+    }
+    // Before a time of the clock that is now is written beside those of one that is no more.
+    line.set_back(now);
+    if let Some(until) = line.in_flight.get_mut(&call.id) {
         let settled = now.plus(after.settle);
         *until = (*until).min(settled);
         if *until <= now {
