@@ -265,7 +265,7 @@ fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
     assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 1), (2, 2)));
     let claimed = b.next_calls(secs(5), 9).claims;
     assert_eq!(claimed.len(), 2);
-    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((0, 1), (0, 2)));
+    assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 1), (1, 2)), "what is claimed waits until its step is done");
     // The dialer answers as if its address were wrong: everything goes back and waits.
     for claim in &claimed {
         b.unclaim(claim, Some(secs(305)));
@@ -294,6 +294,16 @@ fn a_silent_line_takes_clicks_and_its_probe_and_comes_after_those_that_are_well(
     placed(&mut b, 3, "a", secs(7), secs(307));
     assert_eq!(claims(&mut b, secs(400)), "");
     assert_eq!(claims(&mut b, secs(907)), "2a", "the probe, 15 minutes after the last try");
+}
+
+#[test]
+fn a_call_that_is_claimed_and_not_begun_still_waits() {
+    let mut b = board(&["a"], vec![pool("c", &["a"], LineChoice::First)]);
+    (1..4).for_each(|n| add(&mut b, wish(n, "c")));
+    assert_eq!(claims(&mut b, secs(5)), "1a");
+    assert_eq!(b.waiting(&"a".into()).all(), 3);
+    b.remove(id(1));
+    assert_eq!(b.waiting(&"a".into()).all(), 2);
 }
 
 #[test]

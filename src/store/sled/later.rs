@@ -9,14 +9,14 @@ use crate::domain::time::Time;
 use crate::store::verbs::LineQueue;
 
 impl Board {
-    /// How many calls wait that may go over this line.
+    /// How many calls wait that may go over this line; one that is only claimed for it still does.
     pub fn waiting(&self, line: &LineId) -> LineQueue {
         let Some(line) = self.line_of.get(line) else { return LineQueue::default() };
         let queues = self.lines[*line].serves.iter().flat_map(|serves| &serves.queues).map(|(queue, _)| &self.queues[*queue]);
-        queues.fold(LineQueue::default(), |sum, queue| LineQueue {
-            ready: sum.ready + queue.waiting.iter().map(BTreeSet::len).sum::<usize>(),
-            later: sum.later + queue.later,
-        })
+        let claimed = self.lines[*line].policy.as_ref().map_or(0, |_| self.lines[*line].claimed.len());
+        let claimed = LineQueue { ready: claimed, later: 0 };
+        queues
+            .fold(claimed, |sum, queue| LineQueue { ready: sum.ready + queue.waiting.iter().map(BTreeSet::len).sum::<usize>(), later: sum.later + queue.later })
     }
 
     /// A call that stands in no order yet waits until then.
