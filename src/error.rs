@@ -253,7 +253,7 @@ codes! {
     DialerUnclear "dialer_unclear" Unknown 409: "nobody knows whether the dialer took the call", "không rõ dịch vụ đã nhận cuộc gọi chưa";
         "Wait for the report; redial only if the phone shows no call.", "Chờ báo cáo; chỉ gọi lại nếu điện thoại không có cuộc gọi."
     ConnectionFailing "connection_failing" Misconfigured 502: "the CRM refuses our requests", "CRM từ chối yêu cầu của callbridge";
-        "Check the connection's token and rights in the CRM; callbridge connection test shows the answer.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection test cho thấy phản hồi."
+        "Check the connection's token and rights in the CRM; callbridge connection show ID shows the state.", "Kiểm tra mã truy cập và quyền của kết nối trong CRM; callbridge connection show ID cho thấy trạng thái."
     NotSubscribed "not_subscribed" Misconfigured 502: "the webhook could not be registered at the CRM", "không đăng ký được webhook tại CRM";
         "See the detail: check the connection's rights in the CRM and server.public_url; callbridge connection subscribe ID tries at once.", "Xem chi tiết: kiểm tra quyền của kết nối trong CRM và server.public_url; callbridge connection subscribe ID để thử lại ngay."
     WebhookLeft "webhook_left" Misconfigured 409: "a webhook is left at a CRM: its connection or its plugin no longer knows of it", "webhook còn lại ở CRM: kết nối hoặc plugin không còn biết đến nó";

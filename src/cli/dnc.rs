@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::args::Cli;
-use super::client::{self, Server, encoded, query};
+use super::client::{self, Server, query};
+use super::dnc_off as off;
 use super::output::{self, FAILED, Failed, list, moment, table, text};
 
 /// Sent at once: about half a million rows, so that the server writes few records and the progress is seen.
@@ -37,13 +40,10 @@ pub enum Args {
     },
     /// Import a CSV or text file; `-` reads stdin. Calls to its numbers that wait are refused.
     Import(Import),
-    /// Take numbers off the list.
-    Remove {
-        #[arg(required = true)]
-        phones: Vec<String>,
-        #[arg(long)]
-        workspace: Option<String>,
-    },
+    /// Take numbers off the list: single ones, or those of a file.
+    Remove(off::Remove),
+    /// Take an import back: its numbers come off, and what stood there before stands again. Without --yes they are only counted.
+    Undo(off::Undo),
     /// The list, by number.
     List {
         /// 1 to 200.
@@ -91,12 +91,8 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                 });
             }
             Args::Import(args) => return import(cli, server, args).await,
-            Args::Remove { phones, workspace } => {
-                for phone in phones {
-                    server.delete(&format!("/dnc/{}{}", encoded(phone), query(&[("workspace", workspace.clone())]))).await?;
-                    eprintln!("{phone} is off the list");
-                }
-            }
+            Args::Remove(args) => off::remove(cli, server, args).await?,
+            Args::Undo(args) => off::undo(cli, server, args).await?,
             Args::List { limit, after, workspace } => {
                 let pairs = [("limit", Some(limit.to_string())), ("after", after.clone()), ("workspace", workspace.clone())];
                 let page = server.get(&format!("/dnc{}", query(&pairs))).await?;
@@ -113,9 +109,17 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
 
 fn rows(page: &Value) -> String {
     let row = |entry: &Value| {
-        vec![text(entry, "/phone_national"), text(entry, "/source"), text(entry, "/scope"), moment(entry, "/at"), text(entry, "/by"), text(entry, "/why")]
+        vec![
+            text(entry, "/phone_national"),
+            text(entry, "/source"),
+            text(entry, "/note"),
+            text(entry, "/scope"),
+            moment(entry, "/at"),
+            text(entry, "/by"),
+            text(entry, "/why"),
+        ]
     };
-    table(&["NUMBER", "SOURCE", "BINDS", "SINCE (+07)", "BY", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    table(&["NUMBER", "SOURCE", "NOTE", "BINDS", "SINCE (+07)", "BY", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
 }
 
 /// The sums over all pieces.
@@ -135,9 +139,15 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
     let (mut file, total) = open(&args.file)?;
     let mut report = args.bad_rows.as_ref().map(|path| File::create(path).map(BufWriter::new).with_context(|| path.display().to_string())).transpose()?;
     let (mut sum, mut column, mut read, mut carried) = (Sum::default(), args.column.clone(), 0u64, Vec::new());
+    let stop = stop_at_signal();
     loop {
-        let (piece, more) = piece(&mut *file, carried)?;
-        if piece.is_empty() {
+        let (mut piece, mut more) = piece(&mut *file, carried)?;
+        let stopped = stop.load(Ordering::Relaxed);
+        if stopped {
+            // An empty end: the audit trail says how many numbers stand by it.
+            (piece, more) = (Bytes::new(), false);
+        }
+        if piece.is_empty() && !(stopped && sum.import.is_some()) {
             break;
         }
         let pairs = [
@@ -150,7 +160,8 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
             ("more", Some(more.to_string())),
             ("every_bad", Some(report.is_some().to_string())),
         ];
-        let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece.clone()).await?;
+        let answer = server.post_text(&format!("/dnc/import{}", query(&pairs)), "text/csv", piece.clone()).await;
+        let answer = answer.inspect_err(|_| back(&sum, args))?;
         let unread = answer["unread"].as_u64().and_then(|unread| usize::try_from(unread).ok()).unwrap_or(0).min(piece.len());
         carried = piece[piece.len() - unread..].to_vec();
         read += (piece.len() - unread) as u64;
@@ -160,6 +171,9 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
             column = columns.join(",");
         }
         add(&mut sum, &answer, report.as_mut())?;
+        if stopped {
+            break;
+        }
         progress(&sum, read, total);
     }
     if std::io::stderr().is_terminal() {
@@ -170,6 +184,10 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
         "import": sum.import,
     });
     output::show(cli.json, &answer, |answer| summary(answer, args.bad_rows.as_deref()));
+    back(&sum, args);
+    if stop.load(Ordering::Relaxed) {
+        return Err(Failed::new(FAILED, format!("interrupted: {} rows were read, {} numbers of them are new on the list", sum.rows, sum.added)).into());
+    }
     if sum.rows == 0 {
         return Err(Failed::new(FAILED, "the file is empty").into());
     }
@@ -177,6 +195,29 @@ async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<Exi
         return Err(Failed::new(FAILED, "the file holds no number: is it the right column? (--column)").into());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Set by the first interrupt: the part under way is finished. The second one ends the command at once.
+fn stop_at_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = stop.clone();
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if set.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            eprintln!("\nstopping behind this part; interrupt again to break off");
+        }
+    });
+    stop
+}
+
+/// How to take back what is on the list by now.
+fn back(sum: &Sum, args: &Import) {
+    if let Some(import) = sum.import {
+        let workspace = args.workspace.as_ref().map_or_else(String::new, |id| format!(" --workspace {id}"));
+        eprintln!("to take this import back: callbridge dnc undo {import}{workspace}");
+    }
 }
 
 fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {

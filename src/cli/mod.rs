@@ -13,6 +13,7 @@ mod config;
 mod connection;
 mod demo;
 mod dnc;
+mod dnc_off;
 mod event;
 mod line;
 mod line_test;

@@ -44,6 +44,8 @@ pub struct Note {
 pub struct Entry {
     pub phone: Phone,
     pub note: Note,
+    /// The number of the note.
+    pub id: u32,
 }
 
 /// A number as digits: `+84912345678` is 84912345678. Any E.164 number fits.

@@ -115,6 +115,12 @@ impl<'a> Import<'a> {
         self.report.rows = self.reader.rows() - self.part.rows;
         self.report.columns = self.reader.columns();
         self.report.lost = self.reader.is_lost();
+        if let Some(note) = self.report.note
+            && !self.part.more
+            && self.report.unread == 0
+        {
+            self.app.store.dnc_imported(self.app.clock.now(), self.note.by.clone(), &self.workspace, note).await?;
+        }
         self.report.refused_calls = refuse_listed(self.app, &self.workspace).await?;
         Ok(self.report)
     }
@@ -127,7 +133,7 @@ impl<'a> Import<'a> {
         self.batch.dedup();
         let note = match self.report.note {
             Some(note) => note,
-            None => self.app.store.dnc_note(self.workspace.clone(), self.note.clone()).await?,
+            None => self.app.store.dnc_note(self.workspace.clone(), self.note.clone(), 0).await?,
         };
         self.report.note = Some(note);
         let added = self.app.store.dnc_add(&self.workspace, &self.batch, note, self.note.scope).await?;
@@ -170,10 +176,10 @@ pub fn own_import(app: &App, workspace: &WorkspaceId, id: u32, by: &Note) -> Res
 /// Puts single numbers on the list; gives how many are new and how many queued calls are refused now.
 pub async fn add(app: &App, workspace: &WorkspaceId, phones: &[Phone], note: Note) -> Result<(usize, u64), StoreError> {
     let scope = note.scope;
-    let id = app.store.dnc_note(workspace.clone(), note).await?;
     let mut numbers: Vec<u64> = phones.iter().map(dnc::digits).collect();
     numbers.sort_unstable();
     numbers.dedup();
+    let id = app.store.dnc_note(workspace.clone(), note, numbers.len()).await?;
     let added = app.store.dnc_add(workspace, &numbers, id, scope).await?;
     let mut refused = 0;
     for phone in phones {

@@ -239,9 +239,63 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     assert_eq!((told.lines().count(), told.lines().last()), (30_000, Some("60001\tmissing_phone\tBình,x,")));
     let out = place.ends(0, &["dnc", "import", "junk.csv"]).out;
     assert!(out.contains("and 29980 others: --bad-rows FILE"), "{out}");
+    taken_back(&place);
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
     bridge.stop().await;
+}
+
+/// A wrong import, and a file of numbers that may be called again.
+fn taken_back(place: &Place) {
+    std::fs::write(place.path().join("wrong.csv"), "sdt\n0812000001\n0812000002\n0812000003\n").unwrap();
+    let ran = place.ends(0, &["--json", "dnc", "import", "wrong.csv"]);
+    let import = ran.json()["import"].to_string();
+    assert!(ran.err.contains(&format!("to take this import back: callbridge dnc undo {import}")), "{}", ran.err);
+    std::fs::write(place.path().join("may.txt"), "0812000003\nhello\n0812000009\n").unwrap();
+    let off = ["--json", "dnc", "remove", "--file", "may.txt"];
+    assert_eq!(place.ends(0, &off).json(), json!({"matching": 1, "bad": 1, "done": null}));
+    assert_eq!(place.ends(0, &[&off[..], &["--yes"]].concat()).json()["done"], 1);
+    assert!(place.ends(0, &["dnc", "undo", &import]).out.contains("2 numbers stand on the list by it"));
+    assert_eq!(place.ends(0, &["--json", "dnc", "undo", &import, "--yes"]).json(), json!({"matching": 2, "bad": 0, "done": 2}));
+    place.ends(3, &["dnc", "remove", "0812000001"]);
+    place.ends(3, &["dnc", "undo", "99"]);
+}
+
+/// An interrupted import says what is on the list and how to take it off.
+#[test]
+fn an_interrupted_import_says_what_stays_and_how_to_take_it_back() {
+    use std::io::{BufRead, BufReader, Write};
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("data")).unwrap();
+    std::fs::write(place.path().join("data/.here"), "").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_callbridge"))
+        .args(["--config", "c.toml", "dnc", "import", "-"])
+        .current_dir(place.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut lines) = (child.stdin.take().unwrap(), BufReader::new(child.stderr.take().unwrap()).lines());
+    let writing = std::thread::spawn(move || {
+        let row = "x".repeat(4000);
+        (0..4200).for_each(|n| writeln!(stdin, "{row},081200{n:04}").unwrap());
+        stdin
+    });
+    let wait = |lines: &mut dyn Iterator<Item = std::io::Result<String>>, words: &str| loop {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended without `{words}`")).unwrap();
+        if line.contains(words) {
+            break line;
+        }
+    };
+    wait(&mut lines, "new numbers");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    wait(&mut lines, "stopping behind this part");
+    drop(writing.join().unwrap());
+    wait(&mut lines, "callbridge dnc undo 1");
+    assert!(wait(&mut lines, "interrupted").contains("numbers of them are new on the list"));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(place.ends(0, &["--json", "dnc", "undo", "1", "--yes"]).json()["done"].as_u64().unwrap() > 4000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

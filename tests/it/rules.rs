@@ -164,6 +164,14 @@ async fn a_number_on_the_do_not_call_list_is_never_dialled() {
     let (_, page) = ask(&f, "GET", "/dnc?limit=1", &json!({})).await;
     assert_eq!((&page["items"][0]["phone"], &page["items"][0]["by"], &page["next"]), (&json!("+84912345678"), &json!("lan"), &json!("+84912345678")), "{page}");
     assert_eq!(ask(&f, "DELETE", "/dnc/0912345678", &json!({})).await.0, 204);
+    let trail = callbridge::store::Store::audit(f.store(), 9).unwrap();
+    let mut said: Vec<&str> = trail.iter().map(|entry| entry.change.as_str()).filter(|change| change.contains("do-not-call")).collect();
+    said.sort_unstable();
+    let (began, done) = (
+        "began import 1 into the do-not-call list of main, which binds every call: asked by mail",
+        "import 1 is done: 2 numbers stand on the do-not-call list of main by it",
+    );
+    assert_eq!(said, [began, done, "took 1 number off the do-not-call list of main: +84912345678"]);
     assert_eq!(ask(&f, "GET", "/dnc/0912345678", &json!({})).await.0, 404);
     f.mood(Mood::NotInterested);
     let (_, made) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "connection": "crm"})).await;

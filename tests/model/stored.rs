@@ -183,7 +183,7 @@ impl World for Stored {
         let number = dnc::digits(&setting::phone(phone));
         let queued: Vec<CallId> = self.those(&[State::Queued]);
         self.run(async |store| {
-            let id = store.dnc_note(WorkspaceId::default(), note).await?;
+            let id = store.dnc_note(WorkspaceId::default(), note, 1).await?;
             store.dnc_add(&WorkspaceId::default(), &[number], id, Scope::All).await?;
             store.refuse_listed(now, queued).await
         });

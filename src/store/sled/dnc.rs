@@ -1,6 +1,7 @@
 //! The do-not-call list: runs of numbers and the notes that say who put them there.
 //!
-//! `N`‖workspace‖0‖run → numbers of that run (`domain/dnc.rs`) · `M`‖workspace‖0‖note → Note.
+//! `N`‖workspace‖0‖run → numbers of that run (`domain/dnc.rs`) · `M`‖workspace‖0‖note → Note · `m`‖workspace‖0‖note‖run → the notes that
+//! this one took the place of.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -23,9 +24,11 @@ use crate::store::codec;
 use crate::store::verbs::StoreError;
 
 /// Runs written in one step: about 100 KiB at a few numbers each, so that intake never waits long.
-const SLICE: usize = 1000;
+pub(super) const SLICE: usize = 1000;
+/// Numbers taken off in one step: the audit trail names them all.
+const REMOVED: usize = 200;
 /// A counter of each workspace.
-const COUNTER: &str = "dnc.numbers";
+pub(super) const COUNTER: &str = "dnc.numbers";
 
 /// The note of a number, if it stands on the list.
 pub fn listed(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone) -> Result<Option<Note>, StoreError> {
@@ -66,11 +69,28 @@ fn add(tx: &mut Tx<'_>, workspace: &WorkspaceId, runs: &[(u64, Vec<u16>)], id: u
         let before = numbers.clone();
         new += numbers.add(offsets, id, |old| scopes.get(&old).is_some_and(|old| *old < scope));
         if numbers != before {
+            keep_replaced(tx, workspace, *run, id, &before, &numbers)?;
             tx.write_raw(Tree::Index, key, numbers.bytes());
         }
     }
     tx.count(workspace, COUNTER, i64::try_from(new).unwrap_or(0))?;
     Ok(new)
+}
+
+/// Writes down whose place this note took, so that they stand again once it is taken back.
+fn keep_replaced(tx: &mut Tx<'_>, workspace: &WorkspaceId, run: u64, id: u32, before: &Run, after: &Run) -> Result<(), StoreError> {
+    let was = before.0.iter().filter(|(offset, old)| *old != id && after.note(*offset) == Some(id));
+    let replaced: Vec<(u16, u32)> = was.copied().collect();
+    if replaced.is_empty() {
+        return Ok(());
+    }
+    let key = keys::do_not_call_before(workspace, id, run);
+    let mut kept = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
+    for (offset, old) in replaced {
+        kept.add(&[offset], old, |_| true);
+    }
+    tx.write_raw(Tree::Index, key, kept.bytes());
+    Ok(())
 }
 
 /// One number, inside another step: a customer said no.
@@ -93,35 +113,57 @@ pub fn bars(tx: &Tx<'_>, call: &Call) -> Result<bool, StoreError> {
 pub fn unlearn(tx: &mut Tx<'_>, now: Time, call: &Call) -> Result<(), StoreError> {
     let note = listed(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone)?;
     if note.is_some_and(|note| note.source == Source::Learned && note.why.ends_with(&call.id.to_string())) {
-        remove(tx, now, &format!("callbridge: a later report of {}", call.id), &call.workspace, &call.phone)?;
+        remove(tx, now, &format!("callbridge: a later report of {}", call.id), &call.workspace, std::slice::from_ref(&call.phone))?;
     }
     Ok(())
 }
 
-fn remove(tx: &mut Tx<'_>, now: Time, actor: &str, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
-    let (run, offset) = dnc::place(dnc::digits(phone));
-    let key = keys::do_not_call(workspace, run);
-    let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
-    let Some(note) = numbers.remove(offset) else { return Ok(false) };
-    // Whole, unlike in logs: somebody who asked not to be called may be called again from here on.
-    person::audit(tx, now, actor, format!("DoNotCallRemove {{ workspace: {workspace}, phone: {}, note: {note} }}", phone.e164()))?;
-    if numbers.0.is_empty() {
-        tx.remove(Tree::Index, key)
-    } else {
-        tx.write_raw(Tree::Index, key, numbers.bytes())
+/// Takes numbers off; gives how many stood there.
+fn remove(tx: &mut Tx<'_>, now: Time, actor: &str, workspace: &WorkspaceId, phones: &[Phone]) -> Result<usize, StoreError> {
+    let mut gone: Vec<&str> = Vec::new();
+    for phone in phones {
+        let (run, offset) = dnc::place(dnc::digits(phone));
+        let key = keys::do_not_call(workspace, run);
+        let mut numbers = tx.raw(Tree::Index, &key)?.map_or_else(Run::default, |bytes| Run::read(&bytes));
+        if numbers.remove(offset).is_none() {
+            continue;
+        }
+        write_run(tx, key, &numbers);
+        gone.push(phone.e164());
     }
-    tx.count(workspace, COUNTER, -1)?;
-    Ok(true)
+    if !gone.is_empty() {
+        // Whole, unlike in logs: somebody who asked not to be called may be called again from here on.
+        let change = format!("took {} off the do-not-call list of {workspace}: {}", counted(gone.len()), gone.join(", "));
+        person::audit(tx, now, actor, change)?;
+        tx.count(workspace, COUNTER, -i64::try_from(gone.len()).unwrap_or(0))?;
+    }
+    Ok(gone.len())
+}
+
+pub(super) fn write_run(tx: &mut Tx<'_>, key: Vec<u8>, numbers: &Run) {
+    if numbers.0.is_empty() { tx.remove(Tree::Index, key) } else { tx.write_raw(Tree::Index, key, numbers.bytes()) }
+}
+
+pub(super) fn counted(n: usize) -> String {
+    if n == 1 { "1 number".to_owned() } else { format!("{n} numbers") }
+}
+
+/// What the audit trail says of a note's beginning; how many numbers it brings is known only if a person gave them one by one.
+fn begun(workspace: &WorkspaceId, id: u32, note: &Note, numbers: usize) -> String {
+    let why = if note.why.is_empty() { String::new() } else { format!(": {}", note.why) };
+    let binds = if note.scope == Scope::All { "every call" } else { "advertising calls" };
+    match note.source {
+        Source::Import => format!("began import {id} into the do-not-call list of {workspace}, which binds {binds}{why}"),
+        _ => format!("put {} on the do-not-call list of {workspace} (note {id}, binds {binds}){why}", counted(numbers)),
+    }
 }
 
 impl SledStore {
-    /// Keeps a note for numbers that follow.
-    pub async fn dnc_note(&self, workspace: WorkspaceId, note: Note) -> Result<u32, StoreError> {
+    /// Keeps a note for so many numbers that follow; for an import nobody knows yet how many.
+    pub async fn dnc_note(&self, workspace: WorkspaceId, note: Note, numbers: usize) -> Result<u32, StoreError> {
         let keep = move |tx: &mut Tx<'_>| {
             let id = new_note(tx, &workspace, &note)?;
-            let change =
-                format!("DoNotCallAdd {{ workspace: {workspace}, source: {:?}, scope: {:?}, note: {id}, why: {:?} }}", note.source, note.scope, note.why);
-            person::audit(tx, note.at, &note.by, change)?;
+            person::audit(tx, note.at, &note.by, begun(&workspace, id, &note, numbers))?;
             Ok(id)
         };
         self.committer.run(Step::Change, keep).await
@@ -151,10 +193,14 @@ impl SledStore {
         Ok(added)
     }
 
-    /// Takes a number off the list; false if it was not there.
-    pub async fn dnc_remove(&self, now: Time, actor: String, workspace: &WorkspaceId, phone: &Phone) -> Result<bool, StoreError> {
-        let (workspace, phone) = (workspace.clone(), phone.clone());
-        self.committer.run(Step::Change, move |tx| remove(tx, now, &actor, &workspace, &phone)).await
+    /// Takes numbers off the list, in slices; gives how many stood there.
+    pub async fn dnc_remove(&self, now: Time, actor: String, workspace: &WorkspaceId, phones: &[Phone]) -> Result<usize, StoreError> {
+        let mut removed = 0;
+        for slice in phones.chunks(REMOVED) {
+            let (workspace, actor, slice) = (workspace.clone(), actor.clone(), slice.to_vec());
+            removed += self.committer.run(Step::Change, move |tx| remove(tx, now, &actor, &workspace, &slice)).await?;
+        }
+        Ok(removed)
     }
 
     /// Numbers of the list in their order, after a number.
@@ -174,7 +220,7 @@ impl SledStore {
                     Slot::Occupied(known) => known.get().clone(),
                     Slot::Vacant(slot) => slot.insert(note(&self.index_get(), workspace, id)?).clone(),
                 };
-                entries.push(Entry { phone, note });
+                entries.push(Entry { phone, note, id });
                 if entries.len() == limit {
                     return Ok(entries);
                 }

@@ -144,6 +144,11 @@ pub fn do_not_call_note(workspace: &WorkspaceId, note: u32) -> Vec<u8> {
     [b"M".as_slice(), workspace.as_str().as_bytes(), &[0], &note.to_be_bytes()].concat()
 }
 
+/// The notes that numbers of a run had before this one took their place.
+pub fn do_not_call_before(workspace: &WorkspaceId, note: u32, run: u64) -> Vec<u8> {
+    [b"m".as_slice(), workspace.as_str().as_bytes(), &[0], &note.to_be_bytes(), &run.to_be_bytes()].concat()
+}
+
 /// In `meta`: the number of the newest note.
 pub fn do_not_call_next(workspace: &WorkspaceId) -> Vec<u8> {
     [b"dnc\0".as_slice(), workspace.as_str().as_bytes()].concat()

@@ -13,6 +13,7 @@ mod board_tests;
 mod calls;
 mod commit;
 mod dnc;
+mod dnc_undo;
 mod gates;
 mod history;
 mod intake;

@@ -40,11 +40,13 @@ pub struct EntryView {
     #[schema(format = DateTime)]
     pub at: String,
     pub why: String,
+    /// The number of the import, or of the note of a single one.
+    pub note: u32,
 }
 
 impl EntryView {
     fn of(entry: Entry) -> Self {
-        let Entry { phone, note } = entry;
+        let Entry { phone, note, id } = entry;
         Self {
             phone: phone.e164().to_owned(),
             phone_national: phone.national(),
@@ -53,6 +55,7 @@ impl EntryView {
             by: note.by,
             at: note.at.rfc3339(),
             why: note.why,
+            note: id,
         }
     }
 }
@@ -155,7 +158,7 @@ pub struct ImportView {
     pub import: Option<u32>,
 }
 
-fn workspace(caller: &Caller, asked: Option<&str>) -> WorkspaceId {
+pub(super) fn workspace(caller: &Caller, asked: Option<&str>) -> WorkspaceId {
     caller.workspace.clone().or(asked.map(WorkspaceId::new)).unwrap_or_default()
 }
 
@@ -180,8 +183,9 @@ pub async fn list(request: HttpRequest, caller: Caller, state: Data<State>) -> A
 pub async fn show(text: Path<String>, caller: Caller, state: Data<State>) -> Answer {
     let workspace = workspace(&caller, None);
     let phone = read(&state, &workspace, &text)?;
-    match state.app.store.dnc_of(&workspace, &phone)? {
-        Some(note) => Ok(HttpResponse::Ok().json(EntryView::of(Entry { phone, note }))),
+    let found = state.app.store.dnc_list(&workspace, dnc::digits(&phone).checked_sub(1), 1)?;
+    match found.into_iter().find(|entry| entry.phone == phone) {
+        Some(entry) => Ok(HttpResponse::Ok().json(EntryView::of(entry))),
         None => Err(Fault::new(Code::NotFound, format!("{} is not on the do-not-call list", phone.national()))),
     }
 }
@@ -209,7 +213,7 @@ pub async fn remove(request: HttpRequest, text: Path<String>, caller: Caller, st
     let query: DncQuery = input::query(&request)?;
     let workspace = workspace(&caller, query.workspace.as_deref());
     let phone = read(&state, &workspace, &text)?;
-    if !state.app.store.dnc_remove(state.app.clock.now(), caller.name.clone(), &workspace, &phone).await? {
+    if state.app.store.dnc_remove(state.app.clock.now(), caller.name.clone(), &workspace, std::slice::from_ref(&phone)).await? == 0 {
         return Err(Fault::new(Code::NotFound, format!("{} is not on the do-not-call list", phone.national())));
     }
     tracing::info!(phone = %phone.masked(), by = %caller.name, "a number was taken off the do-not-call list");
@@ -254,6 +258,6 @@ pub async fn import(request: HttpRequest, caller: Caller, state: Data<State>, mu
     }))
 }
 
-fn no_import(id: u32) -> Fault {
+pub(super) fn no_import(id: impl std::fmt::Display) -> Fault {
     Fault::new(Code::NotFound, format!("there is no import {id} of the do-not-call list"))
 }

@@ -9,6 +9,7 @@ pub mod call_view;
 pub mod calls;
 pub mod connections;
 pub mod dnc;
+pub mod dnc_off;
 pub mod event_view;
 pub mod events;
 pub mod fault;

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, plugins, preview, stats, subscriptions};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, dnc_off, events, lines, many, plugins, preview, stats, subscriptions};
 use crate::web::problem::Problem;
 
 #[derive(OpenApi)]
@@ -38,6 +38,9 @@ use crate::web::problem::Problem;
         dnc::list,
         dnc::add,
         dnc::import,
+        dnc_off::remove,
+        dnc_off::show,
+        dnc_off::undo,
         dnc::show,
         dnc::remove,
         alerts::list,

@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{alerts, audit, backup, brakes, calls, connections, dnc, events, lines, many, openapi, plugins, preview, stats, subscriptions};
+use super::{alerts, audit, backup, brakes, calls, connections, dnc, dnc_off, events, lines, many, openapi, plugins, preview, stats, subscriptions};
 use crate::error::Code;
 use crate::web::problem::problem;
 
@@ -42,6 +42,9 @@ routes! {
     get "/dnc" => dnc::list;
     post "/dnc" => dnc::add;
     post "/dnc/import" => dnc::import;
+    post "/dnc/remove" => dnc_off::remove;
+    get "/dnc/imports/{import}" => dnc_off::show;
+    delete "/dnc/imports/{import}" => dnc_off::undo;
     get "/dnc/{phone}" => dnc::show;
     delete "/dnc/{phone}" => dnc::remove;
     get "/alerts" => alerts::list;
