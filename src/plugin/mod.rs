@@ -19,6 +19,7 @@ mod path;
 mod phone;
 mod tables;
 mod template_names;
+mod template_reads;
 
 pub mod auth;
 pub mod body;

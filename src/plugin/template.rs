@@ -15,6 +15,7 @@ use super::helpers;
 use super::names::Shape;
 use super::tables::Tables;
 use super::template_names::Walk;
+use super::template_reads::Reads;
 
 /// Everything but RFC 3986's unreserved characters.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -114,7 +115,11 @@ impl Scope<'_> {
         let Some((root, rest)) = path.split_first() else { return Json::Null.to_string() };
         match self.json(root) {
             // Roots that are kept otherwise are made JSON first.
-            _ if self.is_made(root) => dig(&self.owned(&BTreeSet::from([root.clone()])), path).map_or_else(|| Json::Null.to_string(), Json::to_string),
+            _ if self.is_made(root) => {
+                let mut reads = Reads::default();
+                reads.add(&path.iter().map(String::as_str).collect::<Vec<_>>());
+                dig(&self.owned(&reads), path).map_or_else(|| Json::Null.to_string(), Json::to_string)
+            }
             json => json.and_then(|json| dig(json, rest)).map_or_else(|| Json::Null.to_string(), Json::to_string),
         }
     }
@@ -145,24 +150,25 @@ impl Scope<'_> {
         .or_else(|| self.whole.and_then(|whole| whole.get(root)))
     }
 
-    /// An owned copy of the named roots, for handlebars.
-    fn owned(&self, roots: &BTreeSet<String>) -> Json {
+    /// An owned copy of what a template reads, for handlebars.
+    fn owned(&self, reads: &Reads) -> Json {
         let map = |list: &[(String, String)]| list.iter().rev().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>();
         let mut data = Map::new();
-        for root in roots {
-            let value = match root.as_str() {
-                "param" if self.params.is_some() => {
-                    self.params.map(|params| params.iter().map(|(n, v)| (n.clone(), Json::String(v.clone()))).collect::<Map<_, _>>().into())
-                }
+        for (root, below) in reads.roots() {
+            let value = match root {
+                "param" if self.params.is_some() => self.params.map(|params| {
+                    let named = below.roots().filter_map(|(name, _)| Some((name.to_owned(), Json::String(params.get(name)?.clone()))));
+                    named.collect::<Map<_, _>>().into()
+                }),
                 fixed if FIXED.contains(&fixed) => self.params.map(|params| fixed_data(params, fixed)),
                 "query" if self.query.is_some() => self.query.map(|list| map(list).into()),
                 "header" if self.headers.is_some() => self.headers.map(|list| map(list).into()),
                 "record" if self.record.is_some() => self.record.map(|r| serde_json::json!({"type": r.kind, "id": r.id})),
                 "owner" if self.owner.is_some() => self.owner.map(Json::from),
-                "lookup" if self.lookups.is_some() => self.lookups.map(|map| map.clone().into()),
-                root => self.json(root).cloned(),
+                "lookup" if self.lookups.is_some() => self.lookups.map(|answers| below.copy_of(answers).into()),
+                root => self.json(root).map(|json| below.copy(json)),
             };
-            data.insert(root.clone(), value.unwrap_or(Json::Null));
+            data.insert(root.to_owned(), value.unwrap_or(Json::Null));
         }
         Json::Object(data)
     }
@@ -201,8 +207,7 @@ pub struct Template {
     source: String,
     escape: Escape,
     program: Program,
-    /// The first segments of the names it uses.
-    roots: BTreeSet<String>,
+    reads: Reads,
     /// The parameters it uses.
     params: BTreeSet<String>,
     /// The names of the tables it uses, and where they are.
@@ -237,12 +242,12 @@ impl Template {
         if !walk.faults.is_empty() {
             return Err(walk.faults);
         }
-        let (roots, params, tables, tokens) = (walk.roots, walk.params, walk.tables, walk.tokens);
+        let (reads, params, tables, tokens) = (walk.reads, walk.params, walk.tables, walk.tokens);
         let program = match plain(&parsed, escape) {
             Some(parts) => Program::Plain(parts),
             None => Program::Full(Box::new(parsed)),
         };
-        Ok(Template { source: source.to_owned(), escape, program, roots, params, tables, tokens, words: None })
+        Ok(Template { source: source.to_owned(), escape, program, reads, params, tables, tokens, words: None })
     }
 
     /// The template of no text at all.
@@ -251,7 +256,7 @@ impl Template {
             source: String::new(),
             escape: Escape::Text,
             program: Program::Plain(Vec::new()),
-            roots: BTreeSet::new(),
+            reads: Reads::default(),
             params: BTreeSet::new(),
             tables: BTreeSet::new(),
             tokens: BTreeSet::new(),
@@ -286,7 +291,7 @@ impl Template {
     }
 
     pub fn uses(&self, root: &str) -> bool {
-        self.roots.contains(root)
+        self.reads.has_root(root)
     }
 
     /// The parameter that is all of this template.
@@ -320,7 +325,7 @@ impl Template {
             }
             Program::Full(parsed) => parsed,
         };
-        self.render_full(parsed, scope.owned(&self.roots), scope.params)
+        self.render_full(parsed, scope.owned(&self.reads), scope.params)
     }
 
     /// Renders with an owned context, as samples are.

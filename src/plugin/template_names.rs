@@ -10,11 +10,12 @@ use super::helpers;
 use super::names::Shape;
 use super::problem::did_you_mean;
 use super::template::Fault;
+use super::template_reads::Reads;
 
 /// Walks a parsed template and collects faults and names.
 pub struct Walk<'a> {
     pub faults: Vec<Fault>,
-    pub roots: BTreeSet<String>,
+    pub reads: Reads,
     pub params: BTreeSet<String>,
     pub tables: BTreeSet<String>,
     pub tokens: BTreeSet<String>,
@@ -31,7 +32,7 @@ impl<'a> Walk<'a> {
     pub fn over(parsed: &Parsed, names: &'a Shape) -> Walk<'a> {
         let mut walk = Walk {
             faults: Vec::new(),
-            roots: BTreeSet::new(),
+            reads: Reads::default(),
             params: BTreeSet::new(),
             tables: BTreeSet::new(),
             tokens: BTreeSet::new(),
@@ -179,20 +180,12 @@ impl<'a> Walk<'a> {
     fn use_names(&mut self, names: &[&str]) {
         match names {
             ["param"] => self.fault("`param` is used whole; name the parameter".to_owned()),
-            ["param", id, ..] => {
-                self.params.insert((*id).to_owned());
-                self.roots.insert("param".to_owned());
-            }
-            ["token", id, ..] => {
-                self.tokens.insert((*id).to_owned());
-                self.roots.insert("token".to_owned());
-            }
-            [root, ..] => {
-                self.roots.insert((*root).to_owned());
-            }
+            ["param", id, ..] => drop(self.params.insert((*id).to_owned())),
+            ["token", id, ..] => drop(self.tokens.insert((*id).to_owned())),
             [] if self.scopes.len() < 2 => self.fault("`this` is the whole context; name what is meant".to_owned()),
-            [] => {}
+            _ => {}
         }
+        self.reads.add(names);
     }
 
     fn block(&mut self, block: &HelperTemplate) {
