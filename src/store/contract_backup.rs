@@ -78,3 +78,26 @@ fn a_second_process_gets_a_clear_sentence() {
     let error = SledStore::open(sled::Options::new(&f.dir.path().join("s"))).err().expect("one process per directory").to_string();
     assert!(error.contains("in use by another"), "{error}");
 }
+
+#[test]
+fn a_store_that_another_process_has_is_left_alone_and_opens_when_it_lets_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    drop(SledStore::open(sled::Options::new(&path)).unwrap());
+    // Opens when those threads have let go.
+    drop(SledStore::open(sled::Options::new(&path)).unwrap());
+    let log = std::fs::File::open(path.join("db")).unwrap();
+    while rustix::fs::flock(&log, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let growing = path.join("snap.0000000000000001.generating");
+    std::fs::write(&growing, b"the other process writes it").unwrap();
+    let error = SledStore::open(sled::Options::new(&path)).err().expect("it is in use").to_string();
+    assert!(error.contains("in use by another callbridge process") && growing.exists(), "{error}");
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(log);
+    });
+    assert!(SledStore::open(sled::Options::new(&path)).is_ok() && !growing.exists());
+    ends.join().unwrap();
+}

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sled::{IVec, Mode};
 
@@ -105,11 +106,16 @@ impl Trees {
     }
 }
 
+/// A process that is ending has two seconds to let go of the directory.
+const LOOKS_UNTIL_FREE: usize = 40;
+const PAUSE_UNTIL_FREE: Duration = Duration::from_millis(50);
+
 /// Opens the directory, makes it if it is missing, and starts a new epoch.
 pub fn open(options: &Options) -> Result<Trees, OpenError> {
     let path = &options.path;
     // It holds phone numbers and the key of the callback tokens: for this user only.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| OpenError::Io(path.clone(), e))?;
+    wait_until_free(path)?;
     mend(path)?;
     let keys = match &options.keys {
         Some(keys) => Arc::clone(keys),
@@ -189,6 +195,22 @@ fn write_through(log: &File) {
     if let Err(error) = marked {
         tracing::warn!(error = %error, "the file system of store.path cannot write through; after a power cut a backup may be needed");
     }
+}
+
+/// Who closes a store lets go of it a moment later. While another process has it, nothing in it may be mended either.
+fn wait_until_free(path: &Path) -> Result<(), OpenError> {
+    let held = || {
+        // sled takes the same lock.
+        let Ok(log) = File::open(path.join("db")) else { return false };
+        rustix::fs::flock(&log, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err()
+    };
+    for _ in 0..LOOKS_UNTIL_FREE {
+        if !held() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE_UNTIL_FREE);
+    }
+    if held() { Err(OpenError::InUse(path.to_owned())) } else { Ok(()) }
 }
 
 /// Removes what a crash while opening leaves: both are safe to remove and stop sled from opening otherwise.
