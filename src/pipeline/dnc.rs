@@ -9,7 +9,7 @@ use crate::domain::id::WorkspaceId;
 use crate::domain::number_list::{Column, Reader, Row};
 use crate::domain::phone::Phone;
 use crate::error::Code;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Numbers sorted and written at once: many numbers share a record then. Eight bytes each.
 const BATCH: usize = 500_000;

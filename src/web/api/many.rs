@@ -25,7 +25,8 @@ pub struct ManyBody {
     /// `queued`: nothing else can be let go or cancelled.
     #[serde(default)]
     state: Option<String>,
-    /// Only calls that wait for this: `hold_brake`, or short `brake`.
+    /// Only calls that wait for this: `hold_brake`, or short `brake`. `hold_busy` also finds those that wait for their owner's busy line
+    /// before another takes them; `hold_owner` all that wait for their owner's line.
     #[serde(default)]
     hold: Option<String>,
     /// Only calls of this workspace (for the local admin).
