@@ -211,8 +211,8 @@ async fn many(cli: &Cli, server: &Server, act: &str, filter: &Many) -> anyhow::R
         eprintln!("nothing was changed; to {act} them, add --yes");
     }
     output::show(cli.json, &answer, |answer| match answer["done"].as_u64() {
-        Some(done) => format!("{done} calls {}", if act == "release" { "are let go" } else { "are cancelled" }),
-        None => format!("{matching} calls match"),
+        Some(done) => format!("{}: {}", if act == "release" { "let go" } else { "cancelled" }, output::counted(done, "call")),
+        None => format!("meant: {}", output::counted(matching, "call")),
     });
     Ok(())
 }
@@ -289,6 +289,10 @@ fn previews(answer: &Value) -> String {
         }
         if item.get("same_as").is_some() {
             why.push("the same number stands above".into());
+        }
+        let test = text(item, "/test_phone");
+        if !test.is_empty() {
+            why.push(format!("test mode: {test} is dialled instead"));
         }
         why.retain(|part| !part.is_empty());
         vec![text(item, "/input"), text(item, "/phone_national"), text(item, "/would"), text(item, "/waits/line"), why.join("; ")]

@@ -99,11 +99,22 @@ fn trouble_of(trouble: &Value, advice: bool) -> String {
 fn waiting(connection: &Value) -> Option<String> {
     let count = |name: &str| connection["waiting"][name].as_u64().unwrap_or(0);
     let some = |n: u64, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
-    let again = Some(count("results_again")).filter(|n| *n > 0).map(|n| format!(", {n} of them not for the first time")).unwrap_or_default();
+    let again = Some(count("results_again")).filter(|n| *n > 0).map(|n| format!(", {n} of them not for the first time{}", last_try(connection)));
+    let again = again.unwrap_or_default();
     let results = some(count("results"), "result waits to be written", "results wait to be written").map(|said| said + &again);
     let lookups = some(count("lookups"), "record waits to be looked up", "records wait to be looked up");
     let said: Vec<String> = results.into_iter().chain(lookups).collect();
     (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// ` (call_…: status 500: try later)`: by the example of one call, which shows all its tries.
+fn last_try(connection: &Value) -> String {
+    let [call, status, detail] = ["/call", "/status", "/detail"].map(|name| text(connection, &format!("/waiting/last_try{name}")));
+    // What a trouble has said already.
+    let detail = if list(connection, "/troubles").iter().any(|trouble| text(trouble, "/detail") == detail) { String::new() } else { detail };
+    let status = if status.is_empty() { status } else { format!("status {status}") };
+    let said = [status, detail].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+    if call.is_empty() { call } else { format!(" ({call}: {said})") }
 }
 
 /// An open window, what its setup lacks, what is registered at the CRM, which keys end.
@@ -153,12 +164,12 @@ mod tests {
                 {"kind": "connection_failing", "of": null, "since": "2026-11-23T01:00:00Z", "reason": reason, "detail": "status 401", "times": 2},
                 {"kind": "connection_failing", "of": "leads", "since": "2026-11-23T02:00:00Z", "reason": reason, "detail": "status 403", "times": 1}
             ],
-            "waiting": {"results": 3, "results_again": 1, "lookups": 1}, "problems": ["poll `leads`: status 403", "it names no line"]
+            "waiting": {"results": 3, "results_again": 1, "last_try": {"call": "call_1", "at": "2026-11-23T02:00:00Z", "status": 500, "detail": "try later"}, "lookups": 1}, "problems": ["poll `leads`: status 403", "it names no line"]
         });
         let [head, first, second] = rows(&json!({"items": [failing]})).lines().map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
         assert!(head.ends_with("STATE    WHY") && second.trim() == "https://b/hooks/crm/l", "{head}\n{second}");
         let why = "failing  the CRM refuses our requests since 2026-11-23 08:00:00 (status 401); `leads`: the CRM refuses our requests since \
-                   2026-11-23 09:00:00 (status 403); 3 results wait to be written, 1 of them not for the first time, 1 record waits to be looked up; \
+                   2026-11-23 09:00:00 (status 403); 3 results wait to be written, 1 of them not for the first time (call_1: status 500: try later), 1 record waits to be looked up; \
                    it names no line";
         assert!(first.ends_with(why), "{first}");
         let shown = detail(&failing);

@@ -103,6 +103,8 @@ pub struct AtCrm {
     pub results: usize,
     /// Those of them that were tried before.
     pub results_again: usize,
+    /// One of these.
+    pub again: Option<CallId>,
     /// Records to be looked up.
     pub lookups: usize,
 }

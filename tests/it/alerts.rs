@@ -144,7 +144,9 @@ async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
     told(&f).await;
     assert!(texts(&far)[0].contains("CRM từ chối") && texts(&far)[0].contains("kết nối crm"), "{:?}", texts(&far));
     let shown = the_connection(&f, "crm").await;
-    assert_eq!((&shown["state"], &shown["waiting"]), (&json!("failing"), &json!({"results": 1, "results_again": 1, "lookups": 0})), "{shown}");
+    let waiting = &shown["waiting"];
+    assert_eq!((&shown["state"], &waiting["results"], &waiting["results_again"]), (&json!("failing"), &json!(1), &json!(1)), "{shown}");
+    assert_eq!((&waiting["last_try"]["call"], &waiting["last_try"]["status"]), (&json!(id.to_string()), &json!(403)), "{shown}");
     let trouble = &shown["troubles"][0];
     assert_eq!((&trouble["kind"], &trouble["of"], trouble["since"].as_str()), (&json!("connection_failing"), &Value::Null, Some(&*f.now().rfc3339())));
     assert!(trouble["reason"]["sentence"]["vi"].as_str().unwrap().contains("CRM từ chối") && !trouble["detail"].as_str().unwrap().is_empty(), "{shown}");

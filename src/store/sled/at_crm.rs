@@ -6,7 +6,7 @@ use super::keys::Tree;
 use super::store::SledStore;
 use crate::domain::id::ConnectionId;
 use crate::store::codec;
-use crate::store::task::TaskKind;
+use crate::store::task::{Subject, TaskKind};
 use crate::store::verbs::{AtCrm, StoreError};
 
 /// Tasks of a kind that are looked at: more than these are many anyway.
@@ -19,6 +19,7 @@ struct Counted {
     tries: u32,
     #[serde(default)]
     connection: Option<ConnectionId>,
+    subject: Subject,
 }
 
 impl SledStore {
@@ -34,7 +35,11 @@ impl SledStore {
                 let of = found.entry(connection).or_default();
                 match kind {
                     TaskKind::Lookup => of.lookups += 1,
-                    _ => (of.results, of.results_again) = (of.results + 1, of.results_again + usize::from(task.tries > 0)),
+                    _ => of.results += 1,
+                }
+                if let (TaskKind::WriteBack, Subject::Call(call), 1..) = (kind, task.subject, task.tries) {
+                    of.results_again += 1;
+                    of.again.get_or_insert(call);
                 }
             }
         }

@@ -100,6 +100,7 @@ fn hold_code(text: &str) -> Result<Code, Fault> {
     let holds = || error::ALL.iter().copied().filter(|code| code.as_str().starts_with("hold_"));
     holds().find(|code| code.as_str() == text || code.as_str().strip_prefix("hold_") == Some(text)).ok_or_else(|| {
         let hint = did_you_mean(text, holds().map(|code| code.as_str()));
-        Fault::new(Code::BadRequest, format!("there is no hold `{text}`{hint}"))
+        let known: Vec<&str> = holds().map(|code| code.as_str().trim_start_matches("hold_")).collect();
+        Fault::new(Code::BadRequest, format!("there is no hold `{text}`{hint}; there are {}", known.join(", ")))
     })
 }

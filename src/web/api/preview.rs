@@ -11,9 +11,10 @@ use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::input;
 use super::view::{Reason, Wait};
-use crate::domain::connection::Priority;
+use crate::domain::connection::{Mode, Priority};
 use crate::domain::dnc;
 use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::phone::Phone;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rule::{Asked, Policy};
 use crate::error::Code;
@@ -107,6 +108,9 @@ pub struct PreviewView {
     /// What it would wait for; the line where it would be placed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Wait>,
+    /// The connection's test mode: what is dialled in place of the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_phone: Option<String>,
     /// The same number stands in the list before, at this place (from 0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<usize>,
@@ -151,7 +155,16 @@ struct Plan<'a> {
 }
 
 fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Result<PreviewView, Fault> {
-    let mut row = PreviewView { input: text.to_owned(), phone: None, phone_national: None, would: "refuse".into(), refusal: None, waits: None, same_as: None };
+    let mut row = PreviewView {
+        input: text.to_owned(),
+        phone: None,
+        phone_national: None,
+        would: "refuse".into(),
+        refusal: None,
+        waits: None,
+        test_phone: None,
+        same_as: None,
+    };
     let phone = match asked::read_phone(text, plan.way.connection.as_ref().map(|c| &c.countries)) {
         Ok(phone) => phone,
         Err(NotAsked::Refused { code, .. }) => {
@@ -174,6 +187,7 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
         row.refusal = Some(code.into());
         return Ok(row);
     }
+    row.test_phone = plan.policy.test_phone.as_ref().filter(|_| plan.policy.mode == Mode::Test).map(Phone::national);
     thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
     row.waits = Some(Wait::of(&state.app, &outlook));

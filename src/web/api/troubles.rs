@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::view::Reason;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::connection::{Connection, Mode};
-use crate::domain::id::ConnectionId;
+use crate::domain::id::{CallId, ConnectionId};
 use crate::domain::source::{Source, SourceKind};
 use crate::error::Code;
-use crate::store::{AtCrm, Store, StoreError};
+use crate::store::{AtCrm, Attempt, Leg, SledStore, Store, StoreError};
 use crate::web::State;
 
 /// One trouble of a connection that lasts; the admin was told of it.
@@ -38,22 +38,39 @@ pub struct AtCrmView {
     pub results: usize,
     /// Those of them that were tried before and did not work.
     pub results_again: usize,
+    /// The last try of one of those.
+    pub last_try: Option<LastTryView>,
     /// Records that are to be looked up before they can become calls.
     pub lookups: usize,
 }
+
+/// Why a result is not written yet, by the example of one call.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LastTryView {
+    pub call: String,
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Null: no answer came.
+    pub status: Option<u16>,
+    /// What the CRM said, or why nothing reached it.
+    pub detail: String,
+}
+
+/// By connection.
+type WaitsAt = BTreeMap<ConnectionId, (AtCrm, Option<LastTryView>)>;
 
 /// What is read once for all connections of an answer.
 pub struct Known {
     alerts: Vec<Alert>,
     sources: Vec<Source>,
-    at_crm: BTreeMap<ConnectionId, AtCrm>,
+    at_crm: WaitsAt,
 }
 
 impl Known {
     /// Tasks are read one by one: not where requests are answered.
     pub async fn read(state: &State) -> Result<Known, Fault> {
         let (alerts, sources, store) = (state.app.store.alerts()?, state.app.store.sources()?, state.app.store.clone());
-        let at_crm = tokio::task::spawn_blocking(move || store.at_crm()).await.map_err(|_| StoreError::Shut)??;
+        let at_crm = tokio::task::spawn_blocking(move || waits_at(&store)).await.map_err(|_| StoreError::Shut)??;
         Ok(Known { alerts, sources, at_crm })
     }
 
@@ -73,8 +90,8 @@ impl Known {
     }
 
     pub fn waiting(&self, connection: &ConnectionId) -> AtCrmView {
-        let AtCrm { results, results_again, lookups } = self.at_crm.get(connection).copied().unwrap_or_default();
-        AtCrmView { results, results_again, lookups }
+        let (AtCrm { results, results_again, lookups, .. }, last_try) = self.at_crm.get(connection).cloned().unwrap_or_default();
+        AtCrmView { results, results_again, last_try, lookups }
     }
 
     /// Polls and logins that do not work now, told by their sentences. Those of subscriptions stand with each.
@@ -108,6 +125,17 @@ impl Known {
             _ => "ok",
         }
     }
+}
+
+fn waits_at(store: &SledStore) -> Result<WaitsAt, StoreError> {
+    store.at_crm()?.into_iter().map(|(id, of)| Ok((id, (of, last_try(store, of.again)?)))).collect()
+}
+
+fn last_try(store: &SledStore, call: Option<CallId>) -> Result<Option<LastTryView>, StoreError> {
+    let Some(call) = call else { return Ok(None) };
+    let tries = store.attempts(call)?.into_iter().filter(|attempt| matches!(attempt.leg, Leg::WriteBack { .. }));
+    let view = |last: Attempt| LastTryView { call: call.to_string(), at: last.at.rfc3339(), status: last.status, detail: last.detail };
+    Ok(tries.max_by_key(|attempt| attempt.at).map(view))
 }
 
 /// The part of this connection that an open alert is about, empty for the whole of it; `None`: it is about something else.
