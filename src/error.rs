@@ -125,7 +125,7 @@ codes! {
     StaleSignature "stale_signature" Reject 401: "the signature is valid but too old or from the future", "chữ ký đúng nhưng đã quá cũ hoặc ở tương lai";
         "Check the clocks of the CRM and of this server.", "Kiểm tra đồng hồ của CRM và của máy chủ này."
     CaptureClosed "capture_closed" Reject 401: "a CRM handed over secrets while no window was open for it", "CRM gửi mã bí mật khi chưa mở cửa sổ nhận";
-        "If it was you: open the window (connection capture ID), then connect again in the CRM.", "Nếu chính bạn thao tác: mở cửa sổ (connection capture ID) rồi kết nối lại trong CRM."
+        "If it was you: open the window (callbridge connection capture ID), then connect again in the CRM.", "Nếu chính bạn thao tác: mở cửa sổ (callbridge connection capture ID) rồi kết nối lại trong CRM."
     UnknownHook "unknown_hook" Reject 404: "there is no such webhook address", "không có địa chỉ webhook này";
         "Copy the address again from the connection's page.", "Hãy sao chép lại địa chỉ từ trang kết nối."
     ConnectionOff "connection_off" Reject 404: "this connection is switched off", "kết nối này đang tắt";
@@ -158,7 +158,7 @@ codes! {
         "See the message; correct the plugin.", "Xem thông báo; sửa plugin."
     PluginMissing "plugin_missing" Misconfigured 500: "the connection's plugin is not loaded", "plugin của kết nối chưa được nạp";
         "Run callbridge plugin check.", "Chạy callbridge plugin check."
-    NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào";
+    NoLine "no_line" Misconfigured 409: "the connection has no line that exists", "kết nối không có máy gọi nào dùng được";
         "Name an existing line in the connection.", "Hãy chọn máy gọi có thật cho kết nối."
     TestMode "test_mode" Reject 409: "test mode: nobody was called", "chế độ thử: không gọi số nào";
         "Set test_phone to be called yourself, or mode = \"live\" to call customers.", "Đặt test_phone để gọi thử vào máy của bạn, hoặc mode = \"live\" để gọi khách."
@@ -197,7 +197,7 @@ codes! {
     HoldDay "hold_day" Retry 409: "waits for the next calling day", "chờ đến ngày gọi tiếp theo";
         "Nothing to do; the connection's hours say which days.", "Không cần làm gì; giờ gọi của kết nối quy định các ngày."
     HoldHoliday "hold_holiday" Retry 409: "waits until the holiday is over", "chờ hết ngày nghỉ lễ";
-        "Nothing to do; see calls.holidays and the workspace's holidays.", "Không cần làm gì; xem calls.holidays và ngày nghỉ của workspace."
+        "Nothing to do; see calls.holidays and the company's own days (workspaces.holidays).", "Không cần làm gì; xem calls.holidays và ngày nghỉ riêng của công ty (workspaces.holidays)."
     HoldCap "hold_cap" Retry 409: "the number was called as often as allowed: waits", "số này đã được gọi đủ số lần cho phép: chờ";
         "Nothing to do; max_per_number says how often.", "Không cần làm gì; max_per_number quy định số lần."
     NumberCap "number_cap" Reject 409: "the number was called as often as advertising allows", "số này đã được gọi đủ số lần cho phép với quảng cáo";
@@ -217,7 +217,7 @@ codes! {
     RefusedDay "refused_day" Retry 409: "not called: today is no calling day", "không gọi: hôm nay không phải ngày gọi";
         "Ask for the call again on a calling day; the connection's hours say which days.", "Hãy yêu cầu gọi lại vào ngày gọi; giờ gọi của kết nối quy định các ngày."
     RefusedHoliday "refused_holiday" Retry 409: "not called: today is a holiday", "không gọi: hôm nay là ngày nghỉ lễ";
-        "Ask for the call again after the holiday; see calls.holidays and the workspace's holidays.", "Hãy yêu cầu gọi lại sau ngày nghỉ; xem calls.holidays và ngày nghỉ của workspace."
+        "Ask for the call again after the holiday; see calls.holidays and the company's own days (workspaces.holidays).", "Hãy yêu cầu gọi lại sau ngày nghỉ; xem calls.holidays và ngày nghỉ riêng của công ty (workspaces.holidays)."
     RefusedCap "refused_cap" Retry 409: "not called: the number was called as often as allowed", "không gọi: số này đã được gọi đủ số lần cho phép";
         "Ask for the call again later; max_per_number says how often a number is called.", "Hãy yêu cầu gọi lại sau; max_per_number quy định số lần gọi một số."
     RefusedSms "refused_sms" Retry 409: "not called: three texts went to this number within 24 hours", "không gọi: số này đã nhận 3 tin nhắn trong 24 giờ";
@@ -238,7 +238,7 @@ codes! {
         "Switch it on again in the Auto Call app on this line's phone: Menu, Cấu hình gọi điện qua API (LẤY if the Secret Key was deleted), LƯU LẠI. A probe tries every 15 minutes.", "Bật lại trong Auto Call trên điện thoại của máy này: Menu, Cấu hình gọi điện qua API (bấm LẤY nếu Secret Key đã bị xóa), LƯU LẠI. Cứ 15 phút hệ thống tự thử lại."
     Dialer2117 "dialer_2117" Misconfigured 409: "the line's secret key has expired (2117)", "Secret Key đã hết hạn (2117)";
         "On this line's phone press LẤY in Cấu hình gọi điện qua API for a new Secret Key, LƯU LẠI, and put it into this line's secret_key: its queue goes on by itself.", "Trên điện thoại của máy này bấm LẤY trong Cấu hình gọi điện qua API để lấy Secret Key mới, LƯU LẠI, rồi chép vào secret_key của máy này: hàng chờ tự chạy tiếp."
-    Dialer2118 "dialer_2118" Retry 409: "the month's API requests are used up (2118)", "đã dùng hết số lượng API requests của tháng (2118)";
+    Dialer2118 "dialer_2118" Retry 409: "the month's API requests are used up (2118)", "đã dùng hết số lượt gọi API của tháng (2118)";
         "Wait for next month or buy a larger plan from the vendor; a probe tries once a day.", "Chờ sang tháng hoặc nâng gói với nhà cung cấp; mỗi ngày hệ thống tự thử lại một lần."
     Dialer2222 "dialer_2222" Retry 409: "the dialer reports a system error (2222)", "dịch vụ báo lỗi hệ thống (2222)";
         "Nothing to do; it is tried again at most twice.", "Không cần làm gì; sẽ thử lại tối đa hai lần."
@@ -282,4 +282,31 @@ codes! {
         "See the detail.", "Xem chi tiết."
     Internal "internal" Bug 500: "callbridge failed inside", "lỗi bên trong callbridge";
         "Look in the log for this request's id and report it.", "Xem nhật ký theo mã yêu cầu và báo lỗi."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words that have a Vietnamese one: what stays is the names of settings and commands, of the vendor, and plugin, webhook, callbridge.
+    const ENGLISH: [&str; 14] =
+        ["workspace", "brake", "backlog", "hold", "queue", "call", "calls", "line", "lines", "item", "items", "request", "requests", "report"];
+
+    #[test]
+    fn vietnamese_sentences_have_no_english_word_of_ours() {
+        for entry in ALL.iter().map(|code| code.entry()) {
+            for text in [entry.vi, entry.advice_vi] {
+                // A command ends with its sentence.
+                let prose: String = text
+                    .split("callbridge ")
+                    .enumerate()
+                    .map(|(i, part)| if i == 0 { part } else { part.split_once([',', ';', '.', ')']).map_or("", |(_, rest)| rest) })
+                    .collect();
+                let words = prose.replace("Auto Call", "").to_lowercase();
+                let found =
+                    words.split(|c: char| !c.is_alphanumeric() && !"._".contains(c)).map(|word| word.trim_matches('.')).find(|word| ENGLISH.contains(word));
+                assert_eq!(found, None, "{}: {text}", entry.code);
+            }
+        }
+    }
 }

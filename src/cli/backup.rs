@@ -66,6 +66,7 @@ fn keys(cli: &Cli, args: &Restore) -> anyhow::Result<Keyring> {
 }
 
 pub fn restore(cli: &Cli, args: &Restore) -> anyhow::Result<ExitCode> {
+    std::fs::File::open(&args.backup).map_err(|error| Failed::new(NOT_FOUND, output::io_words(&args.backup, &error)))?;
     eprintln!("reading {} …", args.backup.display());
     let keys = Arc::new(keys(cli, args)?);
     let rows = restore_backup(&args.backup, &args.to, keys, Clock::System.now()).map_err(|error| {

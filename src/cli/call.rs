@@ -69,6 +69,9 @@ pub struct Place {
     /// This line only.
     #[arg(long)]
     line: Option<String>,
+    /// The record's owner in the CRM, as `owners` of the connection names it: that phone is tried first.
+    #[arg(long)]
+    owner: Option<String>,
     /// The CRM record that the result is written to, as TYPE/ID.
     #[arg(long, value_name = "TYPE/ID")]
     record: Option<String>,
@@ -87,7 +90,8 @@ pub struct Many {
     /// Nothing but queued calls can be let go or cancelled.
     #[arg(long, value_parser = ["queued"])]
     state: Option<String>,
-    /// Only calls that wait for this: brake, window, holiday, paused …
+    /// Only calls that wait for this: brake, window, holiday, paused … `busy` also finds those that wait for their owner's busy phone
+    /// before another takes them, `owner` all that wait for their owner's phone.
     #[arg(long)]
     hold: Option<String>,
     /// Only the oldest so many.
@@ -109,6 +113,9 @@ pub struct Preview {
     connection: Option<String>,
     #[arg(long)]
     line: Option<String>,
+    /// The records' owner in the CRM, as `owners` of the connection names it: that phone is looked at first.
+    #[arg(long)]
+    owner: Option<String>,
     /// The customers agreed to be called; needed for advertising.
     #[arg(long)]
     consent: bool,
@@ -204,8 +211,8 @@ async fn many(cli: &Cli, server: &Server, act: &str, filter: &Many) -> anyhow::R
         eprintln!("nothing was changed; to {act} them, add --yes");
     }
     output::show(cli.json, &answer, |answer| match answer["done"].as_u64() {
-        Some(done) => format!("{done} calls {}", if act == "release" { "are let go" } else { "are cancelled" }),
-        None => format!("{matching} calls match"),
+        Some(done) => format!("{}: {}", if act == "release" { "let go" } else { "cancelled" }, output::counted(done, "call")),
+        None => format!("meant: {}", output::counted(matching, "call")),
     });
     Ok(())
 }
@@ -221,7 +228,7 @@ fn body(place: &Place) -> Value {
     body.insert("info".into(), json!(place.info));
     body.insert("consent".into(), json!(place.consent));
     body.insert("priority".into(), json!(priority(place.automation)));
-    for (name, value) in [("connection", &place.connection), ("line", &place.line)] {
+    for (name, value) in [("connection", &place.connection), ("line", &place.line), ("owner", &place.owner)] {
         if let Some(value) = value {
             body.insert(name.into(), json!(value));
         }
@@ -270,7 +277,8 @@ fn preview_body(preview: &Preview) -> anyhow::Result<Value> {
         phones = input.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     }
     let priority = priority(!preview.interactive);
-    Ok(json!({"phones": phones, "connection": preview.connection, "line": preview.line, "consent": preview.consent, "priority": priority}))
+    let Preview { connection, line, owner, consent, .. } = preview;
+    Ok(json!({"phones": phones, "connection": connection, "line": line, "owner": owner, "consent": consent, "priority": priority}))
 }
 
 fn previews(answer: &Value) -> String {
@@ -281,6 +289,10 @@ fn previews(answer: &Value) -> String {
         }
         if item.get("same_as").is_some() {
             why.push("the same number stands above".into());
+        }
+        let test = text(item, "/test_phone");
+        if !test.is_empty() {
+            why.push(format!("test mode: {test} is dialled instead"));
         }
         why.retain(|part| !part.is_empty());
         vec![text(item, "/input"), text(item, "/phone_national"), text(item, "/would"), text(item, "/waits/line"), why.join("; ")]

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::output::{facts, list, moment, soon, table, text, waits_for};
+use super::output::{facts, list, moment, soon, table_or, text, waits_for};
 
 pub fn rows(page: &Value) -> String {
     let row = |call: &Value| {
         let via = match text(call, "/connection") {
             none if none.is_empty() => text(call, "/origin/kind"),
+            connection if call["test"] == json!(true) => format!("{connection} (test)"),
             connection => connection,
         };
         let came_to = match text(call, "/report/disposition") {
@@ -27,7 +28,8 @@ pub fn rows(page: &Value) -> String {
             write_back,
         ]
     };
-    table(&["ID", "MADE (+07)", "STATE", "PHONE", "NAME", "VIA", "LINE", "RESULT", "WRITTEN BACK"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    let heads = ["ID", "MADE (+07)", "STATE", "PHONE", "NAME", "VIA", "LINE", "RESULT", "WRITTEN BACK"];
+    table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), "there is no such call")
 }
 
 /// One long name must not push every row off the screen.
@@ -72,6 +74,15 @@ fn line(call: &Value) -> String {
     }
 }
 
+/// What test mode makes of it.
+fn test(call: &Value) -> String {
+    match (call["test"] == json!(true), text(call, "/test_phone")) {
+        (false, _) => String::new(),
+        (true, none) if none.is_empty() => "the connection is in test mode and has no test_phone: nothing is dialled".into(),
+        (true, phone) => format!("{phone} is dialled in place of the customer: the connection was in test mode"),
+    }
+}
+
 pub fn detail(call: &Value) -> String {
     let dash = |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" · ");
     let report = if call["report"].is_null() {
@@ -88,6 +99,7 @@ pub fn detail(call: &Value) -> String {
         ("now", waits(call)),
         ("refusal", dash(&[text(call, "/refusal/sentence/en"), text(call, "/held_by/sentence/en"), text(call, "/reason"), text(call, "/refusal/advice/en")])),
         ("phone", format!("{} ({})", text(call, "/phone_national"), text(call, "/phone"))),
+        ("test", test(call)),
         ("customer", dash(&[text(call, "/customer/name"), text(call, "/customer/info")])),
         ("record", dash(&[text(call, "/record/type"), text(call, "/record/id")])),
         (
@@ -134,6 +146,15 @@ pub fn detail(call: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_says_which_phone_is_dialled() {
+        let call =
+            json!({"id": "call_1", "connection": "shop", "phone_national": "0987654321", "phone": "+84987654321", "test": true, "test_phone": "0912345678"});
+        assert!(detail(&call).contains("test        0912345678 is dialled in place of the customer"), "{}", detail(&call));
+        assert!(rows(&json!({"items": [call]})).contains("shop (test)"));
+        assert!(detail(&json!({"test": true, "test_phone": null})).contains("nothing is dialled") && !detail(&json!({"test": false})).contains("test"));
+    }
 
     #[test]
     fn a_call_that_may_have_been_dialled_says_what_it_waits_for() {

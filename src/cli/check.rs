@@ -57,7 +57,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 
 async fn look(settings: &Settings, findings: &mut Findings) {
     if settings.warnings.is_empty() {
-        findings.good("settings", format!("{} lines, {} connections, {} API keys", settings.lines.len(), settings.connections.len(), settings.api_keys.len()));
+        findings.good("settings", counts(settings));
     }
     settings.warnings.iter().for_each(|warning| findings.doubt("settings", warning.to_string()));
     let registry = plugins(settings, findings);
@@ -70,6 +70,11 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     clock(findings);
     dialer(settings, findings).await;
     public_url(settings, findings);
+}
+
+fn counts(settings: &Settings) -> String {
+    let of = [(settings.lines.len(), "line"), (settings.connections.len(), "connection"), (settings.api_keys.len(), "API key")];
+    of.map(|(n, one)| output::counted(n as u64, one)).join(", ")
 }
 
 fn plugins(settings: &Settings, findings: &mut Findings) -> Registry {

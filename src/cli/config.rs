@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::args::Cli;
-use super::output::{self, list, table, text};
+use super::output::{self, list, table_or, text};
 use crate::config::explain;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,7 +23,8 @@ pub fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     let rows: Vec<_> = explain(&cli.sources())?.into_iter().filter(|row| row.key.starts_with(key)).collect();
     output::show(cli.json, &serde_json::to_value(&rows)?, |rows| {
         let cells = |row: &Value| vec![text(row, "/key"), text(row, "/value"), text(row, "/from")];
-        table(&["KEY", "VALUE", "FROM"], &list(rows, "").iter().map(cells).collect::<Vec<_>>())
+        let empty = format!("no key begins with `{key}`; config/default.toml explains all of them");
+        table_or(&["KEY", "VALUE", "FROM"], &list(rows, "").iter().map(cells).collect::<Vec<_>>(), &empty)
     });
     Ok(ExitCode::SUCCESS)
 }

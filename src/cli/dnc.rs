@@ -119,7 +119,8 @@ fn rows(page: &Value) -> String {
             text(entry, "/why"),
         ]
     };
-    table(&["NUMBER", "SOURCE", "NOTE", "BINDS", "SINCE (+07)", "BY", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    let heads = ["NUMBER", "SOURCE", "NOTE", "BINDS", "SINCE (+07)", "BY", "WHY"];
+    output::table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), "there is no number on the list, or none after that one")
 }
 
 /// The sums over all pieces.
@@ -137,7 +138,7 @@ struct Sum {
 
 async fn import(cli: &Cli, server: &Server, args: &Import) -> anyhow::Result<ExitCode> {
     let (mut file, total) = open(&args.file)?;
-    let mut report = args.bad_rows.as_ref().map(|path| File::create(path).map(BufWriter::new).with_context(|| path.display().to_string())).transpose()?;
+    let mut report = args.bad_rows.as_ref().map(create).transpose()?;
     let (mut sum, mut column, mut read, mut carried) = (Sum::default(), args.column.clone(), 0u64, Vec::new());
     let stop = stop_at_signal();
     loop {
@@ -220,11 +221,15 @@ fn back(sum: &Sum, args: &Import) {
     }
 }
 
+fn create(path: &PathBuf) -> Result<BufWriter<File>, Failed> {
+    File::create(path).map(BufWriter::new).map_err(|error| Failed::new(FAILED, output::io_words(path, &error)))
+}
+
 fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(BufReader::new(std::io::stdin())), None));
     }
-    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let file = File::open(path).map_err(|error| Failed::new(FAILED, output::io_words(path, &error)))?;
     let length = file.metadata().ok().map(|m| m.len());
     Ok((Box::new(BufReader::new(file)), length))
 }

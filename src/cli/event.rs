@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Cli;
 use super::client::{self, encoded, query};
-use super::output::{self, facts, list, moment, table, text};
+use super::output::{self, facts, list, moment, table, table_or, text};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
@@ -89,7 +89,9 @@ fn rows(page: &Value) -> String {
             outcomes(event),
         ]
     };
-    table(&["ID", "RECEIVED (+07)", "CONNECTION", "VARIANT", "BYTES", "CAME TO"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    let heads = ["ID", "RECEIVED (+07)", "CONNECTION", "VARIANT", "BYTES", "CAME TO"];
+    let empty = "no webhook was accepted yet; `callbridge event list --rejected` shows those that were refused, `callbridge connection list` the addresses";
+    table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), empty)
 }
 
 fn refused(page: &Value) -> String {
@@ -102,7 +104,8 @@ fn refused(page: &Value) -> String {
         };
         vec![moment(rejected, "/at"), text(rejected, "/connection"), text(rejected, "/reason/code"), text(rejected, "/body_bytes"), id, why]
     };
-    table(&["RECEIVED (+07)", "CONNECTION", "CODE", "BYTES", "ACCEPT WITH", "WHY"], &list(page, "/items").iter().map(row).collect::<Vec<_>>())
+    let heads = ["RECEIVED (+07)", "CONNECTION", "CODE", "BYTES", "ACCEPT WITH", "WHY"];
+    table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), "no webhook was refused")
 }
 
 fn detail(event: &Value) -> String {
@@ -118,7 +121,9 @@ fn detail(event: &Value) -> String {
     ]);
     for item in list(event, "/items") {
         let why = [text(item, "/call"), text(item, "/ignored"), text(item, "/reason/sentence/en"), text(item, "/detail")];
-        let why: Vec<String> = why.into_iter().filter(|part| !part.is_empty()).collect();
+        let mut why: Vec<String> = why.into_iter().filter(|part| !part.is_empty()).collect();
+        // A detail that only repeats the sentence says nothing more.
+        why.dedup();
         out.push_str(&format!("  item {}: {} · {}\n", text(item, "/index"), text(item, "/outcome"), why.join(" · ")));
     }
     out.push('\n');

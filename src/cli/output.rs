@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -80,6 +81,29 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The same, or a sentence where there is no row.
+pub fn table_or(heads: &[&str], rows: &[Vec<String>], empty: &str) -> String {
+    if rows.is_empty() { empty.to_owned() } else { table(heads, rows) }
+}
+
+/// `1 call`, `2 calls`.
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Why a file cannot be read or written, without the numbers of the operating system.
+pub fn io_words(path: &Path, error: &std::io::Error) -> String {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read or write it".to_owned(),
+        _ => {
+            let said = error.to_string();
+            said.split_once(" (os error ").map_or(said.clone(), |(words, _)| words.to_owned())
+        }
+    };
+    format!("{}: {why}", path.display())
+}
+
 /// Name and value, one per line; what is empty is left out.
 pub fn facts(pairs: &[(&str, String)]) -> String {
     let wide = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -146,6 +170,16 @@ mod tests {
     fn columns_stand_under_each_other_in_vietnamese_too() {
         let rows = vec![vec!["Nguyễn Thị Hoa".to_owned(), "x".to_owned()], vec!["An".to_owned(), "y".to_owned()]];
         assert_eq!(table(&["NAME", "Z"], &rows), "NAME            Z\nNguyễn Thị Hoa  x\nAn              y\n");
+    }
+
+    #[test]
+    fn an_empty_list_and_a_missing_file_are_told_in_words() {
+        assert_eq!((table_or(&["A"], &[], "nothing yet").as_str(), table_or(&["A"], &[vec!["1".into()]], "-").as_str()), ("nothing yet", "A\n1\n"));
+        assert_eq!((counted(1, "call").as_str(), counted(2, "call").as_str(), counted(0, "call").as_str()), ("1 call", "2 calls", "0 calls"));
+        let missing = std::fs::read("no/such/file").unwrap_err();
+        assert_eq!(io_words(Path::new("no/such/file"), &missing), "no/such/file: there is no such file or folder");
+        let strange = std::io::Error::from_raw_os_error(28);
+        assert_eq!(io_words(Path::new("f"), &strange), "f: No space left on device");
     }
 
     #[test]

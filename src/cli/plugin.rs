@@ -98,7 +98,7 @@ pub fn folders(path: &Path) -> anyhow::Result<Vec<Result<Plugin, LoadError>>> {
     if path.join("plugin.toml").exists() {
         return Ok(vec![load_dir(path)]);
     }
-    let entries = std::fs::read_dir(path).map_err(|error| Failed::new(NOT_FOUND, format!("{}: {error}", path.display())))?;
+    let entries = std::fs::read_dir(path).map_err(|error| Failed::new(NOT_FOUND, output::io_words(path, &error)))?;
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|folder| folder.join("plugin.toml").exists()).collect();
     found.sort();
     if found.is_empty() {

@@ -29,7 +29,8 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     for warning in &settings.warnings {
         tracing::warn!(warning = %warning, "a setting is doubtful");
     }
-    let listener = TcpListener::bind(settings.server.listen).with_context(|| format!("cannot listen on {}", settings.server.listen))?;
+    let listener = TcpListener::bind(settings.server.listen)
+        .with_context(|| format!("cannot listen on {}: stop what listens there, or choose another address with server.listen", settings.server.listen))?;
     let bridge = Bridge::start(settings, Some(listener), args.role, true)?;
     tracing::info!(url = %bridge.url(), connections = bridge.settings.connections.len(), lines = bridge.settings.lines.len(), "callbridge is ready");
     if args.role == Role::Web {

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Map, Value, ValueKind};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::layers::{self, Layer, directory, join, origin, place};
@@ -11,6 +13,7 @@ use super::problem::{ConfigError, Problem};
 use super::reader::{ReadError, Reader};
 use super::settings::{Settings, Store};
 use super::{env, validate};
+use crate::clock::Clock;
 
 /// The reference of all options, compiled in.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -27,12 +30,15 @@ pub struct Sources {
     pub dirs: Vec<PathBuf>,
     /// Variables for `CALLBRIDGE__…` and `env:NAME`.
     pub env: Vec<(String, String)>,
+    /// The day on which they are read, if it is to be told that a calendar is over.
+    pub today: Option<Date>,
 }
 
 impl Sources {
     /// These files and directories, with the environment of the process.
     pub fn of_process(files: Vec<PathBuf>, dirs: Vec<PathBuf>) -> Self {
-        Self { files, dirs, env: env::all() }
+        let today = Clock::System.now().timestamp().to_zoned(TimeZone::UTC).date();
+        Self { files, dirs, env: env::all(), today: Some(today) }
     }
 }
 
@@ -44,7 +50,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let resolved = resolve(tree.clone(), "", sources, &mut problems, &mut removed);
     let settings = read::<Settings>(resolved, &mut problems, removed);
     if let Some(mut settings) = settings {
-        let mut found = validate::check(&settings);
+        let mut found = validate::check(&settings, sources.today);
         found.problems.retain(|(key, _)| !is_unset(&tree, key, sources));
         let placed = |(key, message): (String, String)| Problem { origin: find(&tree, &key).and_then(origin), key, message };
         problems.extend(found.problems.into_iter().map(placed));

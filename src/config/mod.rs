@@ -11,6 +11,7 @@ mod load;
 mod network;
 mod problem;
 mod reader;
+mod sense;
 mod settings;
 #[cfg(test)]
 mod tests;

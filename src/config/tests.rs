@@ -299,6 +299,63 @@ fn settings_by_which_no_call_could_ever_go_are_told() {
     assert!(!told(&rule("advertising", "24h")) && !told(&rule("care", "2h")) && !told(&format!("{}\nmax_per_number = \"3/24h\"", rule("advertising", "2h"))));
 }
 
+/// The warnings of one connection with these lines, and of a line with more.
+fn warned(connection: &str, line: &str, rest: &str) -> Vec<String> {
+    let text =
+        format!("{LINE}{line}[[connections]]\nid = \"c\"\nplugin = \"p\"\nlines = [\"sales-1\"]\nhook_key = \"hook-key-0123456789\"\n{connection}\n{rest}");
+    let files = files(&[("a.toml", &text)]);
+    let prefix = format!("{}/", files.dir.path().display());
+    files.load().warnings.iter().map(|warning| warning.to_string().replace(&prefix, "")).filter(|text| !text.contains(": server.public_url: ")).collect()
+}
+
+#[test]
+fn what_does_nothing_or_more_than_was_meant_is_told_with_file_and_key() {
+    for (connection, line, rest, part) in [
+        ("owners = { 7 = \"sales-1\" }", "", "", "a.toml:9: connections.c.owners: has no effect without line_choice = \"owner\""),
+        ("", "burst = 3\n", "", "a.toml:4: lines.sales-1.burst: has no effect without `rate`"),
+        ("after = [{ interest = [\"interested\"] }]", "", "", "a.toml:9: connections.c.after.0: does nothing"),
+        ("", "", "[[connections.after]]\n", "connections.c.after.0: does nothing"),
+        ("after = [{ do_not_call = true }]", "", "", "connections.c.after.0.do_not_call: has neither `disposition` nor `interest`: everybody"),
+        ("after = [{ again = { in = \"2h\" } }]", "", "", "connections.c.after.0.again: has neither `disposition` nor `interest`"),
+        ("after = [{ disposition = [\"no_answer\"], again = { in = \"0s\" } }]", "", "", "connections.c.after.0.again.in: is zero"),
+        (
+            "after = [{ interest = [\"not_interested\"], again = { in = \"2h\" } }]\nlearn_do_not_call = true",
+            "",
+            "",
+            "connections.c.after.0.again: never calls anybody: `learn_do_not_call`",
+        ),
+        ("expire_automation = \"30d\"", "", "", "connections.c.expire_automation: is 30d, but no call waits longer than `max_age` (14d)"),
+        ("", "", "[[gateway_keys]]\nname = \"g\"\nkey = \"gateway-key-0123456\"\nlines = [\"sales-1\"]\nmax_queued = 0\n", "gateway_keys.g.max_queued: is 0"),
+    ] {
+        let warnings = warned(connection, line, rest);
+        assert!(warnings.len() == 1 && warnings[0].contains(part), "{part}\nis not all of\n{}", warnings.join("\n"));
+    }
+    for (connection, line) in [
+        ("owners = { 7 = \"sales-1\" }\nline_choice = \"owner\"", "rate = \"6/min\"\nburst = 3\n"),
+        ("after = [{ disposition = [\"no_answer\"], again = { in = \"2h\" } }]\nwrite_back = [\"field\"]", "burst = 1\n"),
+        ("after = [{ set = { seen = \"yes\" } }]\nwrite_back = [\"field\"]", ""),
+    ] {
+        assert_eq!(warned(connection, line, ""), Vec::<String>::new(), "{connection}");
+    }
+}
+
+#[test]
+fn a_calendar_without_days_or_of_a_year_that_is_over_is_told() {
+    let told = |calendar: &str, days: &str, today: &str| {
+        let text = format!("[calls]\nholidays = \"{calendar}\"\n");
+        let mut given = files(&[("a.toml", &text), ("own.days", days)]);
+        given.sources.today = Some(today.parse().unwrap());
+        let warnings: Vec<String> = given.load().warnings.into_iter().filter(|w| w.key == "calls.holidays").map(|w| w.to_string()).collect();
+        assert!(warnings.iter().all(|warning| warning.contains("a.toml:2: calls.holidays: ")), "{warnings:?}");
+        warnings.concat()
+    };
+    let own = "[[holidays]]\ndays = \"2026-12-31\"\n";
+    assert!(told("file:own.days", "# to be filled in\n", "2026-11-23").contains("names no day"));
+    assert!(told("file:own.days", own, "2027-01-01").contains("the last day off is 2026-12-31, and it is 2027"));
+    assert_eq!((told("file:own.days", own, "2026-12-31"), told("off", "", "2030-01-01"), told("vietnam", "", "2027-12-31")), Default::default());
+    assert!(told("vietnam", "", "2040-01-01").contains("newer callbridge"));
+}
+
 #[test]
 fn explain_tells_where_values_come_from_and_no_secret() {
     let given = files(&[("a.toml", &format!("{LINE}[store]\nurl = \"postgres://u:hidden@db/x\"\n[[connections]]\nid = \"c\"\nplugin = \"p\"\nhook_key = \"env:HOOK\"\n[connections.parameters]\nurl = \"hidden-too\"\n"))])

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use jiff::civil::Date;
 use url::Url;
 
 use super::problem::suggestion;
+use super::sense;
 use super::settings::{Settings, StoreKind};
-use crate::domain::connection::{Connection, Kind, LineChoice, Mode, Purpose};
+use crate::domain::connection::{Connection, Mode, Purpose};
 use crate::domain::hours::Window;
 use crate::domain::id::{LineId, WorkspaceId};
 use crate::domain::ledger;
@@ -21,10 +23,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn wrong(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    pub fn wrong(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.problems.push((key.into(), message.into()));
     }
-    fn doubtful(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    pub fn doubtful(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.warnings.push((key.into(), message.into()));
     }
 }
@@ -32,8 +34,8 @@ impl Found {
 /// A key shorter than this can be guessed.
 const SHORTEST_KEY: usize = 16;
 
-/// Looks at everything; nothing stops at the first problem.
-pub(super) fn check(settings: &Settings) -> Found {
+/// Looks at everything; nothing stops at the first problem. `today` tells whether days off lie behind us; without it nobody asks.
+pub(super) fn check(settings: &Settings, today: Option<Date>) -> Found {
     let mut found = Found::default();
     instance(settings, &mut found);
     lines(settings, &mut found);
@@ -42,10 +44,11 @@ pub(super) fn check(settings: &Settings) -> Found {
         connection_names(connection, settings, &mut found);
         connection_values(connection, &mut found);
         connection_times(connection, &mut found);
-        after_rules(connection, settings, &mut found);
+        sense::connection(connection, settings, &mut found);
         connection_hooks(connection, &mut hook_keys, &mut found);
     }
     keys(settings, &mut found);
+    sense::instance(settings, today, &mut found);
     found
 }
 
@@ -205,43 +208,12 @@ fn vietnams_clock(zone: &str) -> bool {
     [1, 7].iter().all(|month| jiff::civil::date(2026, *month, 1).to_zoned(zone.clone()).is_ok_and(|at| at.offset() == jiff::tz::offset(7)))
 }
 
-/// Times in which no call could ever go, and a choice that chooses nothing.
+/// Times in which no call could ever go.
 fn connection_times(connection: &Connection, found: &mut Found) {
     let own = [("expire_interactive", connection.expire_interactive), ("expire_automation", connection.expire_automation), ("max_age", connection.max_age)];
     for (key, time) in own {
         if time.is_some_and(|time| time.is_zero()) {
             found.wrong(format!("connections.{}.{key}", connection.id), "must be more than zero: every call would be over before it is placed");
-        }
-    }
-    if connection.line_choice == LineChoice::Owner && connection.owners.is_empty() {
-        found.doubtful(
-            format!("connections.{}.line_choice", connection.id),
-            "is \"owner\", but `owners` names no line for anybody: the first free line is taken",
-        );
-    }
-}
-
-/// More follow-ups than anybody wants of one wish.
-const MOST_AGAIN: u32 = 100;
-
-fn after_rules(connection: &Connection, settings: &Settings, found: &mut Found) {
-    let max_age = connection.max_age.unwrap_or(settings.calls.max_age);
-    for (i, rule) in connection.after.iter().enumerate() {
-        let at = |key: &str| format!("connections.{}.after.{i}.{key}", connection.id);
-        if let Some(again) = &rule.again {
-            if !(1..=MOST_AGAIN).contains(&again.times) {
-                found.wrong(at("again.times"), format!("must be 1 to {MOST_AGAIN}; leave `again` out to call nobody again"));
-            }
-            if again.wait >= max_age {
-                found.wrong(at("again.in"), "is not shorter than `max_age`: the call more would be over before its time");
-            }
-            let cap = connection.calls_per_number().rate().filter(|cap| cap.count == 1 && again.wait < cap.period);
-            if let Some(cap) = cap.filter(|_| connection.purpose == Purpose::Advertising) {
-                found.doubtful(at("again.in"), format!("is sooner than a number may be called for advertising ({cap}): the call more always waits until then"));
-            }
-        }
-        if !rule.set.is_empty() && !connection.write_back.contains(&Kind::Field) {
-            found.doubtful(at("set"), "is written by the kind \"field\", which is not in `write_back`: nothing but notes of your own can use it");
         }
     }
 }

@@ -126,8 +126,7 @@ pub fn next_time(again: &Again, opening: &Opening, tried: &[i8], earliest: Time)
             return at;
         }
     }
-    let status = opening.status(earliest);
-    status.shut.and(status.until).unwrap_or(earliest)
+    opening.open_from(earliest)
 }
 
 /// The local hour of a moment.

@@ -53,6 +53,16 @@ impl Calendar {
         Ok(Self { text: text.to_owned(), days })
     }
 
+    /// Whether it is the one that ships.
+    pub fn ships(&self) -> bool {
+        self.text.trim() == "vietnam"
+    }
+
+    /// Whether somebody wants days off at all.
+    pub fn is_given(&self) -> bool {
+        self.text.trim() != "off"
+    }
+
     /// The days alone.
     pub fn holidays(&self) -> impl Iterator<Item = Holiday> + '_ {
         self.days.iter().map(|entry| entry.days)

@@ -74,6 +74,12 @@ impl Opening {
         Status { shut, until: if self.is_always() { None } else { self.next_change(now, shut.is_none()) } }
     }
 
+    /// The first open moment from then on; as given, if none is known.
+    pub fn open_from(&self, from: Time) -> Time {
+        let status = self.status(from);
+        status.shut.and(status.until).unwrap_or(from)
+    }
+
     /// The first moment after `now` at which open and shut change.
     fn next_change(&self, now: Time, open: bool) -> Option<Time> {
         let mut day = self.local(now).date();

@@ -66,6 +66,14 @@ impl Pool {
         self.lines.contains(line).then_some(line)
     }
 
+    /// The lines that a call of this owner may go over now, those that it would take first in front.
+    pub fn lines_at<'a>(&'a self, owner: Option<&str>, wished: Time, now: Time) -> &'a [LineId] {
+        match self.owner_line(owner) {
+            Some(own) if wished.plus(self.owner_wait) > now => std::slice::from_ref(own),
+            _ => &self.lines,
+        }
+    }
+
     /// Until when a call of this owner waits for the owner's line, and over which lines it may go from then on.
     pub fn after_owner(&self, owner: Option<&str>, wished: Time) -> Option<(Time, &[LineId])> {
         self.owner_line(owner).map(|_| (wished.plus(self.owner_wait), self.lines.as_slice()))

@@ -195,7 +195,8 @@ fn plain(error: &reqwest::Error) -> String {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&cause.to_string());
+            let said = cause.to_string();
+            text.push_str(said.split_once(" (os error ").map_or(said.as_str(), |(words, _)| words));
         }
         source = cause.source();
     }

@@ -54,18 +54,21 @@ async fn tell(app: &App, live: &Live, receiver: &Receiver, alert: &Alert, messag
 
 /// What templates may say of an alert.
 fn words(app: &App, live: &Live, alert: &Alert, language: Language, message: Message) -> Value {
+    let name = name_of(live, alert, language);
     let language = language.as_str();
-    let waiting = match alert.kind {
-        AlertKind::LinePaused | AlertKind::LineSilent => app.store.waiting(&LineId::new(&alert.subject)).all(),
-        _ => 0,
+    let (waiting, detail) = match alert.kind {
+        AlertKind::LinePaused | AlertKind::LineSilent => (app.store.waiting(&LineId::new(&alert.subject)).all(), alert.detail.as_str()),
+        // So many they were when it was noticed; that is all it says.
+        AlertKind::Backlog => (alert.detail.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0), ""),
+        _ => (0, alert.detail.as_str()),
     };
     let cleared = alert.cleared_at.filter(|_| message == Message::Recovered);
     json!({
-        "id": alert.id.to_string(), "kind": alert.kind.as_str(), "code": alert.code.as_str(), "subject": alert.subject, "name": name_of(live, alert),
+        "id": alert.id.to_string(), "kind": alert.kind.as_str(), "code": alert.code.as_str(), "subject": alert.subject, "name": name,
         "workspace": (alert.workspace != WorkspaceId::default()).then_some(alert.workspace.as_str()), "workspace_id": alert.workspace.as_str(),
         "since": alert.raised_at.rfc3339(), "cleared_at": cleared.map(Time::rfc3339), "seconds": cleared.map(|at| at.since(alert.raised_at).as_secs()),
         "recovered": message == Message::Recovered, "waiting": (waiting > 0).then_some(waiting),
-        "sentence": alert.code.sentence(language), "advice": alert.code.advice(language), "detail": alert.detail
+        "sentence": alert.code.sentence(language), "advice": alert.code.advice(language), "detail": detail
     })
 }
 
@@ -83,21 +86,28 @@ fn of_nothing(alerts: Vec<Alert>, live: &Live) -> Vec<AlertChange> {
     over.map(|alert| AlertChange::Clear { about: About::new(&alert.workspace, alert.kind, &alert.subject) }).collect()
 }
 
-/// What people call the line or connection.
-pub fn name_of(live: &Live, alert: &Alert) -> String {
+/// What people call the line or connection, or what waits.
+pub fn name_of(live: &Live, alert: &Alert, language: Language) -> String {
     let name = match alert.kind {
         AlertKind::LinePaused | AlertKind::LineSilent => live.lines.get(&LineId::new(&alert.subject)).map(|line| line.title().to_owned()),
         AlertKind::ConnectionFailing | AlertKind::Brake | AlertKind::NotSubscribed | AlertKind::SecretEnds => {
             let connection = alert.subject.split('/').next().unwrap_or_default();
             live.connections.get(&ConnectionId::new(connection)).map(|wired| wired.connection.title().to_owned())
         }
-        AlertKind::Dialer | AlertKind::Backlog | AlertKind::Stopped => None,
+        AlertKind::Backlog => {
+            return language.of(if alert.subject == CALLS { ("cuộc gọi", "calls") } else { ("kết quả ghi vào CRM", "results for CRMs") }).into();
+        }
+        AlertKind::Dialer | AlertKind::Stopped => None,
     };
     match name {
         Some(name) if name != alert.subject => format!("{name} ({})", alert.subject),
         _ => alert.subject.clone(),
     }
 }
+
+/// The subjects of a backlog.
+const CALLS: &str = "calls";
+const RESULTS: &str = "write_back";
 
 /// What was seen at the last look.
 #[derive(Default)]
@@ -110,9 +120,9 @@ pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
     let mut found = Vec::new();
     for workspace in workspaces {
         let queued = app.store.stats(&workspace)?.counters.get("calls.state.queued").copied().unwrap_or(0);
-        found.push((workspace, "calls", usize::try_from(queued).unwrap_or(0), app.tuning.backlog_calls));
+        found.push((workspace, CALLS, usize::try_from(queued).unwrap_or(0), app.tuning.backlog_calls));
     }
-    found.push((WorkspaceId::default(), "write_back", app.store.backlog(TaskKind::WriteBack), app.tuning.backlog_write_backs));
+    found.push((WorkspaceId::default(), RESULTS, app.store.backlog(TaskKind::WriteBack), app.tuning.backlog_write_backs));
     let mut changes = of_nothing(app.store.alerts()?, &live);
     for (workspace, subject, n, limit) in found {
         let before = seen.0.insert((workspace.clone(), subject), n);

@@ -144,11 +144,7 @@ impl Live {
     /// The lines that may place this call, those that it would take first in front. Empty: none, or its connection is gone.
     pub fn lines_of<'a>(&'a self, call: &'a Call, now: Time) -> &'a [LineId] {
         let Some(pool) = self.pools.get(&call.pool()) else { return &[] };
-        match pool.owner_line(call.owner.as_deref()) {
-            _ if !call.lines.is_empty() => &call.lines,
-            Some(own) if call.wished_at.plus(pool.owner_wait) > now => std::slice::from_ref(own),
-            _ => &pool.lines,
-        }
+        if call.lines.is_empty() { pool.lines_at(call.owner.as_deref(), call.wished_at, now) } else { &call.lines }
     }
 
     /// Until when this call waits for its owner's line, and over which lines it may go then.

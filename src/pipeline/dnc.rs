@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use super::app::App;
 use crate::domain::dnc::{self, Note};
-use crate::domain::id::{CallId, WorkspaceId};
+use crate::domain::id::WorkspaceId;
 use crate::domain::number_list::{Column, Reader, Row};
 use crate::domain::phone::Phone;
 use crate::error::Code;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Numbers sorted and written at once: many numbers share a record then. Eight bytes each.
 const BATCH: usize = 500_000;
@@ -103,7 +103,7 @@ impl<'a> Import<'a> {
         self.report.every_bad.as_ref().is_some_and(|told| told.len() >= REPORT_BYTES) && !self.reader.is_skipping()
     }
 
-    /// Takes the end of the file or of its part, and refuses the queued calls that it concerns.
+    /// Takes the end of the file or of its part.
     pub async fn finish(mut self) -> Result<Report, StoreError> {
         if self.part.more || self.report.unread > 0 {
             self.report.unread += self.reader.pending() as u64;
@@ -121,10 +121,10 @@ impl<'a> Import<'a> {
         {
             self.app.store.dnc_imported(self.app.clock.now(), self.note.by.clone(), &self.workspace, note).await?;
         }
-        self.report.refused_calls = refuse_listed(self.app, &self.workspace).await?;
         Ok(self.report)
     }
 
+    /// Puts what was read on the list, and refuses the queued calls to these numbers.
     async fn flush(&mut self) -> Result<(), StoreError> {
         if self.batch.is_empty() {
             return Ok(());
@@ -138,7 +138,8 @@ impl<'a> Import<'a> {
         self.report.note = Some(note);
         let added = self.app.store.dnc_add(&self.workspace, &self.batch, note, self.note.scope).await?;
         self.report.added += added as u64;
-        self.batch.clear();
+        let batch = std::mem::take(&mut self.batch);
+        self.report.refused_calls += refuse_among(self.app, &self.workspace, batch).await?;
         Ok(())
     }
 }
@@ -206,22 +207,13 @@ async fn refuse_to(app: &App, workspace: &WorkspaceId, phone: &Phone) -> Result<
     Ok(refused)
 }
 
-/// Refuses all queued calls whose number is on the list now: after a file of a million numbers. A call that is claimed meanwhile is checked there.
-async fn refuse_listed(app: &App, workspace: &WorkspaceId) -> Result<u64, StoreError> {
-    let (mut refused, mut after): (u64, Option<CallId>) = (0, None);
-    loop {
-        let store = app.store.clone();
-        let calls = tokio::task::spawn_blocking(move || store.queued_after(after, SLICE)).await.map_err(|_| StoreError::Shut)??;
-        let Some(last) = calls.last().map(|call| call.id) else { return Ok(refused) };
-        after = Some(last);
-        let mut listed = Vec::new();
-        for call in calls.iter().filter(|call| call.workspace == *workspace) {
-            if app.store.dnc_of(workspace, &call.phone)?.is_some() {
-                listed.push(call.id);
-            }
-        }
-        if !listed.is_empty() {
-            refused += app.store.refuse_listed(app.clock.now(), listed).await? as u64;
-        }
+/// Refuses the queued calls to numbers (sorted digits) that are on the list now. A call that is claimed meanwhile is checked there.
+async fn refuse_among(app: &App, workspace: &WorkspaceId, numbers: Vec<u64>) -> Result<u64, StoreError> {
+    let (store, of) = (app.store.clone(), workspace.clone());
+    let calls = tokio::task::spawn_blocking(move || store.queued_among(&of, &numbers)).await.map_err(|_| StoreError::Shut)??;
+    let mut refused = 0;
+    for slice in calls.chunks(SLICE) {
+        refused += app.store.refuse_listed(app.clock.now(), slice.to_vec()).await? as u64;
     }
+    Ok(refused)
 }

@@ -1,5 +1,7 @@
 //! Secrets that end by themselves: the admin is told before, and again when it has happened.
 
+use jiff::tz::TimeZone;
+
 use super::app::App;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::connection::Mode;
@@ -13,6 +15,7 @@ pub async fn watch(app: &App) -> Result<(), StoreError> {
     let mut said = Vec::new();
     for wired in live.connections.values().filter(|wired| wired.connection.mode != Mode::Off) {
         let Some(plugin) = app.plugins.get(&wired.connection.plugin) else { continue };
+        let zone = TimeZone::get(&wired.connection.time_zone).unwrap_or(TimeZone::UTC);
         for end in plugin.secret_ends(&wired.params, &wired.connection.time_zone) {
             let subject = format!("{}/{}", wired.connection.id, end.id);
             let about = About::new(&wired.connection.workspace, AlertKind::SecretEnds, &subject);
@@ -21,7 +24,8 @@ pub async fn watch(app: &App) -> Result<(), StoreError> {
                 said.push(about.id());
                 let known = app.store.alert(about.id())?.is_some_and(|alert| alert.is_open() && alert.code == code);
                 if !known {
-                    changes.push(AlertChange::Raise { about, code, detail: format!("{} · {}: {}", end.title.vi, end.title.en, end.at.rfc3339()) });
+                    let day = end.at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M");
+                    changes.push(AlertChange::Raise { about, code, detail: format!("{} · {}: {day}", end.title.vi, end.title.en) });
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Many queued calls at once, by what they are and what they wait for: let go, or cancelled. Counted first, then done in slices.
 
 use super::app::App;
-use super::outlook::{self, Outlook};
+use super::outlook::{self, Outlook, Thought};
 use crate::domain::call::Call;
-use crate::domain::id::{CallId, ConnectionId, WorkspaceId};
+use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Change, Changed, Store, StoreError};
@@ -61,8 +61,18 @@ fn fits(app: &App, filter: &Filter, call: &Call, now: Time) -> Result<bool, Stor
         // Its own holds are written on it; what its connection or line says is asked now.
         Some(code) if call.hold.is_some_and(|hold| hold.code == code) => Ok(true),
         Some(Code::HoldBrake) => Ok(false),
-        Some(code) => Ok(matches!(outlook::of_call(app, call, now)?, Some(Outlook::Waits { code: held, .. }) if held == code)),
+        Some(code) => match outlook::of_call(app, call, now)? {
+            Some(Outlook::Waits { code: Code::HoldOwner, line: Some(own), .. }) if code == Code::HoldBusy => is_busy(app, own, call, now),
+            Some(Outlook::Waits { code: held, .. }) => Ok(held == code),
+            _ => Ok(false),
+        },
     }
+}
+
+/// Whether its owner's line is only busy: another takes it later, and still it is a phone in use that it waits for.
+fn is_busy(app: &App, own: LineId, call: &Call, now: Time) -> Result<bool, StoreError> {
+    let own = outlook::of_lines(app, &[own], call.interactive, &Thought::default(), now)?;
+    Ok(matches!(own, Outlook::Waits { code: Code::HoldBusy, .. }))
 }
 
 /// Does it, in slices; gives how many it was done to. Those that moved on meanwhile stay as they are.

@@ -1,5 +1,7 @@
 //! Takes the phone's report: found by the URL's token, stored, answered. Repeats are data, not errors.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -7,9 +9,11 @@ use super::app::{App, Wired};
 use super::{dnc, token, wish};
 use crate::domain::after::{self, Again};
 use crate::domain::call::{Call, Hold, Origin};
+use crate::domain::connection::{Mode, Purpose};
 use crate::domain::id::CallId;
 use crate::domain::phone;
 use crate::domain::report::Report;
+use crate::domain::rule::Policy;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::failpoint;
@@ -74,7 +78,10 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(&policy.opening, call.placing_at.unwrap_or(now)));
     // What is promised on the record is when the number may be called once more.
-    let placed = app.store.history(&call.workspace, &call.phone, &policy, now)?.placed;
+    let mut placed = app.store.history(&call.workspace, &call.phone, &policy, now)?.placed;
+    if policy.cap.is_some() {
+        placed = with_waiting(app, call, placed, now)?;
+    }
     let at = after::next_time(&again, &policy.opening, &hours, policy.cap_lets_go(&placed, now.plus(again.wait)));
     if at >= now.plus(policy.max_age) {
         tracing::warn!(call.id = %call.id, connection.id = %connection.id, "the call more would be later than `max_age` lets a call wait: it is not made");
@@ -94,6 +101,31 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     next.hold = Some(Hold { code: Code::HoldAgain, since: now, until: Some(at) });
     wish::test_mode(&mut next, connection);
     Ok(Some(Box::new(next)))
+}
+
+/// With the times at which the other calls to its number will go that wait already, as far as is known: each as early as its own rules let it.
+fn with_waiting(app: &App, call: &Call, mut placed: Vec<Time>, now: Time) -> Result<Vec<Time>, StoreError> {
+    let live = app.live.load();
+    let mut waiting: Vec<(Time, Time, Arc<Policy>)> = Vec::new();
+    for id in app.store.queued_to(&call.workspace, &call.phone)?.into_iter().filter(|id| call.after.again != Some(*id)) {
+        let Some(other) = app.store.call(id)? else { continue };
+        let Some(policy) = live.policy(other.connection.as_ref(), &other.workspace) else { continue };
+        // Nobody knows when a person lets it go; a test does not reach the customer.
+        if other.hold.is_some_and(|hold| hold.code == Code::HoldBrake) || other.is_test() || policy.mode != Mode::Live {
+            continue;
+        }
+        let from = other.hold.and_then(|hold| hold.until).map_or(now, |until| until.max(now));
+        waiting.push((policy.opening.open_from(from), other.expires_at, policy));
+    }
+    waiting.sort_by_key(|(from, ..)| *from);
+    for (from, expires, policy) in waiting {
+        let at = policy.cap_lets_go(&placed, from);
+        // One too many for advertising is refused, not put off.
+        if at < expires && (at == from || policy.purpose != Purpose::Advertising) {
+            placed.push(at);
+        }
+    }
+    Ok(placed)
 }
 
 fn mismatch(call: &Call, report: &Report) -> bool {

@@ -265,9 +265,9 @@ fn spellings(a: &[&Json]) -> Result<Json, String> {
 fn duration(arguments: &[&Json]) -> Result<Json, String> {
     let Some(seconds) = number(arguments[0])? else { return Ok(Json::Null) };
     let vi = arguments.get(1).is_none_or(|language| text(language) != "en");
-    let (hour, minute, second) = if vi { ("giờ", "phút", "giây") } else { ("h", "min", "s") };
-    let seconds = seconds.max(0);
-    let parts = [(seconds / 3600, hour), (seconds / 60 % 60, minute), (seconds % 60, second)];
+    let (day, hour, minute, second) = if vi { ("ngày", "giờ", "phút", "giây") } else { ("d", "h", "min", "s") };
+    let s = seconds.max(0);
+    let parts = if s < 86_400 { [(s / 3600, hour), (s / 60 % 60, minute), (s % 60, second)] } else { [(s / 86_400, day), (s / 3600 % 24, hour), (0, second)] };
     let written: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
     Ok(if written.is_empty() { format!("0 {second}") } else { written.join(" ") }.into())
 }
@@ -376,7 +376,8 @@ mod tests {
         let call = |name: &str, n: i64| FUNCTIONS.iter().find(|f| f.0 == name).unwrap().3(&[&n.into()]).unwrap();
         assert_eq!((call("minutes", 74), call("minutes", 60), call("minutes", 0)), (Json::from(2), Json::from(1), Json::from(0)));
         assert_eq!((call("mmss", 74), call("mmss", 3700)), (Json::from("01:14"), Json::from("61:40")));
-        assert_eq!(call("hhmmss", 3700), "01:01:40");
+        assert_eq!((call("hhmmss", 3700), call("duration", 86_399)), ("01:01:40".into(), "23 giờ 59 phút 59 giây".into()));
+        assert_eq!(call("duration", 73 * 3600), "3 ngày 1 giờ", "nobody counts 73 hours");
     }
 
     #[test]

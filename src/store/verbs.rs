@@ -96,6 +96,19 @@ impl LineQueue {
     }
 }
 
+/// What waits to be asked of one connection's CRM or written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AtCrm {
+    /// Results of calls.
+    pub results: usize,
+    /// Those of them that were tried before.
+    pub results_again: usize,
+    /// One of these.
+    pub again: Option<CallId>,
+    /// Records to be looked up.
+    pub lookups: usize,
+}
+
 /// Claims that may be tried now, and when to look again if nothing else happens.
 #[derive(Debug, Clone, Default)]
 pub struct Next {

@@ -85,6 +85,37 @@ async fn a_call_more_is_promised_for_when_the_cap_lets_it_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_more_is_promised_for_after_the_others_that_wait_for_the_same_number() {
+    let rules = json!([{"disposition": ["no_answer"], "again": {"in": "2h", "times": 1, "other_hour": false}}]);
+    let f = Setup::new(Mood::ReportLost)
+        .connection(|c| {
+            c.max_per_number = Some("1/6h".parse().unwrap());
+            c.duplicate_window = Duration::ZERO;
+            c.after = serde_json::from_value(rules).unwrap();
+        })
+        .start_by_hand()
+        .await;
+    let first = f.wish(PHONE).await;
+    let placed = f.reaches(first, State::Placed).await.placing_at.unwrap();
+    let other = f.wish_with(PHONE, json!({"record_id": "1002"})).await;
+    f.run_due().await;
+    assert_eq!(f.call(other).state, State::Queued, "the cap holds it for six hours");
+    for _ in 0..2 {
+        assert_eq!(f.report(first, &missed("")).await.status, 200);
+        let at = f.call(first).after.again_at.expect("a call more is promised");
+        assert!(at >= placed.plus(Duration::from_secs(12 * 3600)), "six hours after the other: {at}");
+    }
+    let more = follower(&f, first).unwrap();
+    f.advance(Duration::from_secs(6 * 3600)).await;
+    f.reaches(other, State::Placed).await;
+    assert_eq!(f.report(other, &json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 1}})).await.status, 200);
+    f.advance(f.call(first).after.again_at.unwrap().since(f.now())).await;
+    f.reaches(more, State::Placed).await;
+    f.advance(Duration::from_secs(3 * 3600)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_later_report_that_wants_no_more_calls_cancels_the_one_that_waits() {
     let f = persistent().await;
     let first = f.wish(PHONE).await;

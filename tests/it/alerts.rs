@@ -47,6 +47,19 @@ fn texts(far: &FarEnd) -> Vec<String> {
         .collect()
 }
 
+fn lets_look(settings: &mut Settings) {
+    settings.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()];
+}
+
+/// What the list of connections says of this one, and that it alone says the same.
+async fn the_connection(f: &Fixture, id: &str) -> Value {
+    let get = async |path: &str| wire::get(&f.address, path, &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
+    let page = get("/api/v1/connections").await;
+    let listed = page["items"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap().clone();
+    assert_eq!(get(&format!("/api/v1/connections/{id}")).await, listed);
+    listed
+}
+
 async fn told(f: &Fixture) {
     f.until("everybody is told", |f| (f.backlog(TaskKind::Alert) == 0).then_some(())).await;
 }
@@ -122,7 +135,7 @@ async fn a_silent_phone_is_told_and_its_first_report_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
     let (far, _) = telegram().await;
-    let f = Setup::new(Mood::Answers).with(tells(&far)).start_by_hand().await;
+    let f = Setup::new(Mood::Answers).with(tells(&far)).with(lets_look).start_by_hand().await;
     let plan = json!({"status": 403, "times": 2, "after_storing": false}).to_string();
     assert_eq!(wire::post(&f.crm.address.to_string(), "/_crm/fail", &["Content-Type: application/json"], plan.as_bytes()).await.status, 200);
     let id = f.wish(PHONE).await;
@@ -130,12 +143,21 @@ async fn a_crm_that_refuses_us_is_told_until_it_takes_something() {
     f.until("the CRM refused", |f| f.alerts().into_iter().find(|a| a.kind == AlertKind::ConnectionFailing)).await;
     told(&f).await;
     assert!(texts(&far)[0].contains("CRM từ chối") && texts(&far)[0].contains("kết nối crm"), "{:?}", texts(&far));
+    let shown = the_connection(&f, "crm").await;
+    let waiting = &shown["waiting"];
+    assert_eq!((&shown["state"], &waiting["results"], &waiting["results_again"]), (&json!("failing"), &json!(1), &json!(1)), "{shown}");
+    assert_eq!((&waiting["last_try"]["call"], &waiting["last_try"]["status"]), (&json!(id.to_string()), &json!(403)), "{shown}");
+    let trouble = &shown["troubles"][0];
+    assert_eq!((&trouble["kind"], &trouble["of"], trouble["since"].as_str()), (&json!("connection_failing"), &Value::Null, Some(&*f.now().rfc3339())));
+    assert!(trouble["reason"]["sentence"]["vi"].as_str().unwrap().contains("CRM từ chối") && !trouble["detail"].as_str().unwrap().is_empty(), "{shown}");
     while let Some(due) = f.next_task_at(TaskKind::WriteBack) {
         f.advance(due.since(f.now())).await;
     }
     f.logged(id).await;
     told(&f).await;
     assert_eq!(texts(&far).len(), 2, "{:?}", texts(&far));
+    let shown = the_connection(&f, "crm").await;
+    assert_eq!((&shown["state"], &shown["troubles"], &shown["waiting"]["results"]), (&json!("ok"), &json!([]), &json!(0)), "{shown}");
     f.finish().await;
 }
 
@@ -170,10 +192,11 @@ async fn a_backlog_that_grows_is_told_once_and_its_end_once() {
     f.until("all are over", |f| f.calls().iter().all(|call| call.state == State::Ended).then_some(())).await;
     let texts = texts(&far);
     assert_eq!(texts.len(), 2, "{texts:#?}");
-    for part in ["⚠️ CẢNH BÁO: hàng chờ calls", "số lượng đang chờ ngày càng tăng", "callbridge line list", "calls: "] {
+    for part in ["⚠️ CẢNH BÁO: hàng chờ cuộc gọi\n", "số lượng đang chờ ngày càng tăng", "callbridge line list", "\nĐang chờ: "] {
         assert!(texts[0].contains(part), "{}", texts[0]);
     }
-    assert!(texts[1].contains("✅ ĐÃ ỔN LẠI: hàng chờ calls"), "{}", texts[1]);
+    assert!(!texts.concat().replace("callbridge line list", "").contains("call"), "{texts:#?}");
+    assert!(texts[1].contains("✅ ĐÃ ỔN LẠI: hàng chờ cuộc gọi\n"), "{}", texts[1]);
     assert_eq!((raised.times, backlog(&f).unwrap().raised_at), (1, raised.raised_at), "one episode");
     f.finish().await;
 }
@@ -193,6 +216,7 @@ async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
         "callbridge call release --connection crm --hold brake --yes",
         "callbridge call release --connection crm --hold brake --count 50 --yes",
         "callbridge call cancel --connection crm --hold brake --yes",
+        "Chi tiết: max_new_calls = 1/h",
     ] {
         assert!(first[0].contains(part), "{}", first[0]);
     }
@@ -224,10 +248,7 @@ async fn the_stop_button_is_told_with_who_pressed_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_lists_what_is_wrong_and_what_was() {
-    let f = Setup::new(Mood::KeyExpired)
-        .with(|s| s.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()])
-        .start_by_hand()
-        .await;
+    let f = Setup::new(Mood::KeyExpired).with(lets_look).start_by_hand().await;
     f.wish(PHONE).await;
     f.until("the line is paused", |f| f.line().pause).await;
     let get = async |path: &str| wire::get(&f.address, path, &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
@@ -281,20 +302,23 @@ phone = "$.phone"
         s.plugins.path = Some(path);
         s.monitor.look_every = Duration::from_millis(50);
         s.connections = vec![connection];
-        s.api_keys = vec![serde_json::from_value(json!({"name": "ops", "key": "api-key-of-the-tests-0001", "role": "viewer"})).unwrap()];
+        lets_look(s);
     });
     let mut f = setup.start().await;
     let ends = |f: &super::bridge::Fixture| f.alerts().into_iter().find(|alert| alert.kind == AlertKind::SecretEnds);
     let alert = f.until("the admin is told", ends).await;
     assert_eq!((alert.subject.as_str(), alert.code.as_str()), ("ender/api_key", "secret_ends"));
-    let shown = wire::get(&f.address, "/api/v1/connections/ender", &["Authorization: Bearer api-key-of-the-tests-0001"]).await.json();
+    let shown = the_connection(&f, "ender").await;
+    assert_eq!((&shown["state"], &shown["troubles"][0]["of"]), (&json!("ends_soon"), &json!("api_key")), "{shown}");
     assert_eq!((&shown["ends"][0]["parameter"], &shown["ends"][0]["state"]), (&json!("api_key"), &json!("soon")), "{shown}");
 
     f.settings.connections[0].parameters.insert("api_key_ends".into(), "2020-02-20".into());
     f.restart().await;
     f.until("it has ended", |f| ends(f).filter(|alert| alert.code.as_str() == "secret_ended")).await;
+    assert_eq!(the_connection(&f, "ender").await["state"], "failing");
     f.settings.connections[0].parameters.insert("api_key_ends".into(), in_days(80).as_str().into());
     f.restart().await;
     f.until("a new date ends the alarm", |f| ends(f).filter(|alert| !alert.is_open())).await;
+    assert_eq!(the_connection(&f, "ender").await["state"], "ok");
     f.finish().await;
 }

@@ -111,6 +111,40 @@ async fn with_a_server_the_commands_ask_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_dial() {
+    let place = Place::new();
+    std::fs::write(place.path().join("c.toml"), format!("{SETTINGS}mode = \"test\"\ntest_phone = \"0987654321\"\n")).unwrap();
+    let bridge = place.server();
+    for (args, said) in [
+        (vec!["call", "list"], "there is no such call"),
+        (vec!["event", "list"], "no webhook was accepted yet"),
+        (vec!["event", "list", "--rejected"], "no webhook was refused"),
+        (vec!["dnc", "list"], "there is no number on the list"),
+        (vec!["alert", "list"], "nothing is wrong"),
+        (vec!["config", "explain", "dialler"], "no key begins with `dialler`"),
+        (vec!["call", "release"], "meant: 0 calls"),
+        (vec!["call", "preview", "--connection", "shop", "0912345678"], "test mode: 0987654321 is dialled instead"),
+    ] {
+        let out = place.ends(0, &args).out;
+        assert!(out.contains(said), "{args:?}: {out}");
+    }
+    for (code, args, said) in [
+        (3, vec!["call", "list", "--connection", "shoop"], "there is no connection `shoop`"),
+        (2, vec!["call", "cancel", "--hold", "foo"], "there are rate, busy, paused,"),
+        (1, vec!["dnc", "import", "no.csv"], "no.csv: there is no such file or folder"),
+        (3, vec!["restore", "no.callbridge", "--to", "elsewhere"], "no.callbridge: there is no such file or folder"),
+        (3, vec!["plugin", "check", "no"], "no: there is no such file or folder"),
+    ] {
+        let err = place.ends(code, &args).err;
+        assert!(err.contains(said) && !err.contains("os error"), "{args:?}: {err}");
+    }
+    let id = place.ends(0, &["--json", "call", "place", "0912345678", "--connection", "shop"]).json()["id"].as_str().unwrap().to_owned();
+    assert!(place.ends(0, &["call", "list"]).out.contains("shop (test)"));
+    assert!(place.ends(0, &["call", "show", &id]).out.contains("0987654321 is dialled in place of the customer"));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_the_commands_open_the_store() {
     let place = Place::new();
     assert!(place.ends(5, &["call", "list"]).err.contains("there is no store in data yet"));

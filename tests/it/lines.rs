@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
+use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
 use callbridge::domain::connection::LineChoice;
 use callbridge::domain::id::{LineId, WorkspaceId};
 use callbridge::domain::schedule::Pause;
 use callbridge::domain::secret::SecretText;
+use callbridge::domain::time::Time;
 use callbridge::error::Code;
 use callbridge::pipeline::outlook::{self, Outlook};
 use callbridge::simulator::mood::{Mood, Whom};
 use callbridge::store::Change;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::bridge::{LINE, LINE_KEY, Setup};
+use super::bridge::{Fixture, LINE, LINE_KEY, Setup};
+use super::rules;
 use super::wire;
 
 const OTHER: &str = "line-2";
@@ -63,6 +66,43 @@ async fn a_click_waits_for_its_owners_paused_phone_and_goes_over_another_in_time
     f.change(Change::PauseLine { workspace: WorkspaceId::default(), line: LineId::new(LINE), pause }).await;
     let vain = f.wish_with("0912345602", json!({"owner": "lan", "priority": "interactive"})).await;
     assert_eq!(f.reaches(vain, State::Refused).await.refusal, Some(Code::RefusedPaused));
+    f.advance(Duration::from_secs(3 * 3600)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_knows_the_owners_phone_and_who_waits_for_it_is_found_by_what_it_does() {
+    let key = ApiKey { name: "lan".into(), key: SecretText::new(rules::KEY), role: ApiRole::Operator, workspace: "main".into() };
+    // The phone may be busy for five minutes.
+    let setup = two_lines(LineChoice::Owner).connection(|c| c.owner_wait = Duration::from_secs(120));
+    let mut f = setup.with(|settings| settings.api_keys = vec![key]).start_by_hand().await;
+    let first = f.wish_with("0912345601", json!({"owner": "lan"})).await;
+    f.reaches(first, State::Placed).await;
+    let preview = async |f: &Fixture, more: Value| {
+        let mut body = json!({"connection": "crm", "phones": ["0912345602"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, mut page) = rules::ask(f, "POST", "/calls/preview", &body).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"][0].take()
+    };
+    let told = |row: &Value| (row["would"].clone(), row["waits"]["line"].clone(), row["waits"]["reason"]["code"].clone());
+    let of_lan = preview(&f, json!({"owner": "lan"})).await;
+    assert_eq!(told(&of_lan), (json!("wait"), json!(OTHER), json!("hold_owner")), "{of_lan}");
+    let from = Time::parse_rfc3339(of_lan["waits"]["until"].as_str().unwrap()).unwrap();
+    assert!(from >= f.now().plus(Duration::from_secs(115)) && from <= f.now().plus(Duration::from_secs(120)), "then another takes it: {from}");
+    assert_eq!(told(&preview(&f, json!({"owner": "minh"})).await), (json!("place"), json!(LINE), Value::Null));
+    assert_eq!(told(&preview(&f, json!({"owner": "lan", "line": LINE})).await), (json!("place"), json!(LINE), Value::Null), "a person said which");
+    // What the preview says comes true, and a person who cancels what waits for a busy phone finds it.
+    let second = f.wish_with("0912345602", json!({"owner": "lan"})).await;
+    f.run_due().await;
+    assert_eq!(f.call(second).state, State::Queued);
+    for (hold, n) in [("busy", 1), ("hold_owner", 1), ("paused", 0), ("rate", 0)] {
+        let answer = rules::ask(&f, "POST", "/calls/cancel", &json!({"connection": "crm", "hold": hold})).await;
+        assert_eq!(answer, (200, json!({"matching": n, "done": null})), "{hold}");
+    }
+    f.settings.connections[0].owner_wait = Duration::ZERO;
+    f.restart().await;
+    assert_eq!(told(&preview(&f, json!({"owner": "lan"})).await).0, "place", "nobody waits for a phone");
     f.advance(Duration::from_secs(3 * 3600)).await;
     f.finish().await;
 }

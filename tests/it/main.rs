@@ -18,6 +18,7 @@ mod greet;
 mod hubspot;
 mod let_in;
 mod lines;
+mod listed;
 mod login;
 mod lookup_batch;
 mod million;

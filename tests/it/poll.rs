@@ -188,11 +188,15 @@ impl Ticked {
     }
 }
 
-/// The problems that the API tells of the connection.
+/// The problems that the API tells of the connection; its state says the same.
 async fn problems(f: &Fixture) -> Vec<String> {
     let request = format!("GET /api/v1/connections/fetcher HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {VIEWER}\r\nConnection: close\r\n\r\n");
     let shown = wire::send(&f.address, request.as_bytes()).await.unwrap().json();
-    serde_json::from_value(shown["problems"].clone()).unwrap()
+    let problems: Vec<String> = serde_json::from_value(shown["problems"].clone()).unwrap();
+    let troubles = shown["troubles"].as_array().unwrap();
+    assert_eq!((shown["state"] == "failing", troubles.len()), (!problems.is_empty(), problems.len()), "{shown}");
+    assert!(troubles.iter().all(|trouble| trouble["of"] == "leads"), "{shown}");
+    problems
 }
 
 const VIEWER: &str = "viewer-key-of-the-poll-test";

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::bridge::{CUSTOMER, Fixture, Setup};
 use crate::wire;
 
-const KEY: &str = "operator-key-0123456789";
+pub const KEY: &str = "operator-key-0123456789";
 
 fn setup() -> Setup {
     Setup::new(Mood::Answers).with(|settings| {
@@ -26,7 +26,7 @@ fn setup() -> Setup {
     })
 }
 
-async fn ask(f: &Fixture, method: &str, path: &str, body: &Value) -> (u16, Value) {
+pub async fn ask(f: &Fixture, method: &str, path: &str, body: &Value) -> (u16, Value) {
     ask_text(f, method, path, "application/json", &body.to_string()).await
 }
 

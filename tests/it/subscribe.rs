@@ -273,12 +273,14 @@ async fn a_request_whose_answer_was_lost_makes_no_second_one() {
     w.f.run_due().await;
     assert_eq!((crm_of(&w.crm).hooks.len(), w.source().registration.since), (1, None));
     assert!(w.source().problem.unwrap().contains("502"));
+    assert_eq!(w.api("GET", "/connections/shop").await["state"], "failing");
     // Deliveries of the one that nobody knows of are believed: its secret was on disk before it was asked for.
     assert_eq!(w.deliver(&w.the_hook(), "05").await, 202);
     w.f.restart().await;
     w.advance(Duration::from_secs(60)).await;
     assert_eq!((w.made().await.id, crm_of(&w.crm).made), (1, 1));
     assert_eq!(w.source().problem, None);
+    assert_eq!(w.api("GET", "/connections/shop").await["state"], "ok");
     w.f.finish().await;
 }
 

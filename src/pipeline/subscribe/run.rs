@@ -227,7 +227,7 @@ impl Run<'_> {
         }
         let mut due = Some(now.plus(pause));
         if self.is_wanted() && (failure.misconfigured || self.source.failures >= TOLD_AFTER) {
-            let detail = format!("{}: {sentence}", self.of.title.en);
+            let detail = format!("{}: {sentence}", self.wired.connection.language.of((&self.of.title.vi, &self.of.title.en)));
             self.app.store.change_alerts(now, vec![AlertChange::Raise { about: self.about(), code: Code::NotSubscribed, detail }]).await?;
         }
         self.source.problem = Some(sentence);

@@ -135,7 +135,13 @@ fn brake(tx: &mut Tx<'_>, now: Time, call: &mut Call, policy: &Policy) -> Result
         }
         tracing::warn!(connection.id = %policy.connection, brake = %brake, "more new calls than the brake allows: they wait until a person lets them go or cancels them");
         arrivals.braking_since = Some(now);
-        alerts::raise(tx, now, &About::new(&policy.workspace, AlertKind::Brake, policy.connection.as_str()), Code::HoldBrake, &brake.to_string())?;
+        alerts::raise(
+            tx,
+            now,
+            &About::new(&policy.workspace, AlertKind::Brake, policy.connection.as_str()),
+            Code::HoldBrake,
+            &format!("max_new_calls = {brake}"),
+        )?;
     }
     tx.write(Tree::Meta, key, &arrivals)
 }

@@ -11,14 +11,26 @@ use crate::domain::schedule::LinePolicy;
 
 /// Under what the calls to a number are found: two numbers may share it, the calls' records tell.
 pub fn short(phone: &Phone) -> u32 {
-    u32::try_from(dnc::digits(phone) % (1 << 32)).unwrap_or(0)
+    shortened(dnc::digits(phone))
+}
+
+fn shortened(digits: u64) -> u32 {
+    u32::try_from(digits % (1 << 32)).unwrap_or(0)
 }
 
 impl Board {
     /// The queued calls that may go to this number.
     pub fn calls_to(&self, phone: &Phone) -> Vec<CallId> {
-        let number = short(phone);
-        self.numbers.range((number, 0)..=(number, Slot::MAX)).map(|(_, call)| self.calls[*call].id).collect()
+        self.at(short(phone)).collect()
+    }
+
+    /// The queued calls that may go to one of these numbers (digits).
+    pub fn calls_among(&self, numbers: &[u64]) -> Vec<CallId> {
+        numbers.iter().flat_map(|digits| self.at(shortened(*digits))).collect()
+    }
+
+    fn at(&self, number: u32) -> impl Iterator<Item = CallId> {
+        self.numbers.range((number, 0)..=(number, Slot::MAX)).map(|(_, call)| self.calls[*call].id)
     }
 }
 

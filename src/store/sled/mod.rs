@@ -7,6 +7,7 @@
 //!   are its part about lines).
 
 mod alerts;
+mod at_crm;
 mod board;
 #[cfg(test)]
 mod board_tests;

@@ -317,6 +317,11 @@ impl Index {
         self.board.calls_to(phone)
     }
 
+    /// The same of several numbers, as digits.
+    pub fn calls_among(&self, numbers: &[u64]) -> Vec<CallId> {
+        self.board.calls_among(numbers)
+    }
+
     fn task(&mut self, kind: TaskKind, subject: Subject, due: Time) {
         let work = &mut self.work[kind.index()];
         if work.running.contains(&subject) {

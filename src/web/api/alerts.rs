@@ -13,6 +13,7 @@ use super::fault::Answer;
 use super::input;
 use super::view::{Page, Reason, when};
 use crate::domain::alert::{Alert, Told};
+use crate::domain::connection::Language;
 use crate::pipeline::alert::name_of;
 use crate::store::Store;
 use crate::web::State;
@@ -70,7 +71,7 @@ fn view(state: &State, alert: &Alert) -> AlertView {
         workspace: alert.workspace.to_string(),
         kind: alert.kind.as_str().into(),
         subject: alert.subject.clone(),
-        name: name_of(&state.app.live.load(), alert),
+        name: name_of(&state.app.live.load(), alert, Language::En),
         reason: alert.code.into(),
         detail: alert.detail.clone(),
         recovered: !alert.is_open(),

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::view::{Reason, Wait, when};
 use crate::domain::call::{Call, Origin};
+use crate::domain::phone::Phone;
 use crate::domain::report::DurationUnit;
 use crate::domain::write_back::WriteBack;
 use crate::store::{Attempt, Leg};
@@ -36,6 +37,8 @@ pub struct CallView {
     pub priority: String,
     /// The connection's test mode: the customer is not dialled.
     pub test: bool,
+    /// What is dialled instead then; null: nothing.
+    pub test_phone: Option<String>,
     #[schema(format = DateTime)]
     pub wished_at: String,
     #[schema(format = DateTime)]
@@ -212,6 +215,7 @@ impl CallView {
             line: call.line.as_ref().map(ToString::to_string),
             priority: if call.interactive { "interactive" } else { "automation" }.into(),
             test: call.is_test(),
+            test_phone: call.test_phone.as_ref().filter(|_| call.is_test()).map(Phone::national),
             wished_at: call.wished_at.rfc3339(),
             created_at: call.created_at.rfc3339(),
             expires_at: call.expires_at.rfc3339(),

@@ -210,6 +210,13 @@ pub async fn list(request: HttpRequest, caller: Caller, state: Data<State>) -> A
         before: query.before.as_deref().map(|id| input::id("call", id)).transpose()?,
         limit: limit + 1,
     })?;
+    // Calls of a connection that was taken out are still there; a name that means nothing at all is a mistake.
+    if let Some(id) = query.connection.as_deref().filter(|_| calls.is_empty()) {
+        let known = state.app.connection(&ConnectionId::new(id)).is_some_and(|wired| caller.sees(&wired.connection.workspace));
+        if !known && query.before.is_none() && query.state.is_none() {
+            return Err(Fault::no_such("connection", id));
+        }
+    }
     let unit = state.app.tuning.duration_unit;
     Ok(HttpResponse::Ok().json(Page::of(calls, limit, |call| call.id.to_string(), |call| CallView::of(&call, unit))))
 }

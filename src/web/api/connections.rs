@@ -9,11 +9,11 @@ use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::input;
 use super::subscriptions::{self, EndView, SubscriptionView};
+use super::troubles::{AtCrmView, Known, TroubleView};
 use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::connection::Connection;
 use crate::domain::id::ConnectionId;
-use crate::domain::source::SourceKind;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Change, Store};
@@ -56,6 +56,13 @@ pub struct ConnectionView {
     pub subscriptions: Vec<SubscriptionView>,
     /// Secrets whose end is known.
     pub ends: Vec<EndView>,
+    /// How it is doing, the worst first: off; failing (its CRM refuses us, or a poll, a login or a subscription does not work); incomplete
+    /// (see `problems`); held (the brake waits for a person); retrying (results are written again later); ends_soon (a key); ok.
+    pub state: String,
+    /// What lasts, since when and what to do about it.
+    pub troubles: Vec<TroubleView>,
+    /// What waits for its CRM.
+    pub waiting: AtCrmView,
     /// What keeps it from working, in sentences.
     pub problems: Vec<String>,
 }
@@ -69,7 +76,15 @@ pub struct HookView {
     pub exposed: bool,
 }
 
-pub fn view(state: &State, caller: &Caller, connection: &Connection) -> ConnectionView {
+/// One of them as an answer.
+pub async fn answer(state: &State, caller: &Caller, connection: &Connection) -> Answer {
+    Ok(HttpResponse::Ok().json(view(state, caller, connection, &Known::read(state).await?)))
+}
+
+fn view(state: &State, caller: &Caller, connection: &Connection, known: &Known) -> ConnectionView {
+    let mut problems = problems(state, connection);
+    let word_of_state = known.word(connection, !problems.is_empty());
+    problems.extend(known.source_problems(&connection.id));
     let plugin = state.app.plugins.get(&connection.plugin);
     let word = |value: serde_json::Result<serde_json::Value>| value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
     ConnectionView {
@@ -94,7 +109,10 @@ pub fn view(state: &State, caller: &Caller, connection: &Connection) -> Connecti
         captured: state.app.store.captured(&connection.id).map(|captured| captured.into_keys().collect()).unwrap_or_default(),
         subscriptions: subscriptions::views(state, connection),
         ends: subscriptions::ends(state, connection),
-        problems: problems(state, connection),
+        state: word_of_state.to_owned(),
+        troubles: known.troubles(connection),
+        waiting: known.waiting(&connection.id),
+        problems,
     }
 }
 
@@ -132,13 +150,6 @@ fn problems(state: &State, connection: &Connection) -> Vec<String> {
     if !connection.lines.iter().any(|line| live.lines.get(line).is_some_and(|l| l.workspace == connection.workspace)) {
         problems.push("it names no line that exists: its calls cannot be placed".into());
     }
-    // Those of subscriptions stand with each.
-    let sources = state.app.store.sources().unwrap_or_default().into_iter();
-    let sources = sources.filter(|source| source.wanted && source.key.connection == connection.id && source.key.kind != SourceKind::Subscription);
-    problems.extend(sources.filter_map(|source| {
-        let what = if source.key.kind == SourceKind::Poll { "poll" } else { "login" };
-        Some(format!("{what} `{}`: {}", source.key.name, source.problem?))
-    }));
     problems
 }
 
@@ -148,7 +159,8 @@ pub async fn list(caller: Caller, state: Data<State>) -> Answer {
     let live = state.app.live.load_full();
     let mut connections: Vec<&Connection> = live.connections.values().map(|wired| &wired.connection).filter(|c| caller.sees(&c.workspace)).collect();
     connections.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(HttpResponse::Ok().json(Page::whole(connections.into_iter().map(|c| view(&state, &caller, c)).collect())))
+    let known = Known::read(&state).await?;
+    Ok(HttpResponse::Ok().json(Page::whole(connections.into_iter().map(|c| view(&state, &caller, c, &known)).collect())))
 }
 
 /// One connection.
@@ -156,7 +168,7 @@ pub async fn list(caller: Caller, state: Data<State>) -> Answer {
 pub async fn show(id: Path<String>, caller: Caller, state: Data<State>) -> Answer {
     let wired = state.app.connection(&ConnectionId::new(&id)).filter(|wired| caller.sees(&wired.connection.workspace));
     let wired = wired.ok_or_else(|| Fault::no_such("connection", &*id))?;
-    Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
+    answer(&state, &caller, &wired.connection).await
 }
 
 /// For how long the window is to be open.
@@ -190,7 +202,7 @@ pub async fn capture(id: Path<String>, caller: Caller, state: Data<State>, paylo
     let until = now.plus(std::time::Duration::from_secs(u64::from(body.minutes) * 60));
     let change = Change::OpenCapture { connection: wired.connection.id.clone(), until };
     Fault::of_change(state.app.store.change(now, caller.name.clone(), change).await?)?;
-    Ok(HttpResponse::Ok().json(view(&state, &caller, &wired.connection)))
+    answer(&state, &caller, &wired.connection).await
 }
 
 /// Where the admin agrees at the CRM.

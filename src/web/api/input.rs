@@ -31,6 +31,9 @@ pub async fn json_up_to<T: DeserializeOwned>(payload: Payload, limit: usize) -> 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Fault::new(Code::BadRequest, hinted(&error.to_string())),
+        serde_json::error::Category::Eof => {
+            Fault::new(Code::BadJson, format!("the body ends too early, in line {} at character {}", error.line(), error.column()))
+        }
         _ => Fault::new(Code::BadJson, error.to_string()),
     })
 }
@@ -50,6 +53,8 @@ pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Fault> {
 
 /// serde names the wrong word first and the right ones after it, each in backquotes.
 fn hinted(message: &str) -> String {
+    // Of its words, the two that only programmers in this language know.
+    let message = &message.replace("expected a sequence", "expected a list").replace("unknown variant", "unknown value");
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match words.split_first() {
         Some((wrong, right)) if message.starts_with("unknown ") => format!("{message}{}", did_you_mean(wrong, right.iter().copied())),
@@ -94,7 +99,9 @@ mod tests {
         assert_eq!(fault.code, Code::BadRequest);
         assert!(fault.detail.contains("did you mean `connection`?"), "{fault}");
         assert!(parse::<Sample>(br#"{}"#).unwrap_err().detail.contains("missing field `phone`"));
-        assert_eq!(parse::<Sample>(b"{").unwrap_err().code, Code::BadJson);
+        let cut = parse::<Sample>(b"{").unwrap_err();
+        assert_eq!((cut.code, cut.detail.as_str()), (Code::BadJson, "the body ends too early, in line 1 at character 1"));
+        assert!(parse::<Vec<String>>(br#""1""#).unwrap_err().detail.contains("expected a list"));
         assert_eq!(parse::<Sample>(b"\xff").unwrap_err().code, Code::BadJson);
     }
 

@@ -25,7 +25,8 @@ pub struct ManyBody {
     /// `queued`: nothing else can be let go or cancelled.
     #[serde(default)]
     state: Option<String>,
-    /// Only calls that wait for this: `hold_brake`, or short `brake`.
+    /// Only calls that wait for this: `hold_brake`, or short `brake`. `hold_busy` also finds those that wait for their owner's busy line
+    /// before another takes them; `hold_owner` all that wait for their owner's line.
     #[serde(default)]
     hold: Option<String>,
     /// Only calls of this workspace (for the local admin).
@@ -99,6 +100,7 @@ fn hold_code(text: &str) -> Result<Code, Fault> {
     let holds = || error::ALL.iter().copied().filter(|code| code.as_str().starts_with("hold_"));
     holds().find(|code| code.as_str() == text || code.as_str().strip_prefix("hold_") == Some(text)).ok_or_else(|| {
         let hint = did_you_mean(text, holds().map(|code| code.as_str()));
-        Fault::new(Code::BadRequest, format!("there is no hold `{text}`{hint}"))
+        let known: Vec<&str> = holds().map(|code| code.as_str().trim_start_matches("hold_")).collect();
+        Fault::new(Code::BadRequest, format!("there is no hold `{text}`{hint}; there are {}", known.join(", ")))
     })
 }

@@ -22,6 +22,7 @@ pub mod preview;
 pub mod routes;
 pub mod stats;
 pub mod subscriptions;
+pub mod troubles;
 pub mod view;
 
 pub use routes::configure;

@@ -11,9 +11,11 @@ use super::auth::Caller;
 use super::fault::{Answer, Fault};
 use super::input;
 use super::view::{Reason, Wait};
-use crate::domain::connection::Priority;
+use crate::domain::connection::{Mode, Priority};
 use crate::domain::dnc;
 use crate::domain::id::{ConnectionId, LineId};
+use crate::domain::phone::Phone;
+use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rule::{Asked, Policy};
 use crate::error::Code;
 use crate::pipeline::asked::{self, NotAsked, Way};
@@ -35,6 +37,9 @@ pub struct PreviewBody {
     connection: Option<String>,
     #[serde(default)]
     line: Option<String>,
+    /// The records' owner in the CRM, for connections that choose the line by owner.
+    #[serde(default)]
+    owner: Option<String>,
     /// The customers agreed to be called; needed for advertising.
     #[serde(default)]
     consent: bool,
@@ -103,6 +108,9 @@ pub struct PreviewView {
     /// What it would wait for; the line where it would be placed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Wait>,
+    /// The connection's test mode: what is dialled in place of the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_phone: Option<String>,
     /// The same number stands in the list before, at this place (from 0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<usize>,
@@ -119,8 +127,11 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
     let way = asked::way(&state.app, caller.workspace.as_ref(), connection.as_ref(), line.as_ref(), None)?;
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut thought = body.before.thought();
-    let policy = state.app.live.load().policy(way.connection.as_ref().map(|c| &c.id), &way.workspace).ok_or(Code::HoldRemoved)?;
-    let asked = Plan { way: &way, policy: &policy, interactive: body.priority == Priority::Interactive, consent: body.consent };
+    let live = state.app.live.load();
+    let policy = live.policy(way.connection.as_ref().map(|c| &c.id), &way.workspace).ok_or(Code::HoldRemoved)?;
+    let pool = way.connection.as_ref().filter(|_| !way.pinned).and_then(|c| live.pools.get(&PoolId::Connection(c.id.clone())));
+    let by_owner = pool.zip(body.owner.as_deref());
+    let asked = Plan { way: &way, by_owner, policy: &policy, interactive: body.priority == Priority::Interactive, consent: body.consent };
     let mut rows = Vec::with_capacity(body.phones.len());
     for (place, text) in body.phones.iter().enumerate() {
         let mut row = one(&state, &asked, text, &mut thought)?;
@@ -136,13 +147,24 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
 /// What all numbers of a list have in common.
 struct Plan<'a> {
     way: &'a Way,
+    /// Whose lines they are, where no line was named.
+    by_owner: Option<(&'a Pool, &'a str)>,
     policy: &'a Policy,
     interactive: bool,
     consent: bool,
 }
 
 fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Result<PreviewView, Fault> {
-    let mut row = PreviewView { input: text.to_owned(), phone: None, phone_national: None, would: "refuse".into(), refusal: None, waits: None, same_as: None };
+    let mut row = PreviewView {
+        input: text.to_owned(),
+        phone: None,
+        phone_national: None,
+        would: "refuse".into(),
+        refusal: None,
+        waits: None,
+        test_phone: None,
+        same_as: None,
+    };
     let phone = match asked::read_phone(text, plan.way.connection.as_ref().map(|c| &c.countries)) {
         Ok(phone) => phone,
         Err(NotAsked::Refused { code, .. }) => {
@@ -155,12 +177,17 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     let now = state.app.clock.now();
     let asked =
         Asked { interactive: plan.interactive, consent: plan.consent.then_some(true), hold: None, expires_at: plan.policy.expires(plan.interactive, now, now) };
-    let question = Question { policy: plan.policy, asked, phone: &phone, lines: &plan.way.lines, then: None, new: true };
+    let (lines, then) = plan.by_owner.map_or((plan.way.lines.as_slice(), None), |(pool, owner)| {
+        let owner = Some(owner);
+        (pool.lines_at(owner, now, now), pool.after_owner(owner, now))
+    });
+    let question = Question { policy: plan.policy, asked, phone: &phone, lines, then, new: true };
     let outlook = outlook::of(&state.app, &question, thought, now)?;
     if let Outlook::Refused { code } = outlook {
         row.refusal = Some(code.into());
         return Ok(row);
     }
+    row.test_phone = plan.policy.test_phone.as_ref().filter(|_| plan.policy.mode == Mode::Test).map(Phone::national);
     thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
     row.waits = Some(Wait::of(&state.app, &outlook));

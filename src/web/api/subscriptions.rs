@@ -131,7 +131,7 @@ async fn change(id: &str, caller: &Caller, state: &Data<State>, off: bool) -> An
         ));
     }
     Fault::of_change(state.app.store.change(state.app.clock.now(), caller.name.clone(), Change::Subscribe { sources, off }).await?)?;
-    Ok(HttpResponse::Ok().json(super::connections::view(state, caller, &wired.connection)))
+    super::connections::answer(state, caller, &wired.connection).await
 }
 
 /// Of a connection that is gone: a person says that what it left at the CRM is deleted there.
