@@ -25,41 +25,48 @@ pub fn decode_utf8(body: &[u8]) -> Result<Json, ParseError> {
 
 /// One JSON document that is text already.
 pub(super) fn decode_text(text: &str, budget: &mut Budget) -> Result<Json, ParseError> {
-    let mut look = Look { bytes: text.as_bytes(), at: 0, depth: 0, objects: 0, fixes: Vec::new() };
+    let mut look = Look { text, bytes: text.as_bytes(), at: 0, depth: 0, objects: 0, mended: Mended::default() };
     look.over(budget)?;
-    let text = rewritten(text, &look.fixes);
+    let text = look.mended.finish(text);
     serde_json::from_str(&text).map_err(|error| unreadable(Code::BadJson, format!("line {} column {}", error.line(), error.column())))
 }
 
-/// A piece of the text and what it is to be.
-type Fix = (Range<usize>, &'static str, bool);
+/// The text with what had to be written differently; nothing is copied where nothing had to.
+#[derive(Default)]
+struct Mended {
+    out: String,
+    /// The text is copied up to here.
+    to: usize,
+}
 
-fn rewritten<'a>(text: &'a str, fixes: &[Fix]) -> Cow<'a, str> {
-    if fixes.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + fixes.len() * 6);
-    let mut from = 0;
-    for (range, with, quoted) in fixes {
-        out.push_str(&text[from..range.start]);
-        out.push_str(with);
-        if *quoted {
-            out.push_str(&text[range.clone()]);
-            out.push_str(with);
+impl Mended {
+    /// `with` in the place of that piece.
+    fn replace(&mut self, text: &str, piece: Range<usize>, with: &str) {
+        if self.to == 0 {
+            self.out.reserve(text.len() + text.len() / 8);
         }
-        from = range.end;
+        self.out.push_str(&text[self.to..piece.start]);
+        self.out.push_str(with);
+        self.to = piece.end;
     }
-    out.push_str(&text[from..]);
-    Cow::Owned(out)
+
+    fn finish(mut self, text: &str) -> Cow<'_, str> {
+        if self.to == 0 {
+            return Cow::Borrowed(text);
+        }
+        self.out.push_str(&text[self.to..]);
+        Cow::Owned(self.out)
+    }
 }
 
 struct Look<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
     depth: usize,
     /// One bit per level, the innermost lowest: set in an object.
     objects: u64,
-    fixes: Vec<Fix>,
+    mended: Mended,
 }
 
 impl Look<'_> {
@@ -132,7 +139,7 @@ impl Look<'_> {
     }
 
     fn fix(&mut self, length: usize, with: &'static str) {
-        self.fixes.push((self.at..self.at + length, with, false));
+        self.mended.replace(self.text, self.at..self.at + length, with);
         self.at += length;
     }
 
@@ -145,7 +152,8 @@ impl Look<'_> {
         // Where a key should be, a number is an error that stays one.
         let key = self.bytes[self.at..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
         if self.at - from > 15 && !key && loses_digits(&self.bytes[from..self.at]) {
-            self.fixes.push((from..self.at, "\"", true));
+            let quoted = format!("\"{}\"", &self.text[from..self.at]);
+            self.mended.replace(self.text, from..self.at, &quoted);
         }
     }
 }
