@@ -37,6 +37,7 @@ pub mod source;
 pub mod span;
 pub mod time;
 pub mod trigger;
+pub mod untold;
 pub mod window;
 pub mod workspace;
 pub mod write_back;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::id::{ConnectionId, EventId, SourceId, WorkspaceId};
 use super::time::Time;
+use super::untold::Untold;
 
 /// What a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,6 +120,9 @@ pub struct Progress {
     /// Items of the first of them that it was told of.
     #[serde(default)]
     pub acknowledged: u32,
+    /// Records that it refuses to be told of.
+    #[serde(default, skip_serializing_if = "Untold::is_nothing")]
+    pub untold: Untold,
 }
 
 impl Source {

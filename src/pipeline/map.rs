@@ -106,7 +106,9 @@ pub fn map_one(
 ) -> Result<Mapped, (Code, String)> {
     let context = MapContext { params, body: &opened.body, query: &opened.delivery.query, headers: &opened.delivery.headers, lookups: &Map::new() };
     let mut mapped = plugin.map(variant(plugin, &opened.event)?, piece, &context).map_err(|e| (Code::MapFailed, e.to_string()))?;
-    let ours = mapped.quiet.is_some_and(|quiet| app.own_writes.within(&wired.connection.id, &mapped.record, opened.event.received_at, quiet));
+    // What a person pressed is no echo of a write of ours.
+    let quiet = mapped.quiet.filter(|_| !mapped.interactive);
+    let ours = quiet.is_some_and(|quiet| app.own_writes.within(&wired.connection.id, &mapped.record, opened.event.received_at, quiet));
     if ours && mapped.ignored.is_none() {
         mapped.ignored = Some("own_write");
     }

@@ -33,6 +33,7 @@ pub mod standing;
 pub mod subscribe;
 pub mod token;
 pub mod turn;
+mod untold;
 pub mod wish;
 pub mod write_back;
 

@@ -7,9 +7,11 @@ use sha2::{Digest, Sha256};
 use super::app::{App, Wired};
 use super::ask::Asking;
 use super::standing::{self, Failure};
+use super::untold::LeftAlone;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
+use crate::domain::record::RecordRef;
 use crate::domain::request::{Answer, Outbound};
 use crate::domain::source::Source;
 use crate::domain::time::Time;
@@ -38,20 +40,20 @@ pub(super) async fn run(app: &App, source: Source) -> Result<(), StoreError> {
     Run { app, wired: &wired, plugin: &plugin, poll, source }.turn().await
 }
 
-struct Run<'a> {
-    app: &'a App,
-    wired: &'a Wired,
-    plugin: &'a Plugin,
-    poll: &'a Poll,
-    source: Source,
+pub(super) struct Run<'a> {
+    pub app: &'a App,
+    pub wired: &'a Wired,
+    pub plugin: &'a Plugin,
+    pub poll: &'a Poll,
+    pub source: Source,
 }
 
 impl Run<'_> {
-    fn params(&self) -> &Params {
+    pub(super) fn params(&self) -> &Params {
         &self.wired.params
     }
 
-    fn place<'s>(&self, cursor: &'s str, now: Time) -> Place<'s> {
+    pub(super) fn place<'s>(&self, cursor: &'s str, now: Time) -> Place<'s> {
         Place { cursor, page: self.source.poll.pages + 1, now }
     }
 
@@ -105,40 +107,41 @@ impl Run<'_> {
     /// The event and the place after it, in one step.
     async fn keep(mut self, fetched: Fetched, answer: Answer) -> Result<(), StoreError> {
         let now = self.app.clock.now();
-        let digest = hex::encode(Sha256::digest(serde_json::to_vec(&fetched.items).unwrap_or_default()));
-        let new = !fetched.items.is_empty() && digest != self.source.poll.digest;
-        let event = new.then(|| self.event(&answer, now));
-        let fetched_nothing = fetched.items.is_empty();
+        let alone = self.leave_alone(&fetched, &answer.body);
+        self.tell_again(&alone).await?;
+        let items: Vec<&Value> = fetched.items.iter().enumerate().filter(|(n, _)| !alone.items.contains(n)).map(|(_, item)| item).collect();
+        let digest = hex::encode(Sha256::digest(serde_json::to_vec(&items).unwrap_or_default()));
+        let new = !items.is_empty() && digest != self.source.poll.digest;
+        let event = new.then(|| self.event(&alone, &answer, now));
         let progress = &mut self.source.poll;
-        progress.next_cursor = fetched.cursor.or(progress.next_cursor.take());
-        progress.digest = if fetched.items.is_empty() { String::new() } else { digest };
-        if let Some(event) = event.as_ref().filter(|_| self.poll.acknowledges()) {
+        progress.digest = if items.is_empty() { String::new() } else { digest };
+        progress.next_cursor = fetched.cursor.clone().or(progress.next_cursor.take());
+        if let Some((event, _)) = event.as_ref().filter(|_| self.poll.acknowledges()) {
             progress.unacknowledged.push(event.id);
         }
         progress.pages += 1;
-        let further = fetched.more && new && progress.pages < self.poll.pages_at_most;
+        let further = fetched.more && (new || !alone.items.is_empty()) && progress.pages < self.poll.pages_at_most;
         if !further {
             progress.pages = 0;
             progress.cursor = progress.next_cursor.take().or(progress.cursor.take());
+            self.forget_absent(&fetched);
         }
-        let at_once = further || !progress.unacknowledged.is_empty();
-        // Items that the CRM would not be told of are the problem until all of an answer's were taken.
-        if self.source.failures > 0 || fetched_nothing || !self.poll.acknowledges() {
-            self.works_again(now).await?;
-            self.source.problem = None;
-        }
+        let at_once = further || !self.source.poll.unacknowledged.is_empty();
+        self.tell_admin(now).await?;
         (self.source.failures, self.source.worked_at) = (0, Some(now));
         let due = if at_once { now } else { now.plus(self.poll.every) };
-        let event = event.map(|event| (event, answer.body));
         if let Some((event, _)) = &event {
             tracing::debug!(event.id = %event.id, connection.id = %self.source.key.connection, poll = %self.source.key.name, "records were fetched");
         }
         self.app.store.finish_source(self.source, event, Some(due)).await
     }
 
-    fn event(&self, answer: &Answer, now: Time) -> Event {
+    /// The answer as it came; without the records that are left alone where there are some.
+    fn event(&self, alone: &LeftAlone, answer: &Answer, now: Time) -> (Event, Bytes) {
         let kind = answer.header("content-type").unwrap_or("application/json");
-        Event {
+        let whole = alone.items.is_empty();
+        let body = if whole { answer.body.clone() } else { self.plugin.poll_without(self.poll, &answer.body, &alone.items).into() };
+        let event = Event {
             id: EventId::from_uuid(self.app.clock.uuid()),
             workspace: self.source.key.workspace.clone(),
             connection: self.source.key.connection.clone(),
@@ -148,33 +151,37 @@ impl Run<'_> {
             tail: String::new(),
             query: String::new(),
             headers: vec![("content-type".to_owned(), kind.to_owned())],
-            body_bytes: u32::try_from(answer.body.len()).unwrap_or(u32::MAX),
+            body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
             received_at: now,
             sealed: String::new(),
             replays: 0,
             let_in: None,
             items: 0,
-        }
+        };
+        (event, body)
     }
 
-    /// Tells the CRM of each item of the oldest event. Told twice after a crash, never told too early. One that it says is not there does not hold
-    /// up the others: the admin is told, and its event id keeps it from being called again. One that it refuses does: untold, it would be fetched
-    /// anew with each change, our own among them, and its customer called again.
+    /// Tells the CRM of each item of the oldest event. Told twice after a crash, never told too early. One that it refuses does not hold up the
+    /// others: it is left alone from then on, for it would be fetched anew with each change, our own among them, and its customer called again.
     async fn acknowledge(mut self) -> Result<(), StoreError> {
         let Some(event) = self.source.poll.unacknowledged.first().copied() else { return Ok(()) };
         let body: Bytes = self.app.store.body(event)?;
         let items = self.plugin.poll_items(self.poll, &body);
         let done = self.source.poll.acknowledged as usize;
         let (mut told, mut refused) = (0, None);
-        for (n, item) in items.iter().skip(done).take(ACKNOWLEDGED_AT_ONCE).enumerate() {
-            let now = self.app.clock.now();
-            let place = self.place(self.source.poll.cursor.as_deref().unwrap_or_default(), now);
-            match self.tell(item, place, n == 0).await {
+        for (n, item) in items.iter().enumerate().skip(done).take(ACKNOWLEDGED_AT_ONCE) {
+            let cursor = self.source.poll.cursor.clone().unwrap_or_default();
+            match self.tell(item, self.place(&cursor, self.app.clock.now()), n == done).await {
                 Ok(true) => told += 1,
                 Ok(false) => {}
-                Err(failure) if failure.gone => {
-                    tracing::warn!(connection.id = %self.source.key.connection, poll = %self.source.key.name, event.id = %event, item = done + n, sentence = %self.app.redact(&failure.sentence), "the CRM would not be told that a record was taken");
-                    refused = Some(failure.sentence);
+                Err(failure) if failure.refused => {
+                    let records: &Vec<RecordRef> = refused.get_or_insert_with(|| self.plugin.poll_records(self.poll, &body, &self.wired.params));
+                    let record = records.get(n).cloned().unwrap_or_default();
+                    // One that is not there does no harm when it comes again: its event id keeps it from being called.
+                    if !self.refuse(event, n, item, &record, &failure) && !failure.gone {
+                        let sentence = self.source.poll.untold.says.clone();
+                        return self.failed(Failure { sentence, ..failure }).await;
+                    }
                 }
                 Err(failure) => return self.failed(failure).await,
             }
@@ -185,55 +192,25 @@ impl Run<'_> {
             progress.unacknowledged.remove(0);
             progress.acknowledged = 0;
         }
-        let now = self.app.clock.now();
         // What is asked for again after this is a new wish, though it look the same; where nothing could be told, it is the same wish.
         if told > 0 || refused.is_none() {
             self.source.poll.digest.clear();
         }
-        match refused {
-            Some(sentence) => self.untold(now, &sentence).await?,
-            // Of an event with more items than one turn, the turn before may have met one.
-            None if done == 0 => {
-                self.works_again(now).await?;
-                self.source.problem = None;
-            }
-            None => {}
-        }
+        let now = self.app.clock.now();
+        self.tell_admin(now).await?;
         let due = if self.source.poll.unacknowledged.is_empty() { now.plus(self.poll.every) } else { now };
         self.source.failures = 0;
         self.app.store.finish_source(self.source, None, Some(due)).await
     }
 
     /// Tells the CRM of one item; false where it need not be told.
-    async fn tell(&self, item: &Value, place: Place<'_>, first: bool) -> Result<bool, Failure> {
-        let wanted = self.plugin.wants_ack(self.poll, item, place, self.params()).map_err(|error| Failure::misconfigured(error.to_string()))?;
+    pub(super) async fn tell(&self, item: &Value, place: Place<'_>, first: bool) -> Result<bool, Failure> {
+        let wanted = self.plugin.wants_ack(self.poll, item, place, self.params()).map_err(|error| Failure::refused(error.to_string()))?;
         let Some(request) = self.poll.ack_request().filter(|_| wanted) else { return Ok(false) };
         self.ask(request, first, |params| self.plugin.compose_ack(request, item, place, params, &self.wired.bases)).await.map(|_| true)
     }
 
-    async fn untold(&mut self, now: Time, sentence: &str) -> Result<(), StoreError> {
-        let says = (
-            format!("đã nhận một bản ghi nhưng CRM không cho báo lại, nên bản ghi vẫn còn chờ ở đó: {sentence}"),
-            format!("a record was taken, but the CRM would not be told so, and it still stands there as waiting: {sentence}"),
-        );
-        let detail = self.app.redact(&self.wired.connection.language.of(says));
-        if self.source.problem.as_ref() != Some(&detail) {
-            let raise = AlertChange::Raise { about: self.about(), code: Code::ConnectionFailing, detail: detail.clone() };
-            self.app.store.change_alerts(now, vec![raise]).await?;
-        }
-        self.source.problem = Some(detail);
-        Ok(())
-    }
-
-    /// Nobody but an alert says that no records come in.
-    async fn works_again(&self, now: Time) -> Result<(), StoreError> {
-        if self.source.failures == 0 && self.source.problem.is_none() {
-            return Ok(());
-        }
-        self.app.store.change_alerts(now, vec![AlertChange::Clear { about: self.about() }]).await
-    }
-
-    fn about(&self) -> About {
+    pub(super) fn about(&self) -> About {
         let key = &self.source.key;
         // Of the poll alone: a write-back that works says nothing about it.
         About::new(&key.workspace, AlertKind::ConnectionFailing, &format!("{}/{}", key.connection, key.name))

@@ -33,11 +33,17 @@ pub(super) struct Failure {
     pub misconfigured: bool,
     /// What was asked for is not there (any more).
     pub gone: bool,
+    /// The CRM refuses this one request, or it cannot be made: another may work all the same.
+    pub refused: bool,
 }
 
 impl Failure {
     pub fn misconfigured(sentence: impl Into<String>) -> Failure {
-        Failure { sentence: sentence.into(), after: None, misconfigured: true, gone: false }
+        Failure { sentence: sentence.into(), after: None, misconfigured: true, gone: false, refused: false }
+    }
+
+    pub fn refused(sentence: impl Into<String>) -> Failure {
+        Failure { refused: true, ..Failure::misconfigured(sentence) }
     }
 
     pub fn of(error: &AskError, language: Language) -> Failure {
@@ -45,7 +51,8 @@ impl Failure {
             return Failure { after: *after, misconfigured: false, ..Failure::misconfigured(error.sentence(language)) };
         }
         let misconfigured = matches!(error, AskError::Compose(_) | AskError::Login(_) | AskError::Send(SendError::Blocked(_)));
-        Failure { misconfigured, ..Failure::misconfigured(error.sentence(language)) }
+        let refused = matches!(error, AskError::Compose(_));
+        Failure { misconfigured, refused, ..Failure::misconfigured(error.sentence(language)) }
     }
 
     /// How long to wait after so many failures before it.
@@ -64,7 +71,10 @@ pub(super) async fn answer(asking: Asking<'_>, compose: impl Fn(&Params) -> Resu
     match asked.verdict {
         Verdict::Done => Ok(asked.answer),
         Verdict::Retry { after } => Err(Failure { after, misconfigured: false, ..Failure::misconfigured(sentence()) }),
-        Verdict::Gone | Verdict::NotFound => Err(Failure { gone: true, ..Failure::misconfigured(sentence()) }),
+        Verdict::Gone | Verdict::NotFound => Err(Failure { gone: true, ..Failure::refused(sentence()) }),
+        Verdict::GiveUp => Err(Failure::refused(sentence())),
+        // A right may be missing for one record; who we are is wrong for all of them.
+        Verdict::Misconfigured if matches!(status, 200..=299 | 400 | 402..=499) => Err(Failure::refused(sentence())),
         _ => Err(Failure::misconfigured(sentence())),
     }
 }

@@ -1,15 +1,16 @@
 //! `[[poll]]`: what to ask, what the answer holds, where to go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
-use serde_json_path::JsonPath;
+use serde_json::{Map, Value as Json, json};
+use serde_json_path::{JsonPath, PathElement};
 
 use super::Params;
 use super::body::decode_json;
 use super::compile::Compiler;
 use super::compose::ComposeError;
+use super::extract::MapContext;
 use super::manifest::{At, Manifest, PollSpec, RequestKind};
 use super::names::{self, Shape};
 use super::plugin::Plugin;
@@ -17,6 +18,7 @@ use super::problem::did_you_mean;
 use super::request::Request;
 use super::template::{RenderError, Scope};
 use super::value::{Condition, Source, Value, all};
+use crate::domain::record::RecordRef;
 use crate::domain::request::{Answer, Outbound};
 use crate::domain::time::Time;
 
@@ -133,6 +135,11 @@ impl Poll {
     pub fn acknowledges(&self) -> bool {
         self.ack.is_some()
     }
+
+    /// Whether an answer says that there are further ones.
+    pub fn has_pages(&self) -> bool {
+        !self.more.is_empty()
+    }
 }
 
 fn context(place: Place<'_>) -> Json {
@@ -191,6 +198,47 @@ impl Plugin {
     /// The items of a stored answer again, in the order in which they are acknowledged.
     pub fn poll_items(&self, poll: &Poll, body: &[u8]) -> Vec<Json> {
         decode_json(body).map(|body| poll.items.query(&body).into_iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Which record each item of an answer is, as the variant reads it; nothing where it does not say, or divides the answer otherwise.
+    pub fn poll_records(&self, poll: &Poll, body: &[u8], params: &Params) -> Vec<RecordRef> {
+        let Ok(body) = decode_json(body) else { return Vec::new() };
+        let items = poll.items.query(&body).len();
+        let unknown = || vec![RecordRef::default(); items];
+        let Some((variant, pieces)) = self.variant(&poll.variant).and_then(|variant| Some((variant, self.split(variant, &body).ok()?))) else {
+            return unknown();
+        };
+        if pieces.len() != items {
+            return unknown();
+        }
+        let context = MapContext { params, body: &body, query: "", headers: &[], lookups: &Map::new() };
+        pieces.iter().map(|piece| self.map(variant, piece, &context).map(|mapped| mapped.record).unwrap_or_default()).collect()
+    }
+
+    /// The answer without these of its items.
+    pub fn poll_without(&self, poll: &Poll, body: &[u8], left_out: &BTreeSet<usize>) -> Vec<u8> {
+        let Ok(mut body) = decode_json(body) else { return Vec::new() };
+        let mut places: Vec<(String, Option<usize>, String)> = Vec::new();
+        for (_, node) in poll.items.query_located(&body).iter().enumerate().filter(|(n, _)| left_out.contains(n)) {
+            let (index, name) = match node.location().iter().last() {
+                Some(PathElement::Index(index)) => (Some(*index), String::new()),
+                Some(PathElement::Name(name)) => (None, (*name).to_owned()),
+                None => continue,
+            };
+            let whole = node.location().to_json_pointer();
+            places.push((whole.rsplit_once('/').unwrap_or_default().0.to_owned(), index, name));
+        }
+        places.sort();
+        places.dedup();
+        // From the end, so that the places before it stay true.
+        for (parent, index, name) in places.iter().rev() {
+            match (body.pointer_mut(parent), index) {
+                (Some(Json::Array(list)), Some(index)) if *index < list.len() => drop(list.remove(*index)),
+                (Some(Json::Object(map)), None) => drop(map.remove(name)),
+                _ => {}
+            }
+        }
+        body.to_string().into_bytes()
     }
 
     /// Whether the CRM is told that this item was taken.
@@ -263,5 +311,18 @@ phone = "$.phone"
         let place = Place { cursor: "", page: 1, now: Time(0) };
         assert!(!plugin.wants_ack(poll, &json!({}), place, &params("pull")).unwrap());
         assert!(plugin.wants_ack(poll, &json!({}), place, &params("never")).unwrap());
+    }
+
+    #[test]
+    fn items_are_named_by_their_records_and_can_be_left_out() {
+        let manifest = MANIFEST.replace("items = \"$[*]\"", "items = \"$.data[*]\"");
+        let manifest = manifest.replace("[receive.map]", "[receive.items]\nsplit = \"$.data[*]\"\n[receive.map]\nrecord_type = \"lead\"\nrecord_id = \"$.id\"");
+        let plugin = load("fetcher", [("plugin.toml".to_owned(), manifest.into_bytes())].into()).unwrap();
+        let (poll, params) = (plugin.poll("leads").unwrap(), plugin.with_defaults(&Params::new()));
+        let body = br#"{"data": [{"id": 1}, {"id": 2}, {"id": 18446744073709551616}, {"no": 4}], "next": "x"}"#;
+        let ids: Vec<String> = plugin.poll_records(poll, body, &params).into_iter().map(|record| record.id).collect();
+        assert_eq!(ids, ["1", "2", "18446744073709551616", ""]);
+        let rest: Json = serde_json::from_slice(&plugin.poll_without(poll, body, &[0, 1, 3].into())).unwrap();
+        assert_eq!(rest, json!({"data": [{"id": "18446744073709551616"}], "next": "x"}));
     }
 }

@@ -81,6 +81,8 @@ pub struct ReplySpec {
 pub enum StoreError {
     #[error("the answer to step `{step}` is not JSON")]
     NotJson { step: String },
+    #[error("the answer to step `{step}` is a web page, as of a login or of maintenance")]
+    Page { step: String },
     #[error("the answer to step `{step}` has no `{key}`")]
     Absent { step: String, key: String },
 }
@@ -180,11 +182,18 @@ impl Plugin {
         let body = match decode_json(&answer.body) {
             Ok(body) => body,
             Err(_) if needs_body => return Err(StoreError::NotJson { step: step.name.clone() }),
+            Err(_) if self.is_strange_page(&step.request, params, answer) => return Err(StoreError::Page { step: step.name.clone() }),
             Err(_) => Json::Null,
         };
         let scope = Scope { params: Some(params), whole: Some(context), ..Scope::default() };
         let source = Source { document: &body, scope, empty: &self.manifest.empty };
         kept(&step.store, &source).map_err(|key| StoreError::Absent { step: step.name.clone(), key })
+    }
+
+    /// An HTML page says nothing about what we asked a program for, unless a rule of the manifest takes it for done.
+    pub fn is_strange_page(&self, request: &Request, params: &Params, answer: &Answer) -> bool {
+        let said_done = || self.ruled(request, params, answer, Time(0)).is_some_and(|(rule, _)| rule.class == ResponseClass::Done);
+        is_page(answer) && !said_done()
     }
 
     /// What a search found: the entry's `id`, and beside it what `find` stores. Empty where there is no such entry; an answer that is no
@@ -209,6 +218,14 @@ impl Plugin {
         }
         Ok(Map::new())
     }
+}
+
+/// Looked at in its first bytes, for PHP calls a bare `OK` HTML, and what stands before a server may call its page JSON.
+fn is_page(answer: &Answer) -> bool {
+    let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body).trim_ascii_start();
+    let begins = |word: &str| body.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()));
+    let html = || answer.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
+    begins("<!doctype html") || begins("<html") || (begins("<") && html())
 }
 
 /// What `store` keeps of an answer: texts, and `true` and `false` as they are. The error names what is not there.

@@ -167,25 +167,62 @@ async fn a_poll_that_nobody_asks_for_rests_and_goes_on_where_it_ended() {
     f.finish().await;
 }
 
-/// Leads that stand there until they are unticked; what the CRM says to unticking the first of them.
+/// Leads that stand there until they are unticked; what the CRM says to unticking the first ones.
 struct Ticked {
     leads: Mutex<Vec<u32>>,
+    /// Leads up to this number are not unticked …
+    refuses: u32,
+    /// … while it says this.
     says: AtomicU32,
+    /// Stands in every lead: each change of it changes them all.
+    version: AtomicU32,
 }
 
 impl Ticked {
+    fn new(leads: &[u32], refuses: u32, says: u32) -> Arc<Ticked> {
+        Arc::new(Ticked { leads: Mutex::new(leads.to_vec()), refuses, says: AtomicU32::new(says), version: AtomicU32::new(1) })
+    }
+
     fn answer(&self, request: &Request) -> (u16, String) {
         let mut leads = self.leads.lock().unwrap();
+        let says = u16::try_from(self.says.load(Ordering::SeqCst)).unwrap();
         match (request.method.as_str(), request.path()) {
             ("POST", "/notes") => (201, r#"{"id": "1"}"#.to_owned()),
-            ("POST", "/leads/1/taken") => (u16::try_from(self.says.load(Ordering::SeqCst)).unwrap(), "{}".to_owned()),
             ("POST", path) => {
-                leads.retain(|id| path != format!("/leads/{id}/taken"));
+                let id: u32 = path.trim_start_matches("/leads/").trim_end_matches("/taken").parse().unwrap();
+                if id <= self.refuses && says != 200 {
+                    return (says, "{}".to_owned());
+                }
+                leads.retain(|lead| *lead != id);
                 (200, "{}".to_owned())
             }
-            _ => (200, json!({"data": leads.iter().map(|id| json!({"id": id, "phone": format!("09123456{id:02}")})).collect::<Vec<_>>()}).to_string()),
+            _ => {
+                let version = self.version.load(Ordering::SeqCst);
+                let data: Vec<_> = leads.iter().map(|id| json!({"id": id, "phone": format!("0912345{id:03}"), "version": version})).collect();
+                (200, json!({"data": data}).to_string())
+            }
         }
     }
+
+    fn stands(&self) -> Vec<u32> {
+        self.leads.lock().unwrap().clone()
+    }
+}
+
+/// The manifest without a cursor; a lead that was changed is another event, as in SuiteCRM.
+fn ticked() -> String {
+    let lines = MANIFEST.lines().filter(|line| !line.starts_with("cursor") && !line.starts_with("more")).collect::<Vec<_>>().join("\n");
+    let manifest = lines.replace("/leads?after={{cursor}}&page={{page}}", "/leads").replace("{{item.id}}\"\nrecord", "{{item.id}}-{{item.version}}\"\nrecord");
+    assert!(manifest.contains("{{item.id}}-{{item.version}}"));
+    [&manifest, far_end::NOTE].concat()
+}
+
+fn asks_of(far: &FarEnd, line: &str) -> usize {
+    far.lines().iter().filter(|l| *l == line).count()
+}
+
+fn open_alert(f: &Fixture) -> Option<(String, String)> {
+    f.alerts().into_iter().find(|alert| alert.is_open() && alert.kind == AlertKind::ConnectionFailing).map(|alert| (alert.subject, alert.detail))
 }
 
 /// The problems that the API tells of the connection; its state says the same.
@@ -202,15 +239,13 @@ async fn problems(f: &Fixture) -> Vec<String> {
 const VIEWER: &str = "viewer-key-of-the-poll-test";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_the_crm_says_is_not_there_holds_up_no_other_and_is_called_once() {
-    for says in [410, 404] {
-        let crm = Arc::new(Ticked { leads: Mutex::new(vec![1]), says: AtomicU32::new(says) });
+async fn a_record_of_which_the_crm_refuses_to_be_told_holds_up_no_other_and_is_called_once() {
+    for says in [400, 403, 404, 410] {
+        let crm = Ticked::new(&[1], 1, says);
         let answers = Arc::clone(&crm);
         let far = FarEnd::start(move |request| answers.answer(request)).await;
         let dir = tempfile::tempdir().unwrap();
-        let cursor = MANIFEST.lines().filter(|line| !line.starts_with("cursor") && !line.starts_with("more")).collect::<Vec<_>>().join("\n");
-        let manifest = cursor.replace("/leads?after={{cursor}}&page={{page}}", "/leads");
-        far_end::plugin(dir.path(), "fetcher", &[&manifest, far_end::NOTE].concat());
+        far_end::plugin(dir.path(), "fetcher", &ticked());
         let mut connection = connection("fetcher", "fetcher", "", &[("site", &far.url())]);
         connection.hook_key = None;
         let key = ApiKey { name: "wall".into(), key: SecretText::new(VIEWER), role: ApiRole::Viewer, workspace: "main".into() };
@@ -219,15 +254,12 @@ async fn a_record_that_the_crm_says_is_not_there_holds_up_no_other_and_is_called
             settings.connections = vec![connection];
             settings.api_keys = vec![key];
         });
-        let f = setup.start_by_hand().await;
-        let untold = |far: &FarEnd| far.lines().iter().filter(|line| *line == "POST /leads/1/taken").count();
-        let open = |f: &Fixture| {
-            f.alerts().into_iter().find(|alert| alert.is_open() && alert.kind == AlertKind::ConnectionFailing).map(|alert| (alert.kind, alert.subject))
-        };
+        let mut f = setup.start_by_hand().await;
 
         let first = f.until("the first is called", |f| f.calls().first().cloned()).await;
         f.until("the CRM would not be told", |f| source(f).problem.clone()).await;
-        assert_eq!(open(&f), Some((AlertKind::ConnectionFailing, "fetcher/leads".to_owned())));
+        let (subject, detail) = open_alert(&f).unwrap();
+        assert!(subject == "fetcher/leads" && detail.contains("lead 1 ") && detail.contains(&says.to_string()), "{subject} {detail}");
         let said = problems(&f).await;
         assert!(said.len() == 1 && said[0].starts_with("poll `leads`: ") && said[0].contains(&says.to_string()), "{said:?}");
 
@@ -235,44 +267,108 @@ async fn a_record_that_the_crm_says_is_not_there_holds_up_no_other_and_is_called
         f.reaches(first.id, State::Placed).await;
         assert_eq!(f.report(first.id, &json!({"CallDetail": {"AnswerDuration": 5, "CallDuration": 9, "ResponseStatus": 1}})).await.status, 200);
         f.logged(first.id).await;
-        assert!(open(&f).is_some());
+        assert!(open_alert(&f).is_some());
 
+        // Our own write-back changed it: another event id, which must not be another wish.
+        crm.version.store(2, Ordering::SeqCst);
         crm.leads.lock().unwrap().push(2);
         f.advance(Duration::from_secs(60)).await;
-        assert_eq!(called(&f), ["1", "2"]);
-        assert_eq!(*crm.leads.lock().unwrap(), [1], "the second was unticked");
-        for _ in 0..10 {
+        assert_eq!((called(&f), crm.stands()), (vec!["1".to_owned(), "2".into()], vec![1]), "the second was called and unticked");
+        for version in 3..13 {
+            f.restart().await;
+            crm.version.store(version, Ordering::SeqCst);
             f.advance(Duration::from_secs(60)).await;
         }
-        assert_eq!((called(&f).len(), f.events().len(), untold(&far)), (2, 3, 3), "nobody is called twice, and not every look is an event");
-        assert!(open(&f).is_some());
+        assert_eq!((called(&f).len(), f.events().len()), (2, 2), "nobody is called twice, and no look is an event");
+        let alerts: Vec<_> = f.alerts().into_iter().filter(|alert| alert.kind == AlertKind::ConnectionFailing).collect();
+        assert_eq!((alerts.len(), alerts[0].is_open(), alerts[0].times), (1, true, 1), "the admin is told once: {alerts:?}");
 
+        // A person unticks it, and ticks it again later: a new wish.
         crm.leads.lock().unwrap().clear();
         f.advance(Duration::from_secs(60)).await;
-        assert_eq!((source(&f).problem, open(&f), problems(&f).await), (None, None, vec![]));
+        f.advance(Duration::from_secs(60)).await;
+        assert_eq!((source(&f).problem, open_alert(&f), problems(&f).await), (None, None, vec![]));
+        f.advance(Duration::from_secs(3600)).await;
+        crm.leads.lock().unwrap().push(1);
+        crm.says.store(200, Ordering::SeqCst);
+        f.advance(Duration::from_secs(60)).await;
+        assert_eq!((called(&f).len(), crm.stands()), (3, vec![]));
         f.finish().await;
     }
 }
 
-/// It would be called again with each change of it: nothing is fetched until a person has looked, and nothing that works hides that.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_of_which_the_crm_refuses_to_be_told_is_called_once_and_the_alert_stays() {
-    let crm = Arc::new(Ticked { leads: Mutex::new(vec![1]), says: AtomicU32::new(400) });
+#[tokio::test]
+async fn a_record_that_may_be_told_of_again_is_told_of_at_its_time_or_when_it_changed() {
+    let crm = Ticked::new(&[1], 1, 400);
     let answers = Arc::clone(&crm);
     let far = FarEnd::start(move |request| answers.answer(request)).await;
     let dir = tempfile::tempdir().unwrap();
-    let f = bridge_of(dir.path(), &far.url(), &[MANIFEST, far_end::NOTE].concat()).await;
-    let first = f.until("the first is called", |f| f.calls().first().cloned()).await;
-    f.until("the CRM refused", |f| source(f).problem.clone()).await;
-    f.reaches(first.id, State::Placed).await;
-    assert_eq!(f.report(first.id, &json!({"CallDetail": {"AnswerDuration": 5, "CallDuration": 9, "ResponseStatus": 1}})).await.status, 200);
-    f.logged(first.id).await;
-    let open = |f: &Fixture| f.alerts().into_iter().any(|alert| alert.is_open() && alert.subject == "fetcher/leads");
-    assert!(open(&f), "what works elsewhere says nothing about it");
-    f.advance(Duration::from_secs(900)).await;
-    assert_eq!((called(&f).len(), open(&f)), (1, true));
+    let mut f = bridge_of(dir.path(), &far.url(), &ticked()).await;
+    f.until("the CRM would not be told", |f| source(f).problem.clone()).await;
+    f.advance(Duration::from_secs(300)).await;
+    assert_eq!(asks_of(&far, "POST /leads/1/taken"), 1, "not with every look");
+    crm.version.store(2, Ordering::SeqCst);
+    f.advance(Duration::from_secs(300)).await;
+    assert_eq!(asks_of(&far, "POST /leads/1/taken"), 2, "once as it was changed");
     crm.says.store(200, Ordering::SeqCst);
+    f.restart().await;
     f.advance(Duration::from_secs(3600)).await;
-    assert_eq!((source(&f).problem, open(&f)), (None, false));
+    assert_eq!((crm.stands(), called(&f).len(), f.events().len()), (vec![], 1, 1));
+    assert_eq!((source(&f).problem, open_alert(&f)), (None, None));
+    f.finish().await;
+}
+
+/// What is not left alone would be called again with each change of it: nothing is fetched until a person has looked.
+#[tokio::test]
+async fn too_many_refused_records_hold_the_poll_until_the_crm_takes_them() {
+    let ids: Vec<u32> = (1..=81).collect();
+    let crm = Ticked::new(&ids, 81, 400);
+    let answers = Arc::clone(&crm);
+    let far = FarEnd::start(move |request| answers.answer(request)).await;
+    let dir = tempfile::tempdir().unwrap();
+    // Without a phone nobody is called.
+    let f = bridge_of(dir.path(), &far.url(), &ticked().replace("phone = \"$.phone\"", "phone = \"$.none\"")).await;
+    for _ in 0..30 {
+        f.advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(
+        (asks_of(&far, "POST /leads/80/taken"), asks_of(&far, "POST /leads/81/taken")),
+        (1, 1),
+        "each is told of once: {} requests",
+        far.lines().len()
+    );
+    f.advance(Duration::from_secs(500)).await;
+    assert_eq!((asks_of(&far, "GET /leads"), f.events().len()), (1, 1), "it holds");
+    assert!(open_alert(&f).is_some() && source(&f).problem.is_some_and(|p| p.contains("400")));
+    crm.says.store(200, Ordering::SeqCst);
+    for _ in 0..60 {
+        f.advance(Duration::from_secs(300)).await;
+    }
+    assert_eq!((crm.stands(), f.events().len(), source(&f).problem, open_alert(&f)), (vec![], 1, None, None));
+    f.finish().await;
+}
+
+/// Behind a cursor it is not fetched again: what is on disk is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_behind_a_cursor_is_told_of_again_from_what_is_on_disk() {
+    let crm = Arc::new(Crm::default());
+    crm.leads.store(1, Ordering::SeqCst);
+    let (answers, says) = (Arc::clone(&crm), Arc::new(AtomicU32::new(400)));
+    let said = Arc::clone(&says);
+    let far = FarEnd::start(move |request| match (request.method.as_str(), request.path(), said.load(Ordering::SeqCst)) {
+        ("POST", "/leads/1/taken", 400) => (400, "{}".to_owned()),
+        _ => answers.answer(request),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let f = bridge_of(dir.path(), &far.url(), MANIFEST).await;
+    f.until("the CRM refused", |f| source(f).problem.clone()).await;
+    crm.leads.store(3, Ordering::SeqCst);
+    f.advance(Duration::from_secs(120)).await;
+    assert_eq!((called(&f), crm.taken.lock().unwrap().clone()), (vec!["1".to_owned(), "2".into(), "3".into()], vec!["2".to_owned(), "3".into()]));
+    assert!(open_alert(&f).is_some(), "the first is not told of yet");
+    says.store(200, Ordering::SeqCst);
+    f.advance(Duration::from_secs(3600)).await;
+    assert_eq!((crm.taken.lock().unwrap().len(), source(&f).problem, open_alert(&f), called(&f).len()), (3, None, None, 3));
     f.finish().await;
 }

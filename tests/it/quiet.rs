@@ -21,6 +21,7 @@ event_id = "$.event"
 record_type = "$.type"
 record_id = "$.id"
 phone = "$.phone"
+priority = [{ value = "interactive", if = [{ value = "$.priority", to = "interactive" }] }, "automation"]
 
 [receive.loop_guard]
 quiet = "2m"
@@ -50,7 +51,11 @@ async fn bridge(dir: &std::path::Path, crm: &FarEnd) -> Fixture {
 
 /// What becomes of a delivery about a record.
 async fn delivered(f: &Fixture, event: &str, kind: &str) -> Outcome {
-    let body = json!({"event": event, "type": kind, "id": "7", "phone": "0912345678"}).to_string();
+    wished(f, event, kind, "automation").await
+}
+
+async fn wished(f: &Fixture, event: &str, kind: &str, priority: &str) -> Outcome {
+    let body = json!({"event": event, "type": kind, "id": "7", "phone": "0912345678", "priority": priority}).to_string();
     let answer = wire::post(&f.address, &format!("/hooks/quiet/{KEY}"), &["Content-Type: application/json"], body.as_bytes()).await;
     assert_eq!(answer.status, 202);
     f.outcomes().await.remove(0)
@@ -72,6 +77,7 @@ async fn only_the_record_that_was_written_to_is_quiet() {
     assert_eq!(crm.lines(), ["POST /notes"]);
     assert_eq!(delivered(&f, "own", "deal").await, Outcome::Ignored { why: Ignored::OwnWrite });
     assert!(matches!(delivered(&f, "other", "contact").await, Outcome::Called { .. }), "a contact with the same number as the deal");
+    assert!(matches!(wished(&f, "pressed", "deal", "interactive").await, Outcome::Called { .. }), "what a person pressed is no echo");
     f.finish().await;
 }
 

@@ -188,6 +188,45 @@ async fn a_maintenance_page_is_no_entry_that_was_made() {
     }
 }
 
+/// We chose the id, so nothing of the answer is kept; a page is no success all the same, also for the step behind it.
+#[tokio::test]
+async fn a_page_is_no_success_where_nothing_is_kept_of_it() {
+    const KIND: &str = r#"
+[write_back.note]
+title = { vi = "Ghi chú", en = "Note" }
+identity = "client_id"
+[[write_back.note.create]]
+name = "create"
+path = "/notes"
+json = { id = "{{uuid call.id}}" }
+store = { id = "{{uuid call.id}}" }
+[[write_back.note.create]]
+name = "link"
+path = "/links"
+json = { id = "{{uuid call.id}}" }
+"#;
+    for page in [PAGE, "\r\n<!DOCTYPE HTML><title>Login</title>"] {
+        let dir = tempfile::tempdir().unwrap();
+        let crm = crm(&[("POST /notes", vec![(200, page), (200, "OK")].leak()), ("POST /links", vec![(200, page), (204, "")].leak())]).await;
+        let f = bridge(dir.path(), &crm, KIND).await;
+        let id = called(&f).await;
+        f.until("the page was read", |f| f.attempts(id).into_iter().find(|a| a.class == "unreadable")).await;
+        hours(&f).await;
+        f.logged(id).await;
+        assert_eq!(crm.lines(), ["POST /notes", "POST /notes", "POST /links", "POST /links"]);
+        f.finish().await;
+    }
+    // The manifest may say that a page is this CRM's way.
+    let dir = tempfile::tempdir().unwrap();
+    let crm = crm(&[("POST /notes", &[(200, PAGE)]), ("POST /links", &[(200, PAGE)])]).await;
+    let f = bridge(dir.path(), &crm, &[KIND, "[[responses]]\nstatus = [200]\nclass = \"done\"\n"].concat()).await;
+    let id = called(&f).await;
+    hours(&f).await;
+    f.logged(id).await;
+    assert_eq!(crm.lines(), ["POST /notes", "POST /links"]);
+    f.finish().await;
+}
+
 /// Nothing can be looked for: a person looks.
 #[tokio::test]
 async fn a_maintenance_page_where_nothing_can_be_looked_for_is_told_and_not_repeated() {
