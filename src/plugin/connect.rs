@@ -12,7 +12,7 @@ use super::compose::ComposeError;
 use super::modes::in_mode;
 use super::plugin::Plugin;
 use super::request::Request;
-use super::template::Scope;
+use super::template_scope::Scope;
 use super::value::{Source, Value};
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::domain::time::Time;

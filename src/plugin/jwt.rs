@@ -12,7 +12,8 @@ use sha2::Sha256;
 
 use super::Params;
 use super::manifest::JwtAlgorithm;
-use super::template::{Scope, Template};
+use super::template::Template;
+use super::template_scope::Scope;
 use crate::domain::time::Time;
 
 /// How a login's assertion is made.

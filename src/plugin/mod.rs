@@ -20,6 +20,7 @@ mod phone;
 mod tables;
 mod template_names;
 mod template_reads;
+mod template_scope;
 
 pub mod auth;
 pub mod body;

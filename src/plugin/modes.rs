@@ -8,7 +8,7 @@ use super::Params;
 use super::compile::Compiler;
 use super::manifest::{Manifest, ModeSpec, OneOrMany};
 use super::names::Shape;
-use super::template::Scope;
+use super::template_scope::Scope;
 use super::value::{Condition, Source, all};
 
 /// A mode's key among the parameters, and when it holds.

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::RequestKind;
 use super::respond::ResponseRule;
-use super::template::{RenderError, Scope, Template};
+use super::template::{RenderError, Template};
+use super::template_scope::Scope;
 
 /// A request to the CRM, as a recipe.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde_json_path::JsonPath;
 use super::Params;
 use super::body::{self, Format, Reading, query_value};
 use super::manifest::Content;
-use super::template::Scope;
+use super::template_scope::Scope;
 use super::value::{Condition, Source, all};
 use crate::domain::event::Delivery;
 

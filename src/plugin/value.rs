@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 use super::manifest::Op;
 use super::modes::in_mode;
 use super::path::{self, Path};
-use super::template::{RenderError, Scope, Template};
+use super::template::{RenderError, Template};
+use super::template_scope::Scope;
 
 /// A compiled *value* of `docs/PLUGINS.md`.
 #[derive(Debug, Clone)]

@@ -19,7 +19,8 @@ use crate::plugin::Params;
 use crate::plugin::body::query_value;
 use crate::plugin::manifest::{Algorithm, Encoding, KeyEncoding, VerifyKind};
 use crate::plugin::modes::in_mode;
-use crate::plugin::template::{Scope, Template};
+use crate::plugin::template::Template;
+use crate::plugin::template_scope::Scope;
 use crate::plugin::value::text_of;
 
 /// Why a delivery is not believed.
