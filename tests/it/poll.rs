@@ -327,12 +327,7 @@ async fn too_many_refused_records_hold_the_poll_until_the_crm_takes_them() {
     for _ in 0..30 {
         f.advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(
-        (asks_of(&far, "POST /leads/80/taken"), asks_of(&far, "POST /leads/81/taken")),
-        (1, 1),
-        "each is told of once: {} requests",
-        far.lines().len()
-    );
+    assert_eq!((asks_of(&far, "POST /leads/80/taken"), asks_of(&far, "POST /leads/81/taken")), (1, 1), "each is told of once: {} requests", far.lines().len());
     f.advance(Duration::from_secs(500)).await;
     assert_eq!((asks_of(&far, "GET /leads"), f.events().len()), (1, 1), "it holds");
     assert!(open_alert(&f).is_some() && source(&f).problem.is_some_and(|p| p.contains("400")));
