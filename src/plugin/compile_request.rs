@@ -9,6 +9,7 @@ use super::problem::{Problem, did_you_mean};
 use super::request::{AuthChoice, Body, Field, Request};
 use super::respond::{ResponseRule, RetryAfter};
 use super::template::{Escape, Template};
+use super::template_bare::bare;
 
 impl Compiler<'_> {
     /// A request; `at` is the block it stands in, for messages.
@@ -210,6 +211,7 @@ impl Compiler<'_> {
         let template = self.compile(&file, 1, source, escape, names);
         let json = escape == Escape::Json;
         if json && self.problems.len() == before {
+            self.problems.extend(bare(source).into_iter().map(|fault| Problem::warning(&file, fault.line, fault.message)));
             self.try_json(&file, &template, names);
         }
         Some((template, json, content_type))

@@ -18,6 +18,7 @@ pub mod names;
 mod path;
 mod phone;
 mod tables;
+mod template_bare;
 mod template_names;
 mod template_reads;
 mod template_scope;

@@ -52,7 +52,7 @@ fn examine<'a>(plugin: &'a Plugin, delivery: &Delivery, params: &Params) -> Resu
 impl<'a> Run<'a> {
     /// The delivery of the case; gives what is called.
     pub(super) fn deliver(&mut self) -> Vec<Mapped> {
-        let (plugin, delivery) = (self.plugin, &self.case.webhook);
+        let (plugin, delivery) = (self.plugin, self.webhook);
         if let Some(shaken) = plugin.handshake(delivery, &self.params) {
             self.shake(&shaken);
             return Vec::new();
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
     }
 
     fn shake(&mut self, shaken: &Shaken<'_>) {
-        let (plugin, delivery, params) = (self.plugin, &self.case.webhook, self.params.clone());
+        let (plugin, delivery, params) = (self.plugin, self.webhook, self.params.clone());
         let refused = match plugin.verify_handshake(shaken, delivery, &params) {
             Err(error) => Some(unbelieved(&error)),
             Ok(_) => match plugin.captured(shaken, delivery, &params) {
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
     }
 
     fn words(&self, variant: Option<&Variant>, reply: Reply) -> ReplySpec {
-        let told = Told { params: Some(&self.params), query: &self.case.webhook.query, event_id: EVENT_ID };
+        let told = Told { params: Some(&self.params), query: &self.webhook.query, event_id: EVENT_ID };
         self.plugin.answer(variant, reply, told, None)
     }
 
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         compose: &dyn Fn(&Params) -> Result<crate::domain::request::Outbound, crate::plugin::ComposeError>,
     ) -> Result<(Answer, Verdict), Unasked> {
         let mut polls = std::mem::take(&mut self.polls);
-        let asked = self.ask(&Asking { request, compose, place: "poll", lookup: None }, &mut polls);
+        let asked = self.ask(&Asking { request, compose, place: "poll", lookup: None, unreadable: None }, &mut polls);
         self.polls = polls;
         asked
     }
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
     /// An answer as the event that it is stored as.
     fn fetched(&mut self, poll: &Poll, answer: &Answer) -> Vec<Mapped> {
         let kind = answer.header("content-type").unwrap_or("application/json").to_owned();
-        let delivery = Delivery { headers: vec![("content-type".to_owned(), kind)], body: answer.body.clone(), ..self.case.webhook.clone() };
+        let delivery = Delivery { headers: vec![("content-type".to_owned(), kind)], body: answer.body.clone(), ..self.webhook.clone() };
         let Some(variant) = self.plugin.variant(&poll.variant) else {
             self.miss(format!("there is no receive variant `{}`", poll.variant));
             return Vec::new();

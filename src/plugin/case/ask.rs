@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compare;
-use super::exchange::{DONE, Exchange, class_of};
+use super::exchange::{DONE, Exchange, UNREADABLE, class_of};
 use super::run::Run;
 use crate::domain::request::{Answer, Outbound, Verdict};
 use crate::plugin::{ComposeError, Login, LoginError, Lookup, Params, Request};
@@ -46,6 +46,8 @@ pub(super) struct Asking<'r> {
     pub place: &'r str,
     /// The look-up it is: those read an answer in their own way.
     pub lookup: Option<&'r Lookup>,
+    /// Whether a good answer does not say what is kept of it.
+    pub unreadable: Option<&'r dyn Fn(&Answer) -> bool>,
 }
 
 impl Run<'_> {
@@ -91,7 +93,7 @@ impl Run<'_> {
                 Err(LoginError::Refused { verdict, .. }) => *verdict,
                 Err(error) => return Err(Unasked::Fault(error.to_string())),
             };
-            self.compared("login", expected.as_ref(), &outbound, verdict);
+            self.compared("login", expected.as_ref(), &outbound, class_of(verdict));
             if self.bless {
                 self.logins.sent.push(compare::blessed(expected.as_ref(), &outbound, &class_of(verdict)));
             }
@@ -118,18 +120,20 @@ impl Run<'_> {
             Some(lookup) => plugin.lookup_verdict(lookup, &params, &answer, clock).0,
             None => plugin.verdict(asking.request, &params, &answer, clock).0,
         };
+        let unreadable = verdict == Verdict::Done && expected.as_ref().is_some_and(|expected| expected.class == UNREADABLE);
+        let unreadable = unreadable && asking.unreadable.is_some_and(|unreadable| unreadable(&answer));
+        let class = if unreadable { UNREADABLE.to_owned() } else { class_of(verdict) };
         if self.bless {
-            to.sent.push(compare::blessed(expected.as_ref(), outbound, &class_of(verdict)));
+            to.sent.push(compare::blessed(expected.as_ref(), outbound, &class));
         }
-        self.compared(asking.place, expected.as_ref(), outbound, verdict);
+        self.compared(asking.place, expected.as_ref(), outbound, class);
         (answer, verdict)
     }
 
     /// What a request and what its answer was read as, beside what the case says.
-    fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, verdict: Verdict) {
+    fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, class: String) {
         let Some(expected) = expected else { return self.miss(format!("{place}: this request is not in the case: {} {}", outbound.method, outbound.url)) };
         compare::request(place, expected, outbound, &mut self.result.mismatches);
-        let class = class_of(verdict);
         if class != expected.class {
             let said = if expected.class == DONE { "done (no word after `<<<`)".to_owned() } else { expected.class.clone() };
             self.miss(format!("{place}: the answer is read as {class}, the case says {said}"));

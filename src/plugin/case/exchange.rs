@@ -9,6 +9,9 @@ use crate::domain::time::Time;
 /// What an answer is read as where the case says nothing.
 pub const DONE: &str = "done";
 
+/// A success that does not say what a step of the write-back keeps of it, or is a web page.
+pub const UNREADABLE: &str = "unreadable";
+
 /// A request that must be sent and the answer it is given.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {

@@ -6,8 +6,10 @@ use serde::Deserialize;
 
 use super::exchange::{Exchange, Pairs, delivery, pairs, text};
 use super::subscribe::Deed;
+use crate::domain::connection::Priority;
 use crate::domain::event::Delivery;
 use crate::domain::time::Time;
+use crate::plugin::compile::parse_duration;
 use crate::plugin::{Params, Plugin};
 
 /// One transcript.
@@ -31,6 +33,8 @@ pub struct Case {
     pub webhook: Delivery,
     /// So many times.
     pub repeat: usize,
+    /// What is delivered behind it.
+    pub further: Vec<Further>,
     /// What is polled instead.
     pub polls: Option<Pairs>,
     /// The login's requests.
@@ -45,6 +49,14 @@ pub struct Case {
     pub call: Option<(String, serde_json::Value)>,
     /// Reports with the write-back that follows; a write-back without a report comes first: the call was lost or refused.
     pub rounds: Vec<Round>,
+}
+
+/// A delivery behind the first.
+#[derive(Debug, Clone)]
+pub struct Further {
+    pub delivery: Delivery,
+    /// It comes when the results were written back.
+    pub after_writing: bool,
 }
 
 /// A report and what is written back after it.
@@ -67,6 +79,11 @@ pub struct Expect {
     pub items: Option<usize>,
     #[serde(default)]
     pub outcomes: Vec<String>,
+    /// Of the first that is called: who waits for it, and whether the customer may be called.
+    pub priority: Option<Priority>,
+    pub consent: Option<bool>,
+    /// A piece of the sentence with which a template or the mapping refuses.
+    pub fault: Option<String>,
     /// The body that the sender is told.
     pub body: Option<String>,
     /// What a handshake hands over.
@@ -88,6 +105,9 @@ struct Head {
     hook: String,
     #[serde(default = "once")]
     repeat: usize,
+    /// How long after the delivery before it a further one arrives.
+    #[serde(default = "soon")]
+    later: String,
     #[serde(default = "vi")]
     language: String,
     #[serde(default)]
@@ -119,6 +139,10 @@ impl Head {
 /// The JSON Schema of `case.toml`.
 pub fn schema() -> serde_json::Value {
     crate::plugin::schema::schema::<Head>("callbridge: case.toml")
+}
+
+fn soon() -> String {
+    "10s".to_owned()
 }
 
 fn once() -> usize {
@@ -169,8 +193,15 @@ impl Case {
             None => return Err("there is none of 0-subscribe.http, 1-webhook.http and 1-poll.http".to_owned()),
         };
         let arrives = there("webhook.http").is_some() || there("poll.http").is_some();
+        let later = parse_duration(&head.later).ok_or("case.toml: `later` is no duration such as `30s`")?;
         let mut parts = Parts::default();
+        let (mut further, mut arrival, mut first) = (Vec::new(), clock, true);
         for (_, kind, file, bytes) in numbered {
+            if kind == "webhook.http" && !std::mem::take(&mut first) {
+                arrival = arrival.plus(later);
+                let delivery = delivery(bytes, &head.hook, arrival).ok_or_else(|| format!("{file}: this is no HTTP request"))?;
+                further.push(Further { delivery, after_writing: !parts.rounds.is_empty() });
+            }
             parts.add(kind, file, bytes)?;
         }
         let Parts { subscriptions, logins, polls, lookups, call, rounds } = parts;
@@ -189,6 +220,7 @@ impl Case {
             arrives,
             webhook,
             repeat: head.repeat,
+            further,
             polls,
             logins,
             tokens: head.token,

@@ -7,6 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use super::ask::Transcript;
 use super::compare;
 use super::file::Case;
+use crate::domain::connection::Priority;
+use crate::domain::event::Delivery;
+use crate::domain::record::RecordRef;
 use crate::plugin::{Mapped, Params, Plugin, Tokens};
 
 /// What a run found.
@@ -60,6 +63,9 @@ impl Plugin {
             polls: all(case.polls.as_slice()),
             lookups: all(&case.lookups),
             seen: BTreeSet::new(),
+            webhook: &case.webhook,
+            wrote: Vec::new(),
+            faulted: false,
         };
         run.result.mismatches.extend(self.check_params(&case.parameters));
         run.start();
@@ -80,6 +86,12 @@ pub(super) struct Run<'a> {
     pub(super) lookups: Transcript,
     /// Events that came before.
     pub(super) seen: BTreeSet<String>,
+    /// What is being delivered.
+    pub(super) webhook: &'a Delivery,
+    /// Records that were written to, at the clock.
+    pub(super) wrote: Vec<RecordRef>,
+    /// The refusal that the case expects has come.
+    faulted: bool,
 }
 
 impl Run<'_> {
@@ -98,14 +110,50 @@ impl Run<'_> {
                 None => self.deliver(),
             });
         }
-        self.outcomes();
-        self.calls(&called);
-        match called.first() {
-            Some(mapped) => self.write_back(mapped),
+        self.further(&mut called, false);
+        match called.first().cloned() {
+            Some(mapped) => self.write_back(&mapped),
             None if !self.case.rounds.is_empty() => self.miss("nothing was called, so nothing is written back".to_owned()),
             None => {}
         }
+        self.further(&mut called, true);
+        self.outcomes();
+        self.calls(&called);
+        self.expected_of(called.first());
         self.left();
+    }
+
+    /// Deliveries behind the first.
+    fn further(&mut self, called: &mut Vec<Mapped>, after_writing: bool) {
+        for further in self.case.further.iter().filter(|further| further.after_writing == after_writing) {
+            self.webhook = &further.delivery;
+            called.extend(self.deliver());
+        }
+    }
+
+    /// Whether a refusal is the one that the case expects.
+    pub(super) fn is_expected(&mut self, fault: &str) -> bool {
+        let expected = self.case.expect.fault.as_ref().is_some_and(|piece| fault.contains(piece));
+        self.faulted |= expected;
+        expected
+    }
+
+    /// What the case says of the first that is called, and of a refusal.
+    fn expected_of(&mut self, called: Option<&Mapped>) {
+        let expect = &self.case.expect;
+        let priority = called.map(|mapped| if mapped.interactive { Priority::Interactive } else { Priority::Automation });
+        let mut missed = Vec::new();
+        if let Some(expected) = expect.priority.filter(|_| expect.priority != priority) {
+            missed.push(format!("expected the priority {}, found {}", json!(expected), json!(priority)));
+        }
+        let consent = called.and_then(|mapped| mapped.consent);
+        if let Some(expected) = expect.consent.filter(|_| expect.consent != consent) {
+            missed.push(format!("expected the consent {expected}, found {}", json!(consent)));
+        }
+        if let Some(piece) = expect.fault.as_ref().filter(|_| !self.faulted) {
+            missed.push(format!("no template and no mapping refused with `{piece}`"));
+        }
+        self.result.mismatches.extend(missed);
     }
 
     /// What the case has and nobody asked for.

@@ -151,7 +151,8 @@ impl<'a> Run<'a> {
             plugin.compose_subscribe(part, clock, &params.clone().into_iter().chain(shown).collect(), &BTreeMap::new())
         };
         let mut transcript: Transcript = std::mem::take(&mut self.subscriptions);
-        let asked = self.ask(&Asking { request: &part.request, compose: &compose, place: &part.request.place, lookup: None }, &mut transcript);
+        let asked =
+            self.ask(&Asking { request: &part.request, compose: &compose, place: &part.request.place, lookup: None, unreadable: None }, &mut transcript);
         self.subscriptions = transcript;
         match asked {
             Ok((answer, Verdict::Done)) => Ok(answer),

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::ask::{Asking, Transcript, Unasked};
+use super::exchange::UNREADABLE;
 use super::file::Round;
 use super::run::Run;
+use crate::domain::record::RecordRef;
 use crate::domain::report::{DurationUnit, Report};
-use crate::domain::request::Verdict;
+use crate::domain::request::{Answer, Verdict};
 use crate::error::Code;
 use crate::plugin::context::{CallFacts, ReportFacts, WriteBack, of_kind};
 use crate::plugin::manifest::Identity;
@@ -35,6 +37,8 @@ struct Entry {
     unclear: bool,
     /// It was found, and may show the report of before.
     found: bool,
+    /// It was unclear before.
+    doubted: bool,
 }
 
 /// What a run came to.
@@ -48,6 +52,8 @@ enum Turn {
 
 /// One round on its way: what its templates see, and the pairs of its file.
 struct Writing {
+    /// What is written to.
+    record: RecordRef,
     /// What every kind's context has in common.
     common: Json,
     index: usize,
@@ -85,7 +91,7 @@ impl<'a> Run<'a> {
                 Ok(note) => parts.with_note(context, &note),
                 Err(error) => return self.miss(error.to_string()),
             };
-            let mut writing = Writing { common, index, transcript: Transcript::new(&round.exchanges) };
+            let mut writing = Writing { record: mapped.record.clone(), common, index, transcript: Transcript::new(&round.exchanges) };
             let kinds: Vec<&'a WriteBackKind> = ["call", "note", "field"].into_iter().filter_map(|name| plugin.kind(name, &self.params)).collect();
             loop {
                 let before = writing.transcript.pairs.len();
@@ -234,7 +240,7 @@ impl<'a> Run<'a> {
             return Ok(Map::new());
         }
         let place = format!("write-back {} {name}", kind.name);
-        match self.request(&find.request, &context, &place, writing)? {
+        match self.request(&find.request, &context, &place, None, writing)? {
             (answer, Verdict::Done) => self.plugin.found(find, &answer, &context, &self.params).map_err(|_| Turn::Later),
             (_, Verdict::Gone | Verdict::NotFound) => Ok(Map::new()),
             (_, Verdict::GiveUp) => Err(Turn::Never),
@@ -242,13 +248,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn request(&mut self, request: &Request, context: &Json, place: &str, writing: &mut Writing) -> Result<(crate::domain::request::Answer, Verdict), Turn> {
+    fn request(&mut self, request: &Request, context: &Json, place: &str, step: Option<&Step>, writing: &mut Writing) -> Result<(Answer, Verdict), Turn> {
+        let params = self.params.clone();
+        let unreadable = |answer: &Answer| step.is_some_and(|step| self.plugin.stored(step, answer, context, &params).is_err());
         let (plugin, clock) = (self.plugin, self.case.clock);
         let compose = |with: &Params| plugin.compose(request, context, with, &BTreeMap::new(), clock);
-        self.ask(&Asking { request, compose: &compose, place, lookup: None }, &mut writing.transcript).map_err(|why| match why {
+        self.ask(&Asking { request, compose: &compose, place, lookup: None, unreadable: Some(&unreadable) }, &mut writing.transcript).map_err(|why| match why {
             Unasked::Login => Turn::Later,
             Unasked::Fault(fault) => {
-                self.miss(fault);
+                if !self.is_expected(&fault) {
+                    self.miss(fault);
+                }
                 Turn::Never
             }
         })
@@ -270,10 +280,13 @@ impl<'a> Run<'a> {
                 continue;
             }
             let place = format!("write-back {} {}", kind.name, step.name);
-            let (answer, verdict) = match self.request(&step.request, &context, &place, writing) {
+            let (answer, verdict) = match self.request(&step.request, &context, &place, Some(step), writing) {
                 Ok(asked) => asked,
                 Err(turn) => return turn,
             };
+            if !step.reads {
+                self.wrote.push(writing.record.clone());
+            }
             match verdict {
                 Verdict::Done => {}
                 Verdict::GiveUp | Verdict::Gone | Verdict::NotFound => return Turn::Never,
@@ -290,7 +303,8 @@ impl<'a> Run<'a> {
                     entry.steps.insert(step.name.clone(), Json::Object(kept));
                 }
                 // A maintenance page is no empty field: it is read again.
-                Err(StoreError::NotJson { .. }) if step.reads => return Turn::Later,
+                Err(StoreError::NotJson { .. } | StoreError::Page { .. }) if step.reads => return Turn::Later,
+                Err(error) if self.result.classes.last().is_some_and(|class| class == UNREADABLE) => return unread(kind, step, creates, entry, &error),
                 Err(error) => {
                     self.miss(error.to_string());
                     return Turn::Never;
@@ -302,4 +316,15 @@ impl<'a> Run<'a> {
         }
         Turn::Done
     }
+}
+
+/// A success that does not say what was made: again where that cannot double.
+fn unread(kind: &WriteBackKind, step: &Step, creates: bool, entry: &mut Entry, error: &StoreError) -> Turn {
+    let doubles = match kind.identity {
+        Identity::ClientId => false,
+        Identity::None => true,
+        Identity::Searchable | Identity::Marker => entry.doubted && matches!(error, StoreError::Absent { .. }),
+    };
+    (entry.unclear, entry.doubted) = (!step.reads, true);
+    if creates && !step.reads && doubles { Turn::Never } else { Turn::Later }
 }
