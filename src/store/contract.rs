@@ -243,6 +243,21 @@ async fn a_replay_takes_up_only_items_that_gave_no_call() {
 }
 
 #[tokio::test]
+async fn of_a_batch_that_is_replayed_nobody_is_called_again() {
+    let f = Fixture::new();
+    let id = f.event(1).await;
+    f.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
+    // Without keys and windows: nothing else would notice.
+    let wished = |n: u8, index| MappedItem { event_key: None, duplicate_window: None, ..mapped(n, index) };
+    let refused = Item { outcome: Outcome::Refused { code: Code::MissingPhone, detail: String::new() }, ..mapped(2, 1).item };
+    f.store.finish_map(T0, id, vec![wished(1, 0), MappedItem { item: refused, call: None, ..wished(2, 1) }]).await.unwrap();
+    assert_eq!(f.store.change(T0, "lan".into(), Change::Replay { event: id }).await.unwrap(), Changed::Ok);
+    f.store.take_tasks(TaskKind::Map, T0, 10).unwrap();
+    assert_eq!(f.store.finish_map(T0, id, vec![wished(3, 0), wished(2, 1)]).await.unwrap().called, [CallId([2; 16])]);
+    assert_eq!((f.counter("items"), f.counter("items.called"), f.store.queued()), (2, 2, 2));
+}
+
+#[tokio::test]
 async fn a_line_with_one_slot_places_one_call_until_its_report() {
     let f = Fixture::new();
     let first = f.placing(1, T0).await;

@@ -1,31 +1,43 @@
 //! The store as files: backups, restores, and what cannot be opened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::contract::*;
 use super::*;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{EventId, WorkspaceId};
 use crate::secrets::Keyring;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     let f = Fixture::new();
-    let store = f.store.clone();
+    // Something to copy, so that much is written meanwhile.
+    for n in 1..=100 {
+        f.event(n).await;
+    }
+    let (store, copied) = (f.store.clone(), Arc::new(AtomicBool::new(false)));
+    let over = Arc::clone(&copied);
     let load = tokio::spawn(async move {
-        for n in 1..=200u8 {
+        let (mut made, numbers) = (0, (101..=250u8).take_while(|_| !over.load(Ordering::SeqCst)));
+        for n in numbers {
             let event = event(n);
             store.accept(T0, event.clone(), Bytes::from_static(b"{}")).await.unwrap();
             store.finish_map(T0, event.id, vec![mapped(n, 0)]).await.unwrap();
+            made += 1;
         }
+        made
     });
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let backup = f.dir.path().join("backup");
+    while f.store.queued() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (backup, before) = (f.dir.path().join("backup"), f.store.queued());
     let rows = f.store.snapshot(&backup).await.unwrap();
+    copied.store(true, Ordering::SeqCst);
     assert!(rows > 0);
-    load.await.unwrap();
+    assert!(load.await.unwrap() > before + 1, "calls were made while it was copied");
     let to = f.dir.path().join("restored");
     let key = |n| Arc::new(Keyring::new([n; 32], &[]));
     let error = sled::restore(&backup, &to, key(7), T0).expect_err("another key").to_string();
@@ -39,6 +51,10 @@ async fn a_backup_taken_under_load_restores_to_a_store_that_adds_up() {
     assert!(get("events") >= get("items"));
     assert_eq!(get("items"), get("items.called"));
     assert_eq!(usize::try_from(get("calls.state.queued")).unwrap(), restored.queued());
+    // Events are copied before calls, counters last: those made meanwhile would miss something.
+    for call in restored.queued_after(None, 1000).unwrap() {
+        assert!(restored.event(EventId(call.id.0)).unwrap().is_some(), "{} has its event", call.id);
+    }
     assert_eq!(restored.brakes().stopped.unwrap().by, "restore");
     assert!(sled::verify(&backup).is_ok());
     let whole = std::fs::read(&backup).unwrap();

@@ -127,7 +127,9 @@ async fn a_new_secret_key_lets_the_line_go_on_with_its_queue() {
     let id = f.wish("0912345678").await;
     f.until("the line is paused", |f| f.line().pause).await;
     f.restart().await;
-    f.until("it is still paused", |f| f.line().pause).await;
+    // Whoever let it go on would have asked by then.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(f.line().pause.is_some());
     assert_eq!(f.dialled(id).asked, 1, "the same key is not tried again");
     f.settings.lines[0].secret_key = SecretText::new(OTHER_KEY);
     f.restart().await;
