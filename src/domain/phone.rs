@@ -248,6 +248,8 @@ fn spreadsheet_number(text: &str) -> Result<Option<String>, PhoneError> {
         && whole.len() >= LIKELY_DIGITS
         && digits(zeros)
         && zeros.bytes().all(|b| b == b'0')
+        // A number that was made a float has lost its 0 in front: `0912345.000` is a person's way of writing.
+        && (!whole.starts_with('0') || national(whole, false).is_ok())
     {
         return Ok(Some(whole.to_owned()));
     }

@@ -69,6 +69,14 @@ fn the_spellings_a_crm_may_keep() {
     }
 }
 
+#[test]
+fn zeros_behind_a_dot_are_digits_where_the_number_would_be_too_short_without_them() {
+    let read = |text| normalise(text).map(|phone| phone.national());
+    for text in ["0912345.000", "091234500.0", "0912345000.0", "912345000.0", "84912345000.00"] {
+        assert_eq!(read(text), Ok("0912345000".to_owned()), "{text}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
