@@ -213,9 +213,10 @@ async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
     let first = texts(&far);
     assert_eq!(first.len(), 1, "{first:#?}");
     for part in [
-        "callbridge call release --connection crm --hold brake --yes",
+        "callbridge call release --connection crm --hold brake\n",
         "callbridge call release --connection crm --hold brake --count 50 --yes",
-        "callbridge call cancel --connection crm --hold brake --yes",
+        "callbridge call cancel --connection crm --hold brake\n",
+        "thêm --yes=SỐ",
         "Chi tiết: max_new_calls = 1/h",
     ] {
         assert!(first[0].contains(part), "{}", first[0]);

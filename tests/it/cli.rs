@@ -279,6 +279,31 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     bridge.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_are_let_go_or_cancelled_only_as_many_as_were_counted() {
+    let place = Place::new();
+    std::fs::write(place.path().join("c.toml"), format!("{SETTINGS}max_new_calls = \"1/h\"\n")).unwrap();
+    let bridge = place.server();
+    let ask = |n: u32| drop(place.ends(0, &["call", "place", &format!("091234567{n}"), "--connection", "shop", "--automation"]));
+    (0..4).for_each(ask);
+    let release = ["call", "release", "--connection", "shop"];
+    let with = |more: &[&'static str]| [&release[..], more].concat();
+    let counted = place.ends(0, &release);
+    assert!(counted.out.contains("meant: 3 calls") && counted.err.contains("--yes=3"), "{}{}", counted.out, counted.err);
+    ask(4);
+    let other = place.ends(4, &with(&["--yes=3"]));
+    assert!(other.err.contains("4 calls are meant now, not 3"), "{}", other.err);
+    let unnamed = place.ends(2, &with(&["--yes"]));
+    assert!(unnamed.err.contains("4 calls are meant now, and nothing was changed") && unnamed.err.contains("--yes=4"), "{}", unnamed.err);
+    let waiting = || place.ends(0, &["--json", "call", "release"]).json()["matching"].clone();
+    assert_eq!(waiting(), 4);
+    assert!(place.ends(0, &with(&["--count", "1", "--yes"])).out.contains("let go: 1 call"));
+    assert!(place.ends(0, &with(&["--yes=3"])).out.contains("let go: 3 calls"));
+    assert_eq!((waiting(), place.ends(0, &with(&["--yes"])).out.as_str()), (json!(0), "meant: 0 calls\n"));
+    assert!(place.ends(0, &["call", "cancel", "--connection", "shop", "--state", "queued", "--yes=5"]).out.contains("cancelled: 5 calls"));
+    bridge.stop().await;
+}
+
 /// A wrong import, and a file of numbers that may be called again.
 fn taken_back(place: &Place) {
     std::fs::write(place.path().join("wrong.csv"), "sdt\n0812000001\n0812000002\n0812000003\n").unwrap();
