@@ -146,7 +146,7 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
     }
     // The answer to the probe may have been lost; its report says as much.
     if line.probed_by(call.placing_at) && line.go_on(now) {
-        alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
+        alerts::line_goes_on(tx, now, &call.workspace, name)?;
     }
     tx.write_line(&call.workspace, name, line)
 }
