@@ -77,7 +77,16 @@ async fn over_the_lunar_new_year_nobody_is_called() {
     let id = f.wish_with("0912345678", json!({"consent": true})).await;
     let waits = shown(&f, id).await;
     assert_eq!((&waits["waits"]["reason"]["code"], &waits["waits"]["until"]), (&"hold_holiday".into(), &"2027-02-12T01:00:00Z".into()));
-    assert_eq!(waits["waits"]["reason"]["sentence"]["vi"], "chờ hết ngày nghỉ lễ");
+    assert_eq!(
+        waits["waits"]["reason"]["sentence"],
+        json!({"vi": "chờ hết ngày nghỉ lễ (Tết Nguyên đán Đinh Mùi)", "en": "waits until the holiday is over (Lunar New Year)"})
+    );
+    let clicked = f.wish_with("0912345679", json!({"consent": true, "priority": "interactive"})).await;
+    assert_eq!(shown(&f, clicked).await["refusal"]["sentence"]["en"], "not called: today is a holiday (Lunar New Year)");
+    f.run_due().await;
+    f.logged(clicked).await;
+    let note = f.notes(clicked);
+    assert!(note.iter().any(|n| n.text.contains("(Tết Nguyên đán Đinh Mùi)")), "{note:#?}");
     let refused = f.wish("0987654321").await;
     assert_eq!(f.call(refused).refusal, Some(Code::MissingConsent));
     f.run_due().await;
