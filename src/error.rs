@@ -224,6 +224,8 @@ codes! {
         "Ask for the call again tomorrow, or switch the text off in the Auto Call app: advertising allows three texts a day (Decree 91/2020).", "Hãy yêu cầu gọi lại vào ngày mai, hoặc tắt gửi kèm tin nhắn trong Auto Call: quảng cáo chỉ được 3 tin nhắn mỗi ngày (Nghị định 91/2020)."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
+    HoldLineRemoved "hold_line_removed" Misconfigured 409: "the line that was chosen for it was taken out of the configuration", "máy gọi được chọn cho cuộc gọi đã bị gỡ khỏi cấu hình";
+        "Put the line back, or cancel such calls: callbridge call cancel --hold line_removed.", "Đưa máy gọi trở lại hoặc hủy các cuộc gọi đó: callbridge call cancel --hold line_removed."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";
         "Check the number on the record.", "Kiểm tra số điện thoại trên bản ghi."
     Dialer2112 "dialer_2112" Misconfigured 409: "the dialer says the line's secret key is wrong (2112)", "Secret Key không đúng (2112)";

@@ -293,3 +293,20 @@ async fn content_without_an_id_is_a_repeat_only_within_the_connection_s_window()
     f.advance(Duration::from_secs(1)).await;
     f.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_chosen_line_was_taken_out_says_so_and_can_be_cancelled_by_that() {
+    let mut f = setup().line("line-2", "line-key-of-the-tests-0002").start_by_hand().await;
+    let (status, paused) = ask(&f, "POST", "/lines/line-2/pause", &json!({})).await;
+    assert_eq!(status, 200, "{paused}");
+    let (_, call) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "line": "line-2"})).await;
+    let id: CallId = call["id"].as_str().unwrap().parse().unwrap();
+    f.settings.lines.retain(|line| line.id.as_str() != "line-2");
+    f.restart().await;
+    f.run_due().await;
+    let waits = shown(&f, id).await["waits"].clone();
+    assert_eq!(waits["reason"]["code"], "hold_line_removed", "{waits}");
+    let (status, answer) = ask(&f, "POST", "/calls/cancel", &json!({"hold": "line_removed", "confirm": 1})).await;
+    assert_eq!((status, &answer["done"]), (200, &json!(1)), "{answer}");
+    f.finish().await;
+}
