@@ -237,8 +237,13 @@ fn what_is_doubtful_is_a_warning() {
     let text = format!(
         "[server]\npublic_url = \"http://bridge.example.vn\"\n{LINE}[[connections]]\nid = \"shop\"\nplugin = \"p\"\nlines = [\"sales-1\"]\nhook_key = \"short\"\npurpose = \"advertising\"\nhours = [\"07:00-20:00\"]\nmax_per_number = \"off\"\n"
     );
-    let warnings: Vec<String> = files(&[("a.toml", &text)]).load().warnings.iter().map(|w| w.key.clone()).collect();
-    assert_eq!(warnings, ["server.public_url", "connections.shop.hours", "connections.shop.max_per_number", "connections.shop.hook_key"]);
+    let found = files(&[("a.toml", &text)]).load().warnings;
+    assert!(found.iter().any(|w| w.key == "connections.shop.purpose" && w.message.contains("ordinary SIM")), "{found:?}");
+    let warnings: Vec<String> = found.iter().map(|w| w.key.clone()).collect();
+    assert_eq!(
+        warnings,
+        ["server.public_url", "connections.shop.purpose", "connections.shop.hours", "connections.shop.max_per_number", "connections.shop.hook_key"]
+    );
 }
 
 #[test]
