@@ -166,7 +166,8 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                     ("before", wanted.before.clone()),
                 ];
                 let page = server.get(&format!("/calls{}", query(&pairs))).await?;
-                output::show(cli.json, &page, rows);
+                let all = wanted.state.is_none() && wanted.connection.is_none() && wanted.workspace.is_none() && wanted.before.is_none();
+                output::show(cli.json, &page, |page| rows(page, if all { "no call was asked for yet" } else { "no call fits" }));
                 if !cli.json && page["next"].is_string() {
                     eprintln!("older ones: --before {}", text(&page, "/next"));
                 }

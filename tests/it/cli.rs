@@ -116,7 +116,8 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
     std::fs::write(place.path().join("c.toml"), format!("{SETTINGS}mode = \"test\"\ntest_phone = \"0987654321\"\n")).unwrap();
     let bridge = place.server();
     for (args, said) in [
-        (vec!["call", "list"], "there is no such call"),
+        (vec!["call", "list"], "no call was asked for yet"),
+        (vec!["call", "list", "--state", "lost"], "no call fits"),
         (vec!["event", "list"], "no webhook was accepted yet"),
         (vec!["event", "list", "--rejected"], "no webhook was refused"),
         (vec!["dnc", "list"], "there is no number on the list"),

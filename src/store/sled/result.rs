@@ -114,7 +114,8 @@ fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> R
         }
         (Some(id), None) => {
             let Some(mut next) = tx.call(id)?.filter(|next| next.state == State::Queued) else { return Ok(()) };
-            call.after.again_at = None;
+            // None is promised any more: a report after this one may want one again.
+            (call.after.again, call.after.again_at) = (None, None);
             next.state = State::Cancelled;
             next.refusal = Some(Code::Cancelled);
             next.reason = Some(format!("a later report of {} no longer wants it", call.id));
