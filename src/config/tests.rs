@@ -209,7 +209,10 @@ fn unreadable_files_are_named_with_the_line() {
     assert!(problems[1].starts_with("a.toml:6: lines: `a` is here twice"), "{problems:?}");
     assert!(problems[1].ends_with("a.toml:3); entries of one file need different ids"), "{problems:?}");
     let problems = load(&Sources { files: vec!["/nowhere/x.toml".into()], ..Sources::default() }).unwrap_err().to_string();
-    assert!(problems.contains("/nowhere/x.toml: the file cannot be read"), "{problems}");
+    assert!(
+        problems.contains("/nowhere/x.toml: the settings file cannot be read: there is no such file or folder. `callbridge config example > /nowhere/x.toml`"),
+        "{problems}"
+    );
 }
 
 #[test]
