@@ -137,9 +137,9 @@ codes! {
     CannotStore "cannot_store" Retry 503: "it cannot be stored now", "hiện không thể lưu";
         "Try again after Retry-After; check free disk space.", "Thử lại sau Retry-After; kiểm tra dung lượng đĩa."
     MissingPhone "missing_phone" Reject 422: "the record has no phone number", "bản ghi không có số điện thoại";
-        "Fill in the phone number in the CRM, or map the right field.", "Hãy điền số điện thoại trong CRM hoặc chọn đúng trường."
+        "Give a phone number; in the CRM fill it in, or map the right field.", "Hãy nhập số điện thoại; trong CRM hãy điền số hoặc chọn đúng trường."
     BadPhone "bad_phone" Reject 422: "this is not a phone number that can be dialled", "đây không phải số điện thoại gọi được";
-        "Correct the number in the CRM.", "Hãy sửa số trong CRM."
+        "Correct the number where it was entered, in the CRM or by hand.", "Hãy sửa số ở nơi đã nhập: trong CRM hoặc chỗ nhập tay."
     ForeignPhone "foreign_phone" Reject 422: "the number is not Vietnamese", "không phải số Việt Nam";
         "Only Vietnamese numbers are dialled, and those of `countries` of the connection, written with + or 00.", "Chỉ gọi số Việt Nam và số của các nước trong `countries` của kết nối, viết với + hoặc 00."
     ServiceNumber "service_number" Reject 422: "service, emergency and short numbers are never dialled", "không gọi số dịch vụ, khẩn cấp và số ngắn";
