@@ -99,6 +99,10 @@ async fn with_a_server_the_commands_ask_it() {
     place.ends(3, &["event", "replay", "evt_x"]);
     assert!(place.ends(0, &["line", "pause", "sales-1", "--reason", "battery"]).out.contains("battery"));
     assert!(place.ends(4, &["call", "place", "0912345678"]).err.contains("the line is paused"));
+    let shown = place.ends(0, &["line", "show", "sales-1"]).out;
+    assert!(["paused", "battery", "0 (20", "nothing (at most 1 at once)"].iter().all(|part| shown.contains(part)), "{shown}");
+    assert_eq!(place.ends(0, &["--json", "line", "show", "sales-1"]).json()["state"], "paused");
+    place.ends(3, &["line", "show", "sales-9"]);
     place.ends(0, &["line", "resume", "sales-1"]);
     place.ends(3, &["line", "resume", "sales-9"]);
     assert!(place.ends(0, &["pause", "--all", "--reason", "Tết"]).out.contains("Tết"));
@@ -125,6 +129,7 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
         (vec!["config", "explain", "dialler"], "no key begins with `dialler`"),
         (vec!["call", "release"], "meant: 0 calls"),
         (vec!["call", "preview", "--connection", "shop", "0912345678"], "test mode: 0987654321 is dialled instead"),
+        (vec!["connection", "show", "shop"], "test phone  0987654321 is dialled in place of the customer"),
     ] {
         let out = place.ends(0, &args).out;
         assert!(out.contains(said), "{args:?}: {out}");
@@ -132,6 +137,7 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
     for (code, args, said) in [
         (3, vec!["call", "list", "--connection", "shoop"], "there is no connection `shoop`"),
         (2, vec!["call", "cancel", "--hold", "foo"], "there are rate, busy, paused,"),
+        (2, vec!["call", "place", "abc"], "where it was entered, in the CRM or by hand"),
         (1, vec!["dnc", "import", "no.csv"], "no.csv: there is no such file or folder"),
         (3, vec!["restore", "no.callbridge", "--to", "elsewhere"], "no.callbridge: there is no such file or folder"),
         (3, vec!["plugin", "check", "no"], "no: there is no such file or folder"),
@@ -233,6 +239,19 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
     assert!(std::fs::read_to_string(&file).unwrap().contains("0912345678"));
     std::fs::write(place.path().join("plugins/my-crm/plugin.toml"), "spec = 1\nidd = \"my-crm\"\n").unwrap();
     assert!(place.ends(1, &["plugin", "check", "plugins/my-crm"]).out.contains("did you mean `id`?"));
+}
+
+#[test]
+fn a_settings_file_that_is_not_there_is_told_in_words_with_how_to_make_one() {
+    let place = Place::new();
+    std::fs::remove_file(place.path().join("c.toml")).unwrap();
+    let told = place.ends(1, &["check"]);
+    assert!(told.out.contains("c.toml: the settings file cannot be read: there is no such file or folder"), "{}", told.out);
+    assert!(told.out.contains("callbridge config example > c.toml") && !told.out.contains("os error"), "{}", told.out);
+    let example = place.ends(0, &["config", "example"]).out;
+    std::fs::write(place.path().join("c.toml"), &example).unwrap();
+    let found = place.ends(1, &["check"]).out;
+    assert!(found.contains("the environment variable") && !found.contains("cannot be read"), "it only lacks the secrets: {found}");
 }
 
 #[test]
