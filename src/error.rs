@@ -137,9 +137,9 @@ codes! {
     CannotStore "cannot_store" Retry 503: "it cannot be stored now", "hiện không thể lưu";
         "Try again after Retry-After; check free disk space.", "Thử lại sau Retry-After; kiểm tra dung lượng đĩa."
     MissingPhone "missing_phone" Reject 422: "the record has no phone number", "bản ghi không có số điện thoại";
-        "Fill in the phone number in the CRM, or map the right field.", "Hãy điền số điện thoại trong CRM hoặc chọn đúng trường."
+        "Give a phone number; in the CRM fill it in, or map the right field.", "Hãy nhập số điện thoại; trong CRM hãy điền số hoặc chọn đúng trường."
     BadPhone "bad_phone" Reject 422: "this is not a phone number that can be dialled", "đây không phải số điện thoại gọi được";
-        "Correct the number in the CRM.", "Hãy sửa số trong CRM."
+        "Correct the number where it was entered, in the CRM or by hand.", "Hãy sửa số ở nơi đã nhập: trong CRM hoặc chỗ nhập tay."
     ForeignPhone "foreign_phone" Reject 422: "the number is not Vietnamese", "không phải số Việt Nam";
         "Only Vietnamese numbers are dialled, and those of `countries` of the connection, written with + or 00.", "Chỉ gọi số Việt Nam và số của các nước trong `countries` của kết nối, viết với + hoặc 00."
     ServiceNumber "service_number" Reject 422: "service, emergency and short numbers are never dialled", "không gọi số dịch vụ, khẩn cấp và số ngắn";
@@ -224,6 +224,8 @@ codes! {
         "Ask for the call again tomorrow, or switch the text off in the Auto Call app: advertising allows three texts a day (Decree 91/2020).", "Hãy yêu cầu gọi lại vào ngày mai, hoặc tắt gửi kèm tin nhắn trong Auto Call: quảng cáo chỉ được 3 tin nhắn mỗi ngày (Nghị định 91/2020)."
     HoldRemoved "hold_removed" Misconfigured 409: "its connection was taken out of the configuration", "kết nối đã bị gỡ khỏi cấu hình";
         "Put the connection back, or cancel the call.", "Đưa kết nối trở lại hoặc hủy cuộc gọi."
+    HoldLineRemoved "hold_line_removed" Misconfigured 409: "the line that was chosen for it was taken out of the configuration", "máy gọi được chọn cho cuộc gọi đã bị gỡ khỏi cấu hình";
+        "Put the line back, or cancel such calls: callbridge call cancel --hold line_removed.", "Đưa máy gọi trở lại hoặc hủy các cuộc gọi đó: callbridge call cancel --hold line_removed."
     Dialer2111 "dialer_2111" Reject 409: "the dialer says the phone or the secret key is empty (2111)", "dịch vụ báo Secret Key hoặc số điện thoại trống (2111)";
         "Check the number on the record.", "Kiểm tra số điện thoại trên bản ghi."
     Dialer2112 "dialer_2112" Misconfigured 409: "the dialer says the line's secret key is wrong (2112)", "Secret Key không đúng (2112)";

@@ -28,17 +28,22 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     .await
 }
 
+/// Who knows of it, and who could not be reached.
+fn told(alert: &Value) -> String {
+    let name = |(name, told): (&String, &Value)| if told["failed"].is_null() { name.clone() } else { format!("not {name}: not delivered") };
+    let names: Vec<String> = alert["told"].as_object().into_iter().flatten().map(name).collect();
+    if names.is_empty() { "nobody".into() } else { names.join(", ") }
+}
+
 fn rows(page: &Value) -> String {
     let row = |alert: &Value| {
-        let told: Vec<&str> =
-            alert["told"].as_object().into_iter().flatten().filter(|(_, told)| told["failed"].is_null()).map(|(name, _)| name.as_str()).collect();
         let why = [text(alert, "/reason/sentence/en"), text(alert, "/detail"), text(alert, "/reason/advice/en")];
         vec![
             text(alert, "/kind"),
             text(alert, "/name"),
             moment(alert, "/raised_at"),
             moment(alert, "/cleared_at"),
-            told.join(", "),
+            told(alert),
             why.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · "),
         ]
     };
@@ -47,4 +52,18 @@ fn rows(page: &Value) -> String {
         return "nothing is wrong".into();
     }
     table(&["KIND", "OF", "SINCE (+07)", "OVER", "TOLD", "WHY"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_alert_says_who_knows_of_it() {
+        let told = |who: Value| told(&json!({"told": who}));
+        assert_eq!(told(json!({})), "nobody");
+        assert_eq!(told(json!({"boss": {"failed": null}, "ops": {"failed": "status 500"}})), "boss, not ops: not delivered");
+    }
 }

@@ -25,9 +25,9 @@ pub enum Args {
         /// call_…
         id: String,
     },
-    /// Let calls go that the brake holds. Without --yes they are only counted.
+    /// Let calls go that the brake holds. Without --yes=N they are only counted.
     Release(Many),
-    /// Cancel a queued call, or many: by what they are and what they wait for. Without --yes many are only counted.
+    /// Cancel a queued call, or many: by what they are and what they wait for. Without --yes=N many are only counted.
     Cancel {
         /// call_…
         #[arg(conflicts_with_all = ["connection", "hold", "count", "workspace", "yes"])]
@@ -99,9 +99,10 @@ pub struct Many {
     count: Option<usize>,
     #[arg(long)]
     workspace: Option<String>,
-    /// Do it; without this they are only counted.
-    #[arg(long)]
-    yes: bool,
+    /// Do it, if they are still so many as the command without this counted: with another number nothing is done. `--yes` alone only
+    /// beside --count, which says how many at most.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    yes: Option<Option<usize>>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -165,7 +166,8 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
                     ("before", wanted.before.clone()),
                 ];
                 let page = server.get(&format!("/calls{}", query(&pairs))).await?;
-                output::show(cli.json, &page, rows);
+                let all = wanted.state.is_none() && wanted.connection.is_none() && wanted.workspace.is_none() && wanted.before.is_none();
+                output::show(cli.json, &page, |page| rows(page, if all { "no call was asked for yet" } else { "no call fits" }));
                 if !cli.json && page["next"].is_string() {
                     eprintln!("older ones: --before {}", text(&page, "/next"));
                 }
@@ -193,7 +195,7 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     .await
 }
 
-/// Counts first; does it only to as many as were counted.
+/// Counts first; does it only to as many as were named.
 async fn many(cli: &Cli, server: &Server, act: &str, filter: &Many) -> anyhow::Result<()> {
     if act == "cancel" && filter.connection.is_none() && filter.hold.is_none() && filter.workspace.is_none() && filter.state.is_none() {
         return Err(Failed::new(USAGE, "say which calls: an id, --connection, --hold, or --state queued for all that wait").into());
@@ -202,19 +204,32 @@ async fn many(cli: &Cli, server: &Server, act: &str, filter: &Many) -> anyhow::R
         format!("/calls/{act}"),
         json!({"connection": filter.connection, "state": filter.state, "hold": filter.hold, "count": filter.count, "workspace": filter.workspace}),
     );
+    // A number that a person saw is what the server is asked to confirm, and not one that is counted again: more may have come since.
+    body["confirm"] = json!(filter.yes.flatten());
     let mut answer = server.post(&path, &body).await?;
     let matching = answer["matching"].as_u64().unwrap_or(0);
-    if filter.yes && matching > 0 {
-        body["confirm"] = json!(matching);
-        answer = server.post(&path, &body).await?;
-    } else if matching > 0 {
-        eprintln!("nothing was changed; to {act} them, add --yes");
+    match filter.yes {
+        Some(None) if matching > 0 && filter.count.is_none() => {
+            let message = format!("{} meant now, and nothing was changed: say the number, --yes={matching}", calls_are(matching));
+            return Err(Failed::new(USAGE, message).into());
+        }
+        Some(None) if matching > 0 => {
+            body["confirm"] = json!(matching);
+            answer = server.post(&path, &body).await?;
+        }
+        None if matching > 0 => eprintln!("nothing was changed; to {act} them: --yes={matching}"),
+        _ => {}
     }
     output::show(cli.json, &answer, |answer| match answer["done"].as_u64() {
         Some(done) => format!("{}: {}", if act == "release" { "let go" } else { "cancelled" }, output::counted(done, "call")),
         None => format!("meant: {}", output::counted(matching, "call")),
     });
     Ok(())
+}
+
+/// `1 call is`, `2 calls are`.
+fn calls_are(n: u64) -> String {
+    format!("{} {}", output::counted(n, "call"), if n == 1 { "is" } else { "are" })
 }
 
 fn priority(automation: bool) -> &'static str {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::output::{facts, list, moment, soon, table_or, text, waits_for};
 
-pub fn rows(page: &Value) -> String {
+/// `none`: what is said where there is none.
+pub fn rows(page: &Value, none: &str) -> String {
     let row = |call: &Value| {
         let via = match text(call, "/connection") {
             none if none.is_empty() => text(call, "/origin/kind"),
@@ -29,7 +30,7 @@ pub fn rows(page: &Value) -> String {
         ]
     };
     let heads = ["ID", "MADE (+07)", "STATE", "PHONE", "NAME", "VIA", "LINE", "RESULT", "WRITTEN BACK"];
-    table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), "there is no such call")
+    table_or(&heads, &list(page, "/items").iter().map(row).collect::<Vec<_>>(), none)
 }
 
 /// One long name must not push every row off the screen.
@@ -152,7 +153,7 @@ mod tests {
         let call =
             json!({"id": "call_1", "connection": "shop", "phone_national": "0987654321", "phone": "+84987654321", "test": true, "test_phone": "0912345678"});
         assert!(detail(&call).contains("test        0912345678 is dialled in place of the customer"), "{}", detail(&call));
-        assert!(rows(&json!({"items": [call]})).contains("shop (test)"));
+        assert!(rows(&json!({"items": [call]}), "").contains("shop (test)"));
         assert!(detail(&json!({"test": true, "test_phone": null})).contains("nothing is dialled") && !detail(&json!({"test": false})).contains("test"));
     }
 

@@ -64,6 +64,9 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     if let Err(faults) = super::bridge::receivers(settings) {
         faults.to_string().lines().for_each(|fault| findings.bad("alerts", fault));
     }
+    if settings.alerts.is_empty() {
+        findings.doubt("alerts", "there is no [[alerts]]: nobody is told when a line is paused or a CRM refuses. OPERATIONS.md, \"Alerts\"");
+    }
     setup(settings, &registry, findings);
     store(settings, findings).await;
     space(settings, findings);

@@ -1,4 +1,4 @@
-//! `callbridge config explain`.
+//! `callbridge config`: explain, example.
 
 use std::process::ExitCode;
 
@@ -16,10 +16,18 @@ pub enum Args {
         #[arg(default_value = "")]
         key: String,
     },
+    /// Settings to begin with: `callbridge config example > callbridge.toml`, then put in your own lines and connections.
+    Example,
 }
 
+/// A set-up to copy from.
+const EXAMPLE: &str = include_str!("../../config/example.production.toml");
+
 pub fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
-    let Args::Explain { key } = args;
+    let Args::Explain { key } = args else {
+        output::data(EXAMPLE);
+        return Ok(ExitCode::SUCCESS);
+    };
     let rows: Vec<_> = explain(&cli.sources())?.into_iter().filter(|row| row.key.starts_with(key)).collect();
     output::show(cli.json, &serde_json::to_value(&rows)?, |rows| {
         let cells = |row: &Value| vec![text(row, "/key"), text(row, "/value"), text(row, "/from")];

@@ -75,6 +75,7 @@ fn detail(connection: &Value) -> String {
         ("name", Some(text(connection, "/name")).filter(|name| *name != text(connection, "/id")).unwrap_or_default()),
         ("plugin", text(connection, "/plugin")),
         ("mode", text(connection, "/mode")),
+        ("test phone", test_phone(connection)),
         ("lines", text(connection, "/lines")),
         ("state", text(connection, "/state")),
         ("waiting", waiting(connection).unwrap_or_default()),
@@ -85,6 +86,15 @@ fn detail(connection: &Value) -> String {
         out.push_str(&format!("{line}\n"));
     }
     out
+}
+
+/// What its test mode dials.
+fn test_phone(connection: &Value) -> String {
+    match (text(connection, "/mode") == "test", text(connection, "/test_phone")) {
+        (true, none) if none.is_empty() => "none is set: nothing is dialled".into(),
+        (true, phone) => format!("{phone} is dialled in place of the customer"),
+        (false, phone) => phone,
+    }
 }
 
 /// `the CRM refuses our requests since 2026-11-23 08:00:00 (status 401: …)`, and what to do about it.

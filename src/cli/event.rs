@@ -74,7 +74,11 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn outcomes(event: &Value) -> String {
-    let all: Vec<String> = event["outcomes"].as_object().into_iter().flatten().map(|(name, count)| format!("{count} {name}")).collect();
+    // Calls that never went, or are still under way, were asked for all the same.
+    let calls: Vec<String> =
+        event["calls"].as_object().into_iter().flatten().filter(|(state, _)| *state != "ended").map(|(state, n)| format!("{n} {state}")).collect();
+    let of_calls = |name: &str| if name == "called" && !calls.is_empty() { format!(" ({})", calls.join(", ")) } else { String::new() };
+    let all: Vec<String> = event["outcomes"].as_object().into_iter().flatten().map(|(name, count)| format!("{count} {name}{}", of_calls(name))).collect();
     if all.is_empty() { "not mapped yet".into() } else { all.join(", ") }
 }
 
@@ -151,4 +155,17 @@ pub fn attempts(attempts: &[Value]) -> String {
         ]
     };
     table(&["AT (+07)", "REQUEST", "TRY", "TOOK", "STATUS", "CLASS", "NEXT (+07)", "DETAIL"], &attempts.iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_what_became_of_its_calls() {
+        let event = json!({"outcomes": {"called": 3, "ignored.filter": 1}, "calls": {"ended": 1, "refused": 2}});
+        assert_eq!(outcomes(&event), "3 called (2 refused), 1 ignored.filter");
+        assert_eq!(outcomes(&json!({"outcomes": {"called": 1}, "calls": {"ended": 1}})), "1 called");
+        assert_eq!(outcomes(&json!({"outcomes": {}, "calls": {}})), "not mapped yet");
+    }
 }

@@ -1,4 +1,4 @@
-//! `callbridge line`: list, pause, resume; `test` has its own file.
+//! `callbridge line`: list, show, pause, resume; `test` has its own file.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::args::Cli;
 use super::client::{self, encoded};
-use super::output::{self, list, moment, table, text};
+use super::output::{self, facts, list, moment, table, text};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
     /// Every line: how it is doing, what waits for it, and why.
     List,
+    /// One line: what it does now, what waits for it and why, how much of its month is used, when its phone was heard of.
+    Show { id: String },
     /// Place nothing more over this line.
     Pause {
         id: String,
@@ -40,10 +42,11 @@ pub async fn run(cli: &Cli, args: &Args) -> anyhow::Result<ExitCode> {
     client::with(cli, async |server| {
         let answer = match args {
             Args::List | Args::Test { .. } => server.get("/lines").await?,
+            Args::Show { id } => server.get(&format!("/lines/{}", encoded(id))).await?,
             Args::Pause { id, reason } => server.post(&format!("/lines/{}/pause", encoded(id)), &json!({"reason": reason})).await?,
             Args::Resume { id } => server.post(&format!("/lines/{}/resume", encoded(id)), &json!({})).await?,
         };
-        output::show(cli.json, &answer, rows);
+        output::show(cli.json, &answer, |answer| if matches!(args, Args::Show { .. }) { detail(answer) } else { rows(answer) });
         Ok(ExitCode::SUCCESS)
     })
     .await
@@ -55,7 +58,6 @@ fn rows(answer: &Value) -> String {
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|line| {
-            let used = [text(line, "/month_used"), text(line, "/monthly_quota")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
             let in_flight = list(line, "/in_flight").len().to_string();
             vec![
                 text(line, "/id"),
@@ -64,13 +66,38 @@ fn rows(answer: &Value) -> String {
                 waiting(line),
                 in_flight,
                 text(line, "/rate"),
-                used,
+                used(line),
                 moment(line, "/last_report"),
                 why(line),
             ]
         })
         .collect();
     table(&["ID", "NAME", "STATE", "WAITING", "IN CALL", "RATE", "THIS MONTH", "LAST REPORT (+07)", "WHY"], &rows)
+}
+
+/// `12/3000`, or `12` without a quota.
+fn used(line: &Value) -> String {
+    [text(line, "/month_used"), text(line, "/monthly_quota")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+/// Of one line.
+fn detail(line: &Value) -> String {
+    let calls: Vec<String> = list(line, "/in_flight").iter().map(|call| text(call, "")).collect();
+    let in_call = if calls.is_empty() { "nothing".to_owned() } else { calls.join(", ") };
+    facts(&[
+        ("line", text(line, "/id")),
+        ("name", Some(text(line, "/name")).filter(|name| *name != text(line, "/id")).unwrap_or_default()),
+        ("workspace", Some(text(line, "/workspace")).filter(|own| own != "main").unwrap_or_default()),
+        ("state", text(line, "/state")),
+        ("why", why(line)),
+        ("waiting", waiting(line)),
+        ("in call", format!("{in_call} (at most {} at once)", text(line, "/max_in_flight"))),
+        ("rate", text(line, "/rate")),
+        ("this month", format!("{} ({})", used(line), text(line, "/month"))),
+        ("last placed", moment(line, "/last_placing")),
+        ("last report", moment(line, "/last_report")),
+        ("silent since", moment(line, "/silent_since")),
+    ])
 }
 
 /// All that wait, and how many of them for a time of their own.

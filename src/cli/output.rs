@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use crate::config;
 use crate::domain::time::Time;
 
 /// Shown at the end of `--help`.
@@ -93,15 +94,7 @@ pub fn counted(n: u64, one: &str) -> String {
 
 /// Why a file cannot be read or written, without the numbers of the operating system.
 pub fn io_words(path: &Path, error: &std::io::Error) -> String {
-    let why = match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "this user may not read or write it".to_owned(),
-        _ => {
-            let said = error.to_string();
-            said.split_once(" (os error ").map_or(said.clone(), |(words, _)| words.to_owned())
-        }
-    };
-    format!("{}: {why}", path.display())
+    format!("{}: {}", path.display(), config::io_words(error))
 }
 
 /// Name and value, one per line; what is empty is left out.

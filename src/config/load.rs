@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::layers::{self, Layer, directory, join, origin, place};
-use super::problem::{ConfigError, Problem};
+use super::problem::{ConfigError, Problem, io_words};
 use super::reader::{ReadError, Reader};
 use super::settings::{Settings, Store};
 use super::{env, validate};
@@ -91,11 +91,20 @@ pub(super) fn merge(sources: &Sources, problems: &mut Vec<Problem>) -> Value {
     for file in &files {
         match std::fs::read_to_string(file) {
             Ok(text) => all.push(layers::from_toml(&file.to_string_lossy(), &text, problems)),
-            Err(error) => problems.push(Problem::new(Some(&file.to_string_lossy()), "", format!("the file cannot be read: {error}"))),
+            Err(error) => problems.push(unread(file, &error)),
         }
     }
     all.push(layers::from_env(&sources.env, problems));
     lay(all, problems)
+}
+
+/// A settings file that is not there, or not for this user.
+fn unread(file: &Path, error: &std::io::Error) -> Problem {
+    let how = match error.kind() {
+        std::io::ErrorKind::NotFound => format!(". `callbridge config example > {}` writes one to begin with", file.display()),
+        _ => String::new(),
+    };
+    Problem::new(Some(&file.to_string_lossy()), "", format!("the settings file cannot be read: {}{how}", io_words(error)))
 }
 
 fn toml_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -107,7 +116,7 @@ fn toml_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             paths
         }
         Err(error) => {
-            problems.push(Problem::new(Some(&dir.to_string_lossy()), "", format!("the directory cannot be read: {error}")));
+            problems.push(Problem::new(Some(&dir.to_string_lossy()), "", format!("the directory cannot be read: {}", io_words(&error))));
             Vec::new()
         }
     }
@@ -168,7 +177,7 @@ fn look_up(text: &str, place: Option<&str>, sources: &Sources) -> Result<String,
     if let Some(path) = text.strip_prefix("file:") {
         // Beside the file that names it, so that a directory of settings can be moved.
         let path = directory(place).map_or_else(|| PathBuf::from(path), |dir| dir.join(path));
-        let read = std::fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let read = std::fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {}", path.display(), io_words(&error)))?;
         return Ok(read.trim_end_matches(['\n', '\r']).to_owned());
     }
     Ok(text.to_owned())

@@ -21,5 +21,5 @@ pub use env::{arm_failpoint, env};
 pub use explain::{Explained, explain};
 pub use load::{Sources, load, store};
 pub use network::{BadNetwork, Network};
-pub use problem::{ConfigError, Problem};
+pub use problem::{ConfigError, Problem, io_words};
 pub use settings::*;

@@ -30,6 +30,18 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Why a file cannot be read or written, without the numbers of the operating system.
+pub fn io_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read or write it".to_owned(),
+        _ => {
+            let said = error.to_string();
+            said.split_once(" (os error ").map_or(said.clone(), |(words, _)| words.to_owned())
+        }
+    }
+}
+
 /// Everything that is wrong, by file and line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {

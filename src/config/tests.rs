@@ -209,7 +209,10 @@ fn unreadable_files_are_named_with_the_line() {
     assert!(problems[1].starts_with("a.toml:6: lines: `a` is here twice"), "{problems:?}");
     assert!(problems[1].ends_with("a.toml:3); entries of one file need different ids"), "{problems:?}");
     let problems = load(&Sources { files: vec!["/nowhere/x.toml".into()], ..Sources::default() }).unwrap_err().to_string();
-    assert!(problems.contains("/nowhere/x.toml: the file cannot be read"), "{problems}");
+    assert!(
+        problems.contains("/nowhere/x.toml: the settings file cannot be read: there is no such file or folder. `callbridge config example > /nowhere/x.toml`"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -237,8 +240,13 @@ fn what_is_doubtful_is_a_warning() {
     let text = format!(
         "[server]\npublic_url = \"http://bridge.example.vn\"\n{LINE}[[connections]]\nid = \"shop\"\nplugin = \"p\"\nlines = [\"sales-1\"]\nhook_key = \"short\"\npurpose = \"advertising\"\nhours = [\"07:00-20:00\"]\nmax_per_number = \"off\"\n"
     );
-    let warnings: Vec<String> = files(&[("a.toml", &text)]).load().warnings.iter().map(|w| w.key.clone()).collect();
-    assert_eq!(warnings, ["server.public_url", "connections.shop.hours", "connections.shop.max_per_number", "connections.shop.hook_key"]);
+    let found = files(&[("a.toml", &text)]).load().warnings;
+    assert!(found.iter().any(|w| w.key == "connections.shop.purpose" && w.message.contains("ordinary SIM")), "{found:?}");
+    let warnings: Vec<String> = found.iter().map(|w| w.key.clone()).collect();
+    assert_eq!(
+        warnings,
+        ["server.public_url", "connections.shop.purpose", "connections.shop.hours", "connections.shop.max_per_number", "connections.shop.hook_key"]
+    );
 }
 
 #[test]

@@ -189,6 +189,9 @@ fn connection_values(connection: &Connection, found: &mut Found) {
         found.wrong(at("write_back"), "names the same kind twice");
     }
     if connection.purpose == Purpose::Advertising {
+        let says = "is \"advertising\": an ordinary SIM may not be used for advertising calls (Decree 91/2020, Art. 13: only a registered brand name), \
+                    whatever hours and cap are kept to; care, confirmations and call-backs that were asked for are \"care\"";
+        found.doubtful(at("purpose"), says);
         if !vietnams_clock(&connection.time_zone) {
             found.wrong(at("time_zone"), "the hours of advertising calls are Vietnam's (Decree 91/2020): leave it at Asia/Ho_Chi_Minh");
         }

@@ -18,6 +18,14 @@ pub struct DayOff {
     pub en: String,
 }
 
+impl DayOff {
+    /// In `language` (`vi`, else English); in the other one where it has no name in this. Empty: it has none.
+    pub fn name(&self, language: &str) -> &str {
+        let (own, other) = if language == "vi" { (&self.vi, &self.en) } else { (&self.en, &self.vi) };
+        if own.is_empty() { other } else { own }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

@@ -48,6 +48,11 @@ impl Opening {
         self.zone.to_datetime(at.timestamp())
     }
 
+    /// The day of a moment, by its own clock.
+    pub fn day(&self, at: Time) -> Date {
+        self.local(at).date()
+    }
+
     fn off(&self, day: Date) -> bool {
         self.days_off.iter().any(|holiday| holiday.contains(day))
     }

@@ -10,7 +10,7 @@ use super::call::{Call, Hold, OwnTime};
 use super::connection::{Connection, Mode, Purpose};
 use super::dnc::Scope;
 use super::held::Held;
-use super::holiday::Calendar;
+use super::holiday::{Calendar, DayOff};
 use super::id::{ConnectionId, WorkspaceId};
 use super::opening::Opening;
 use super::phone::{self, Phone};
@@ -32,6 +32,8 @@ pub struct Policy {
     /// Dialled in test mode instead of the customer.
     pub test_phone: Option<Phone>,
     pub opening: Opening,
+    /// The days off that have a name.
+    pub named_days: Vec<DayOff>,
     /// Placings of one number, over the workspace.
     pub cap: Option<Rate>,
     /// New calls above it wait for a person.
@@ -66,8 +68,10 @@ impl Policy {
     pub fn of(connection: &Connection, workspace: Option<&Workspace>, calendar: &Calendar, waits: Waits) -> Self {
         let windows = connection.calling_hours();
         let mut days_off: Vec<_> = workspace.map(|w| w.holidays.clone()).unwrap_or_default();
+        let mut named_days = Vec::new();
         if !windows.is_empty() {
             days_off.extend(calendar.holidays());
+            named_days.clone_from(&calendar.days);
         }
         // The settings were checked: an unknown zone cannot come here.
         let zone = jiff::tz::TimeZone::get(&connection.time_zone).unwrap_or(jiff::tz::TimeZone::fixed(jiff::tz::offset(7)));
@@ -78,6 +82,7 @@ impl Policy {
             mode: connection.mode,
             test_phone: connection.test_phone.as_deref().and_then(|p| phone::normalise(p).ok()),
             opening: Opening { windows, zone, days_off },
+            named_days,
             cap: connection.calls_per_number().rate(),
             brake: connection.max_new_calls.rate(),
             expire_interactive: connection.expire_interactive.unwrap_or(waits.interactive),
@@ -95,6 +100,7 @@ impl Policy {
             mode: Mode::Live,
             test_phone: None,
             opening: Opening { windows: Vec::new(), zone: jiff::tz::TimeZone::fixed(jiff::tz::offset(7)), days_off },
+            named_days: Vec::new(),
             cap: None,
             brake: None,
             expire_interactive: waits.interactive,
@@ -119,6 +125,19 @@ impl Policy {
     /// The first moment from then on at which the cap lets the number be called, by what was placed until now.
     pub fn cap_lets_go(&self, placed: &[Time], from: Time) -> Time {
         self.cap.and_then(|cap| full(cap, placed, from)).unwrap_or(from)
+    }
+
+    /// The day off of a moment, if it has a name.
+    pub fn holiday(&self, at: Time) -> Option<&DayOff> {
+        let day = self.opening.day(at);
+        self.named_days.iter().find(|entry| entry.days.contains(day) && !entry.name("").is_empty())
+    }
+
+    /// What a code says in `language` (`vi`, else English) of this moment: of a holiday, which one it is.
+    pub fn sentence(&self, code: Code, at: Time, language: &str) -> String {
+        let sentence = code.sentence(language);
+        let day = self.holiday(at).filter(|_| matches!(code, Code::HoldHoliday | Code::RefusedHoliday));
+        day.map_or_else(|| sentence.to_owned(), |day| format!("{sentence} ({})", day.name(language)))
     }
 
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,

@@ -139,6 +139,20 @@ fn care_without_hours_ignores_the_calendar_but_not_the_companys_own_day_off() {
     assert_eq!(Policy::of(&connection, None, &calendar, Waits::default()).opening.shut(tet), Some(Code::HoldHoliday));
 }
 
+#[test]
+fn the_sentence_of_a_holiday_names_the_day() {
+    let tet = Time::parse_rfc3339("2027-02-06T09:00:00+07:00").unwrap();
+    let named = policy(Purpose::Advertising);
+    assert_eq!(named.sentence(Code::HoldHoliday, tet, "en"), "waits until the holiday is over (Lunar New Year)");
+    assert_eq!(named.sentence(Code::RefusedHoliday, tet, "vi"), "không gọi: hôm nay là ngày nghỉ lễ (Tết Nguyên đán Đinh Mùi)");
+    assert_eq!(named.sentence(Code::HoldWindow, tet, "en"), Code::HoldWindow.sentence("en"));
+    assert_eq!(named.sentence(Code::HoldHoliday, NOW, "en"), "waits until the holiday is over", "a day of the company's own has no name");
+    let own = Calendar::read("[[holidays]]\ndays = \"2026-11-23\"\nvi = \"Giỗ tổ nghề\"\n").unwrap();
+    let connection = Connection { hours: vec!["08:00-18:00".parse().unwrap()], ..Connection::new("c".into(), "p") };
+    let own = Policy::of(&connection, None, &own, Waits::default());
+    assert_eq!(own.sentence(Code::HoldHoliday, NOW, "en"), "waits until the holiday is over (Giỗ tổ nghề)");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

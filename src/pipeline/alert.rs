@@ -1,4 +1,4 @@
-//! Tells receivers of alerts, and notices what no single step can: a backlog that grows.
+//! Tells receivers of alerts, and notices what no single step can: a backlog that grows, a quota that was changed.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,7 @@ use crate::domain::alert::{About, Alert, AlertKind, Message};
 use crate::domain::connection::Language;
 use crate::domain::id::{AlertId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::retry;
+use crate::domain::schedule::month_of;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::outbound::alert::Receiver;
@@ -86,6 +87,23 @@ fn of_nothing(alerts: Vec<Alert>, live: &Live) -> Vec<AlertChange> {
     over.map(|alert| AlertChange::Clear { about: About::new(&alert.workspace, alert.kind, &alert.subject) }).collect()
 }
 
+/// Lines whose month is used up since their quota was lowered, and those that may place again: no placing tells of them. A quota of 0
+/// is meant so.
+fn quotas(app: &App, live: &Live, now: Time) -> Result<Vec<AlertChange>, StoreError> {
+    let mut changes = Vec::new();
+    for line in live.lines.values() {
+        let about = About::new(&line.workspace, AlertKind::LinePaused, line.id.as_str());
+        let open = app.store.alert(about.id())?.filter(Alert::is_open);
+        let used = app.store.line(&line.workspace, &line.id)?.used_in(&month_of(now));
+        match (open, line.monthly_quota.filter(|quota| (1..=used).contains(quota))) {
+            (None, Some(quota)) => changes.push(AlertChange::Raise { about, code: Code::HoldQuota, detail: format!("monthly_quota = {quota}") }),
+            (Some(alert), None) if alert.code == Code::HoldQuota => changes.push(AlertChange::Clear { about }),
+            _ => {}
+        }
+    }
+    Ok(changes)
+}
+
 /// What people call the line or connection, or what waits.
 pub fn name_of(live: &Live, alert: &Alert, language: Language) -> String {
     let name = match alert.kind {
@@ -113,7 +131,7 @@ const RESULTS: &str = "write_back";
 #[derive(Default)]
 pub struct Seen(HashMap<(WorkspaceId, &'static str), usize>);
 
-/// Looks for what waits in ever greater number: raised above the limit while it grows, over below half of it.
+/// Looks for what waits in ever greater number (raised above the limit while it grows, over below half of it), and at the lines' quotas.
 pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
     let live = app.live.load_full();
     let workspaces: std::collections::BTreeSet<WorkspaceId> = live.lines.values().map(|line| line.workspace.clone()).collect();
@@ -124,6 +142,7 @@ pub async fn watch(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
     }
     found.push((WorkspaceId::default(), RESULTS, app.store.backlog(TaskKind::WriteBack), app.tuning.backlog_write_backs));
     let mut changes = of_nothing(app.store.alerts()?, &live);
+    changes.extend(quotas(app, &live, app.clock.now())?);
     for (workspace, subject, n, limit) in found {
         let before = seen.0.insert((workspace.clone(), subject), n);
         let about = About::new(&workspace, AlertKind::Backlog, subject);

@@ -172,7 +172,10 @@ fn timely(app: &App, mut call: Call, way: &Way, interactive: bool, now: Time) ->
     let outlook = outlook::of(app, &question, &Thought::default(), now)?;
     match (outlook::hopeless(&outlook, call.expires_at), outlook) {
         (_, Outlook::Refused { code }) if code.entry().class == Class::Reject => refused(code, ""),
-        (Some(code), _) if interactive => refused(code, "it would not go in time; with priority `automation` it may wait"),
+        (Some(code), _) if interactive => {
+            let day = policy.holiday(now).filter(|_| code == Code::RefusedHoliday).map(|day| format!("{}: ", day.name("en"))).unwrap_or_default();
+            refused(code, format!("{day}it would not go in time; with priority `automation` it may wait"))
+        }
         _ => Ok(call),
     }
 }

@@ -127,6 +127,10 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
         return Ok(Some(Outlook::Waits { code: hold.code, until: hold.until, line: None }));
     }
     let live = app.live.load();
+    // A person chose its lines: when none of them is left, no other takes it.
+    if !call.lines.is_empty() && !call.lines.iter().any(|id| live.lines.contains_key(id)) {
+        return Ok(Some(Outlook::Waits { code: Code::HoldLineRemoved, until: None, line: None }));
+    }
     let (lines, then) = (live.lines_of(call, now), live.after_owner(call));
     let question = Question { policy: &policy, asked: Asked::of(call), phone: &call.phone, lines, then, new: false };
     of(app, &question, &Thought::default(), now).map(Some)

@@ -24,7 +24,7 @@ const SYSTEM_ERROR_PAUSE: Duration = Duration::from_secs(30);
 const DIALER_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What another secret key may cure.
-const KEY_TROUBLE: [Code; 4] = [Code::Dialer2112, Code::Dialer2113, Code::Dialer2116, Code::Dialer2117];
+const KEY_TROUBLE: [Code; 6] = [Code::Dialer2112, Code::Dialer2113, Code::Dialer2114, Code::Dialer2115, Code::Dialer2116, Code::Dialer2117];
 
 /// Which secret key a line has, without telling it.
 fn key_digest(app: &App, line: &LineSettings) -> String {

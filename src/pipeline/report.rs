@@ -10,6 +10,7 @@ use super::{dnc, token, wish};
 use crate::domain::after::{self, Again};
 use crate::domain::call::{Call, Hold, Origin};
 use crate::domain::connection::{Mode, Purpose};
+use crate::domain::dnc::Scope;
 use crate::domain::id::CallId;
 use crate::domain::phone;
 use crate::domain::report::Report;
@@ -77,8 +78,13 @@ fn again(app: &App, wired: &Wired, call: &Call, again: Option<Again>, now: Time)
     let Some(policy) = app.live.load().policy(Some(&connection.id), &call.workspace) else { return Ok(None) };
     let mut hours = hours.to_vec();
     hours.push(after::hour_of(&policy.opening, call.placing_at.unwrap_or(now)));
+    let history = app.store.history(&call.workspace, &call.phone, &policy, now)?;
+    // A number that is listed against advertising alone; who may not be called at all is seen by the step, which may take him off as well.
+    if policy.purpose == Purpose::Advertising && history.do_not_call == Some(Scope::Advertising) {
+        return Ok(None);
+    }
     // What is promised on the record is when the number may be called once more.
-    let mut placed = app.store.history(&call.workspace, &call.phone, &policy, now)?.placed;
+    let mut placed = history.placed;
     if policy.cap.is_some() {
         placed = with_waiting(app, call, placed, now)?;
     }

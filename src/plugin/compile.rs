@@ -217,7 +217,25 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A field that differs from record to record and is given as a bare word: who writes `id` means `$.id`.
+    fn bare_word(&mut self, field: &str, at: &At<ValueSpec>) {
+        match at.get_ref() {
+            ValueSpec::Text(text) if !text.trim().is_empty() && !text.starts_with('$') && !text.contains("{{") => {
+                let plain = text.chars().all(|c| c.is_alphanumeric() || "_.".contains(c));
+                let path = if plain { format!("$.{text}") } else { format!("$['{text}']") };
+                self.warning(at, format!("`{field}` is the text `{text}` itself, the same for every record; `{path}` is the field of that name"));
+            }
+            // The last of several stands for what is not there: "Customer" for a name.
+            ValueSpec::List(list) => list.iter().take((list.len() - usize::from(list.len() > 1)).max(1)).for_each(|one| self.bare_word(field, one)),
+            ValueSpec::Text(_) | ValueSpec::If(_) => {}
+        }
+    }
+
     pub fn mapping(&mut self, spec: &MapSpec, names: &Shape) -> Mapping {
+        for (field, at) in [("phone", &spec.phone), ("name", &spec.name), ("record_id", &spec.record_id), ("owner", &spec.owner), ("event_id", &spec.event_id)]
+        {
+            at.iter().for_each(|at| self.bare_word(field, at));
+        }
         let mut value = |at: &Option<At<ValueSpec>>| at.as_ref().map(|at| self.value(at, names));
         Mapping {
             event_id: value(&spec.event_id),

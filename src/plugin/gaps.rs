@@ -20,6 +20,8 @@ impl Plugin {
         for name in self.case_names() {
             match self.case(&name) {
                 Ok(case) => {
+                    let file = format!("cases/{name}/case.toml");
+                    gaps.extend(self.check_params(&case.parameters).into_iter().map(|fault| Problem::warning(&file, 0, fault)));
                     let result = self.run_case(&case);
                     took.extend(result.took);
                     asked.extend(result.asked);
@@ -77,8 +79,10 @@ impl Plugin {
         let mut used: BTreeSet<&str> =
             receive.chain(handshakes).filter_map(|at| if let VerifyRef::Named(name) = at.get_ref() { Some(name.as_str()) } else { None }).collect();
         used.extend(self.manifest.verify.values().flat_map(|scheme| &scheme.get_ref().of).map(|name| name.get_ref().as_str()));
-        let unused = self.manifest.verify.keys().filter(move |name| !used.contains(name.as_str()));
-        unused.map(|name| Problem::warning(MANIFEST, 0, format!("nothing is verified by `{name}`: name it in `verify` of a variant")))
+        let source = self.file(MANIFEST).map(String::from_utf8_lossy).unwrap_or_default();
+        let unused = self.manifest.verify.iter().filter(move |(name, _)| !used.contains(name.as_str()));
+        let line = move |at: &At<_>| line_of(&source, at.span().start);
+        unused.map(move |(name, at)| Problem::warning(MANIFEST, line(at), format!("nothing is verified by `{name}`: name it in `verify` of a variant")))
     }
 
     /// Variants whose signature no vector lets through; schemes that none turns away.

@@ -265,6 +265,50 @@ async fn a_customer_who_says_no_is_listed_and_nobody_promises_another_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_is_listed_against_advertising_is_promised_no_call_more_of_it() {
+    let rules = json!([{"disposition": ["no_answer"], "again": {"in": "2h", "other_hour": false}}]);
+    let f = Setup::new(Mood::ReportLost)
+        .connection(|c| {
+            c.purpose = Purpose::Advertising;
+            c.after = serde_json::from_value(rules).unwrap();
+        })
+        .start_by_hand()
+        .await;
+    f.set_clock(Time::parse_rfc3339("2026-11-23T09:00:00+07:00").unwrap());
+    let first = f.wish_with(PHONE, json!({"consent": true})).await;
+    f.reaches(first, State::Placed).await;
+    let note = Note { source: Source::Own, scope: Scope::Advertising, by: "lan".into(), at: f.now(), why: "national list".into() };
+    callbridge::pipeline::dnc::add(f.app(), &"main".into(), &[f.call(first).phone], note).await.unwrap();
+    assert_eq!(f.report(first, &missed("")).await.status, 200);
+    assert_eq!((follower(&f, first), f.call(first).after.again), (None, None));
+    f.advance(Duration::from_secs(60)).await;
+    assert!(!f.note(first).text.contains("Sẽ tự gọi lại"), "{}", f.note(first).text);
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_more_that_a_report_took_back_is_made_when_the_next_report_wants_it_again() {
+    let f = persistent().await;
+    let first = f.wish(PHONE).await;
+    f.reaches(first, State::Placed).await;
+    let answered = json!({"CallDetail": {"AnswerDuration": 9, "ResponseStatus": 1}});
+    for report in [missed(""), answered, missed("he did not answer after all")] {
+        assert_eq!(f.report(first, &report).await.status, 200);
+    }
+    let made: Vec<_> = f.calls().into_iter().filter(|c| matches!(c.origin, Origin::Again { .. })).collect();
+    let states = |state| made.iter().filter(|c| c.state == state).count();
+    assert_eq!((states(State::Queued), states(State::Cancelled), made.len()), (1, 1, 2), "{made:#?}");
+    let waits = made.iter().find(|c| c.state == State::Queued).unwrap().id;
+    assert_eq!(f.call(first).after.again, Some(waits));
+    // What a person cancels is not made again by a report.
+    assert!(matches!(f.change(Change::Cancel { call: waits, write_back: false }).await, Changed::Ok));
+    assert_eq!(f.report(first, &missed("once more")).await.status, 200);
+    assert!(f.calls().iter().all(|c| c.state != State::Queued));
+    f.advance(Duration::from_secs(60)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_correction_leaves_what_a_person_put_on_the_list() {
     let f = Setup::new(Mood::ReportLost).connection(|c| c.learn_do_not_call = true).start_by_hand().await;
     let first = f.wish(PHONE).await;

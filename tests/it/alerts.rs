@@ -9,6 +9,7 @@ use callbridge::domain::alert::AlertKind;
 use callbridge::domain::call::State;
 use callbridge::domain::schedule::{Pause, Stopped};
 use callbridge::error::Code;
+use callbridge::pipeline::alert;
 use callbridge::simulator::mood::Mood;
 use callbridge::store::{Change, Changed, TaskKind};
 use serde_json::{Value, json};
@@ -213,9 +214,10 @@ async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
     let first = texts(&far);
     assert_eq!(first.len(), 1, "{first:#?}");
     for part in [
-        "callbridge call release --connection crm --hold brake --yes",
+        "callbridge call release --connection crm --hold brake\n",
         "callbridge call release --connection crm --hold brake --count 50 --yes",
-        "callbridge call cancel --connection crm --hold brake --yes",
+        "callbridge call cancel --connection crm --hold brake\n",
+        "thêm --yes=SỐ",
         "Chi tiết: max_new_calls = 1/h",
     ] {
         assert!(first[0].contains(part), "{}", first[0]);
@@ -227,6 +229,34 @@ async fn a_brake_is_told_with_the_commands_that_release_and_cancel() {
     f.until("the first went", |f| f.calls().iter().all(|c| matches!(c.state, State::Ended | State::Cancelled)).then_some(())).await;
     f.advance(Duration::from_secs(60)).await;
     f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_is_used_up_is_over_when_the_line_may_place_again_and_not_when_a_person_resumes_it() {
+    let (far, _) = telegram().await;
+    let mut f = Setup::new(Mood::Answers).with(tells(&far)).with(|s| s.lines[0].monthly_quota = Some(2)).start_by_hand().await;
+    for n in 0..2 {
+        let id = f.wish(&format!("091234560{n}")).await;
+        f.reaches(id, State::Ended).await;
+        f.advance(Duration::from_secs(1)).await;
+    }
+    told(&f).await;
+    assert_eq!(texts(&far).len(), 1, "{:#?}", texts(&far));
+    let waits = f.wish("0912345609").await;
+    f.resume_line().await;
+    told(&f).await;
+    assert_eq!((texts(&far).len(), f.alerts()[0].is_open(), f.call(waits).state), (1, true, State::Queued), "{:#?}", texts(&far));
+    assert_eq!(f.change(Change::CancelAll { calls: vec![waits] }).await, Changed::Count(1));
+    // The quota is changed in the settings: no call has to go for that to be noticed.
+    for (quota, so_many, part) in [(3, 2, "✅ ĐÃ ỔN LẠI"), (1, 3, "monthly_quota = 1")] {
+        f.settings.lines[0].monthly_quota = Some(quota);
+        f.restart().await;
+        alert::watch(f.app(), &mut alert::Seen::default()).await.unwrap();
+        told(&f).await;
+        let all = texts(&far);
+        assert!(all.len() == so_many && all[so_many - 1].contains(part), "{all:#?}");
+    }
+    f.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

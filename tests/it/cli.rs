@@ -99,6 +99,10 @@ async fn with_a_server_the_commands_ask_it() {
     place.ends(3, &["event", "replay", "evt_x"]);
     assert!(place.ends(0, &["line", "pause", "sales-1", "--reason", "battery"]).out.contains("battery"));
     assert!(place.ends(4, &["call", "place", "0912345678"]).err.contains("the line is paused"));
+    let shown = place.ends(0, &["line", "show", "sales-1"]).out;
+    assert!(["paused", "battery", "0 (20", "nothing (at most 1 at once)"].iter().all(|part| shown.contains(part)), "{shown}");
+    assert_eq!(place.ends(0, &["--json", "line", "show", "sales-1"]).json()["state"], "paused");
+    place.ends(3, &["line", "show", "sales-9"]);
     place.ends(0, &["line", "resume", "sales-1"]);
     place.ends(3, &["line", "resume", "sales-9"]);
     assert!(place.ends(0, &["pause", "--all", "--reason", "Tết"]).out.contains("Tết"));
@@ -116,7 +120,8 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
     std::fs::write(place.path().join("c.toml"), format!("{SETTINGS}mode = \"test\"\ntest_phone = \"0987654321\"\n")).unwrap();
     let bridge = place.server();
     for (args, said) in [
-        (vec!["call", "list"], "there is no such call"),
+        (vec!["call", "list"], "no call was asked for yet"),
+        (vec!["call", "list", "--state", "lost"], "no call fits"),
         (vec!["event", "list"], "no webhook was accepted yet"),
         (vec!["event", "list", "--rejected"], "no webhook was refused"),
         (vec!["dnc", "list"], "there is no number on the list"),
@@ -124,6 +129,7 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
         (vec!["config", "explain", "dialler"], "no key begins with `dialler`"),
         (vec!["call", "release"], "meant: 0 calls"),
         (vec!["call", "preview", "--connection", "shop", "0912345678"], "test mode: 0987654321 is dialled instead"),
+        (vec!["connection", "show", "shop"], "test phone  0987654321 is dialled in place of the customer"),
     ] {
         let out = place.ends(0, &args).out;
         assert!(out.contains(said), "{args:?}: {out}");
@@ -131,6 +137,7 @@ async fn a_new_admin_is_told_in_words_what_is_not_there_and_what_a_test_would_di
     for (code, args, said) in [
         (3, vec!["call", "list", "--connection", "shoop"], "there is no connection `shoop`"),
         (2, vec!["call", "cancel", "--hold", "foo"], "there are rate, busy, paused,"),
+        (2, vec!["call", "place", "abc"], "where it was entered, in the CRM or by hand"),
         (1, vec!["dnc", "import", "no.csv"], "no.csv: there is no such file or folder"),
         (3, vec!["restore", "no.callbridge", "--to", "elsewhere"], "no.callbridge: there is no such file or folder"),
         (3, vec!["plugin", "check", "no"], "no: there is no such file or folder"),
@@ -235,6 +242,19 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
 }
 
 #[test]
+fn a_settings_file_that_is_not_there_is_told_in_words_with_how_to_make_one() {
+    let place = Place::new();
+    std::fs::remove_file(place.path().join("c.toml")).unwrap();
+    let told = place.ends(1, &["check"]);
+    assert!(told.out.contains("c.toml: the settings file cannot be read: there is no such file or folder"), "{}", told.out);
+    assert!(told.out.contains("callbridge config example > c.toml") && !told.out.contains("os error"), "{}", told.out);
+    let example = place.ends(0, &["config", "example"]).out;
+    std::fs::write(place.path().join("c.toml"), &example).unwrap();
+    let found = place.ends(1, &["check"]).out;
+    assert!(found.contains("the environment variable") && !found.contains("cannot be read"), "it only lacks the secrets: {found}");
+}
+
+#[test]
 fn each_value_of_the_settings_is_explained_without_its_secret() {
     let place = Place::new();
     let rows = place.ends(0, &["--json", "config", "explain"]).json();
@@ -276,6 +296,31 @@ async fn a_connection_that_is_not_there_is_a_mistake_and_a_long_list_is_looked_a
     taken_back(&place);
     let shown = place.ends(0, &["call", "place", "0912345678", "--automation"]).out;
     assert!(!shown.contains("one of"), "which line it will be is not decided: {shown}");
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_are_let_go_or_cancelled_only_as_many_as_were_counted() {
+    let place = Place::new();
+    std::fs::write(place.path().join("c.toml"), format!("{SETTINGS}max_new_calls = \"1/h\"\n")).unwrap();
+    let bridge = place.server();
+    let ask = |n: u32| drop(place.ends(0, &["call", "place", &format!("091234567{n}"), "--connection", "shop", "--automation"]));
+    (0..4).for_each(ask);
+    let release = ["call", "release", "--connection", "shop"];
+    let with = |more: &[&'static str]| [&release[..], more].concat();
+    let counted = place.ends(0, &release);
+    assert!(counted.out.contains("meant: 3 calls") && counted.err.contains("--yes=3"), "{}{}", counted.out, counted.err);
+    ask(4);
+    let other = place.ends(4, &with(&["--yes=3"]));
+    assert!(other.err.contains("4 calls are meant now, not 3"), "{}", other.err);
+    let unnamed = place.ends(2, &with(&["--yes"]));
+    assert!(unnamed.err.contains("4 calls are meant now, and nothing was changed") && unnamed.err.contains("--yes=4"), "{}", unnamed.err);
+    let waiting = || place.ends(0, &["--json", "call", "release"]).json()["matching"].clone();
+    assert_eq!(waiting(), 4);
+    assert!(place.ends(0, &with(&["--count", "1", "--yes"])).out.contains("let go: 1 call"));
+    assert!(place.ends(0, &with(&["--yes=3"])).out.contains("let go: 3 calls"));
+    assert_eq!((waiting(), place.ends(0, &with(&["--yes"])).out.as_str()), (json!(0), "meant: 0 calls\n"));
+    assert!(place.ends(0, &["call", "cancel", "--connection", "shop", "--state", "queued", "--yes=5"]).out.contains("cancelled: 5 calls"));
     bridge.stop().await;
 }
 

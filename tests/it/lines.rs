@@ -122,8 +122,15 @@ async fn round_robin_gives_each_phone_its_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_secret_key_lets_the_line_go_on_with_its_queue() {
+    // An expired key, and an account that is not activated: the new key is another account's.
+    for mood in [Mood::KeyExpired, Mood::AccountNotActivated] {
+        goes_on_with_a_new_key(mood).await;
+    }
+}
+
+async fn goes_on_with_a_new_key(mood: Mood) {
     let mut f = Setup::new(Mood::Answers).dialer_key(OTHER_KEY).start().await;
-    f.sim.set_mood(Whom::Key(LINE_KEY.to_owned()), Some(Mood::KeyExpired));
+    f.sim.set_mood(Whom::Key(LINE_KEY.to_owned()), Some(mood));
     let id = f.wish("0912345678").await;
     f.until("the line is paused", |f| f.line().pause).await;
     f.restart().await;

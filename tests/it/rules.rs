@@ -77,7 +77,16 @@ async fn over_the_lunar_new_year_nobody_is_called() {
     let id = f.wish_with("0912345678", json!({"consent": true})).await;
     let waits = shown(&f, id).await;
     assert_eq!((&waits["waits"]["reason"]["code"], &waits["waits"]["until"]), (&"hold_holiday".into(), &"2027-02-12T01:00:00Z".into()));
-    assert_eq!(waits["waits"]["reason"]["sentence"]["vi"], "chờ hết ngày nghỉ lễ");
+    assert_eq!(
+        waits["waits"]["reason"]["sentence"],
+        json!({"vi": "chờ hết ngày nghỉ lễ (Tết Nguyên đán Đinh Mùi)", "en": "waits until the holiday is over (Lunar New Year)"})
+    );
+    let clicked = f.wish_with("0912345679", json!({"consent": true, "priority": "interactive"})).await;
+    assert_eq!(shown(&f, clicked).await["refusal"]["sentence"]["en"], "not called: today is a holiday (Lunar New Year)");
+    f.run_due().await;
+    f.logged(clicked).await;
+    let note = f.notes(clicked);
+    assert!(note.iter().any(|n| n.text.contains("(Tết Nguyên đán Đinh Mùi)")), "{note:#?}");
     let refused = f.wish("0987654321").await;
     assert_eq!(f.call(refused).refusal, Some(Code::MissingConsent));
     f.run_due().await;
@@ -282,5 +291,22 @@ async fn content_without_an_id_is_a_repeat_only_within_the_connection_s_window()
         assert_eq!(f.calls().len(), calls, "after {wait} s more");
     }
     f.advance(Duration::from_secs(1)).await;
+    f.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_chosen_line_was_taken_out_says_so_and_can_be_cancelled_by_that() {
+    let mut f = setup().line("line-2", "line-key-of-the-tests-0002").start_by_hand().await;
+    let (status, paused) = ask(&f, "POST", "/lines/line-2/pause", &json!({})).await;
+    assert_eq!(status, 200, "{paused}");
+    let (_, call) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "line": "line-2"})).await;
+    let id: CallId = call["id"].as_str().unwrap().parse().unwrap();
+    f.settings.lines.retain(|line| line.id.as_str() != "line-2");
+    f.restart().await;
+    f.run_due().await;
+    let waits = shown(&f, id).await["waits"].clone();
+    assert_eq!(waits["reason"]["code"], "hold_line_removed", "{waits}");
+    let (status, answer) = ask(&f, "POST", "/calls/cancel", &json!({"hold": "line_removed", "confirm": 1})).await;
+    assert_eq!((status, &answer["done"]), (200, &json!(1)), "{answer}");
     f.finish().await;
 }

@@ -138,6 +138,8 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
     let test = call.labels.get("mode").is_some_and(|mode| mode == "test");
     let line = call.line.as_ref().map(|id| (id.to_string(), app.live.load().lines.get(id).map_or_else(|| id.to_string(), |line| line.title().to_owned())));
     let (line, line_name) = line.unwrap_or_default();
+    let (policy, ended) = (app.live.load().policy(Some(&wired.connection.id), &call.workspace), call.ended_at.unwrap_or(call.created_at));
+    let sentence = |c: Code| policy.as_ref().map_or_else(|| c.sentence(language).to_owned(), |policy| policy.sentence(c, ended, language));
     CallFacts {
         id: call.id.to_string(),
         state: call.state.as_str().to_owned(),
@@ -149,7 +151,7 @@ fn facts_of(app: &App, wired: &Wired, call: &Call) -> CallFacts {
         started_at: call.placed_at.or(call.placing_at).or(Some(call.created_at)),
         ended_at: call.ended_at.or(call.reported_at),
         refusal: code.map(|c| c.as_str().to_owned()),
-        reason: code.map(|c| [Some(c), call.held_by].into_iter().flatten().map(|c| c.sentence(language)).collect::<Vec<_>>().join(": ")),
+        reason: code.map(|c| [Some(c), call.held_by].into_iter().flatten().map(sentence).collect::<Vec<_>>().join(": ")),
         advice: code.map(|c| c.advice(language).to_owned()),
         time_zone: wired.connection.time_zone.clone(),
         test,

@@ -133,6 +133,7 @@ impl Run<'_> {
     /// What a request and what its answer was read as, beside what the case says.
     fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, class: String) {
         let Some(expected) = expected else { return self.miss(format!("{place}: this request is not in the case: {} {}", outbound.method, outbound.url)) };
+        let place = &format!("{}: {place}", expected.at);
         compare::request(place, expected, outbound, &mut self.result.mismatches);
         if class != expected.class {
             let said = if expected.class == DONE { "done (no word after `<<<`)".to_owned() } else { expected.class.clone() };

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::words;
 use crate::domain::event::Delivery;
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
@@ -24,6 +25,8 @@ pub struct Exchange {
     pub answer: Answer,
     /// The answer as written, kept by `--bless`.
     pub answer_text: String,
+    /// File and line where it begins.
+    pub at: String,
 }
 
 /// A file with its pairs.
@@ -52,8 +55,17 @@ pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
 /// Every pair of a file.
 pub fn pairs(file: &str, bytes: &[u8]) -> Result<Pairs, String> {
     let source = text(file, bytes)?.replace("\r\n", "\n");
-    let pairs = source.split("\n===\n").map(str::trim).filter(|pair| !pair.is_empty()).map(exchange).collect::<Result<_, _>>();
-    Ok((file.to_owned(), pairs.map_err(|why| format!("{file}: {why}"))?))
+    let (mut pairs, mut line) = (Vec::new(), 1);
+    for pair in source.split("\n===\n") {
+        let begin = line + pair.chars().take_while(|c| c.is_whitespace()).filter(|c| *c == '\n').count();
+        line += pair.matches('\n').count() + 2;
+        if !pair.trim().is_empty() {
+            let at = format!("{file}:{begin}");
+            let read = exchange(pair.trim()).map_err(|why| format!("{at}: {why}"))?;
+            pairs.push(Exchange { at, ..read });
+        }
+    }
+    Ok((file.to_owned(), pairs))
 }
 
 type Head = (String, Vec<(String, String)>);
@@ -108,6 +120,7 @@ fn exchange(pair: &str) -> Result<Exchange, String> {
         Some((end, class, begin)) => (&pair[..end], class, &pair[begin..]),
         None => (pair, "", ""),
     };
+    words::of_class(if class.is_empty() { DONE } else { class })?;
     let answer = if answer.trim().is_empty() { "HTTP/1.1 200 OK\n" } else { answer };
     let ((first, headers), body) = head_of(request.as_bytes()).ok_or("the request cannot be read")?;
     let mut words = first.split_whitespace();
@@ -124,5 +137,6 @@ fn exchange(pair: &str) -> Result<Exchange, String> {
         class: if class.is_empty() { DONE.to_owned() } else { class.to_owned() },
         answer: Answer { status, headers: answer_headers, body: answer_body, truncated: false },
         answer_text: answer.trim_end().to_owned(),
+        at: String::new(),
     })
 }

@@ -6,10 +6,12 @@ use serde::Deserialize;
 
 use super::exchange::{Exchange, Pairs, delivery, pairs, text};
 use super::subscribe::Deed;
+use super::words;
 use crate::domain::connection::Priority;
 use crate::domain::event::Delivery;
 use crate::domain::time::Time;
 use crate::plugin::compile::parse_duration;
+use crate::plugin::problem::of_toml;
 use crate::plugin::{Params, Plugin};
 
 /// One transcript.
@@ -176,8 +178,9 @@ impl Plugin {
 
 impl Case {
     pub fn read(name: &str, files: &BTreeMap<&str, &[u8]>) -> Result<Case, String> {
-        let head: Head =
-            toml::from_str(text("case.toml", files.get("case.toml").copied().ok_or("there is no case.toml")?)?).map_err(|e| format!("case.toml: {e}"))?;
+        let (source, place) = (text("case.toml", files.get("case.toml").copied().ok_or("there is no case.toml")?)?, format!("cases/{name}/case.toml"));
+        let head: Head = toml::from_str(source).map_err(|error| of_toml(&place, source, &error).to_string())?;
+        words::of_outcomes(&place, source, &head.expect)?;
         let clock = Time::parse_rfc3339(&head.clock).ok_or("case.toml: `clock` is not RFC 3339")?;
         let mut numbered: Vec<(u32, &str, &str, &[u8])> = Vec::new();
         for (file, bytes) in files.iter().filter(|(file, _)| **file != "case.toml") {

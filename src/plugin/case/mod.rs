@@ -8,6 +8,7 @@ mod file;
 mod items;
 mod run;
 mod subscribe;
+mod words;
 mod write;
 
 pub use exchange::Exchange;

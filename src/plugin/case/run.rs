@@ -206,7 +206,7 @@ impl Run<'_> {
             Json::Array(_) => Json::Array(called.iter().map(asked).collect()),
             _ => called.first().map_or(Json::Null, asked),
         };
-        compare::json("call $", expected, &real, &mut self.result.mismatches);
+        compare::json(&format!("{file}: call $"), expected, &real, &mut self.result.mismatches);
         if self.bless {
             self.result.blessed.insert(file.clone(), format!("{real:#}\n"));
         }

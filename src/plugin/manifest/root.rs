@@ -99,7 +99,7 @@ pub enum Level {
 
 /// A sentence in both languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a text in both languages, { vi = \"…\", en = \"…\" }")]
 pub struct Words {
     pub vi: String,
     pub en: String,

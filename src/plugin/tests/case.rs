@@ -63,10 +63,10 @@ fn a_wrong_transcript_says_where() {
         ("case.toml", "body = \"{}\"", "body = \"[]\"", "the body that the CRM is told $: expected [], found {}"),
         ("case.toml", "ignored:own_write", "called", "expected called, called"),
         ("2-lookup.http", "leads/8", "leads/9", "look-up lead: expected GET /api/leads/9"),
-        ("3-call.json", "0912345678", "0987654321", "call $.customerPhone: expected \"0987654321\""),
+        ("3-call.json", "0912345678", "0987654321", "3-call.json: call $.customerPhone: expected \"0987654321\""),
         ("5-write-back.http", "\"seconds\": 74", "\"seconds\": 1", "body $.seconds: expected 1, found 74"),
         ("5-write-back.http", "crm.example.vn", "evil.vn", "header host"),
-        ("7-write-back.http", "notes/12", "notes/13", "write-back note update: expected PUT /api/notes/13"),
+        ("7-write-back.http", "notes/12", "notes/13", "7-write-back.http:1: write-back note update: expected PUT /api/notes/13"),
         ("5-write-back.http", "<<<", "<<< retry 30s", "the answer is read as done, the case says retry 30s"),
     ] {
         let original = [("case.toml", CASE), ("2-lookup.http", LOOKUP), ("3-call.json", CALL), ("5-write-back.http", WRITE), ("7-write-back.http", UPDATE)];
@@ -79,6 +79,24 @@ fn a_wrong_transcript_says_where() {
             assert_eq!(run(&blessed).mismatches, Vec::<String>::new());
         }
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_case_is_told_with_file_line_and_the_right_word() {
+    let files = |case: &str, lookup: &'static str| plugin(&[("case.toml", case), ("1-webhook.http", WEBHOOK), ("2-lookup.http", lookup)]);
+    let read = |case: &str, lookup: &'static str| files(case, lookup).case("one").unwrap_err();
+    let line = |of: &str| CASE.lines().position(|line| line.starts_with(of)).unwrap() + 1;
+    let said = read(&CASE.replacen("clock", "clok", 1), LOOKUP);
+    assert!(
+        said.starts_with(&format!("cases/one/case.toml:{}: error: unknown field `clok`", line("clock"))) && said.contains("did you mean `clock`?"),
+        "{said}"
+    );
+    let said = read(&CASE.replace("ignored:own_write", "ignord:own_write"), LOOKUP);
+    assert!(said.starts_with(&format!("cases/one/case.toml:{}: error: there is no outcome `ignord`", line("outcomes"))), "{said}");
+    let said = read(CASE, "\n>>>\nGET / HTTP/1.1\n<<< retyr\nHTTP/1.1 200 OK\n");
+    assert!(said.starts_with("2-lookup.http:2: `<<< retyr`: there is no word `retyr` (did you mean `retry`?)"), "{said}");
+    let gaps: Vec<String> = files(&CASE.replacen("token =", "tokn =", 1), LOOKUP).gaps().iter().map(ToString::to_string).collect();
+    assert!(gaps.iter().any(|gap| gap.starts_with("cases/one/case.toml: warning: the plugin `sample` has no parameter `tokn`")), "{gaps:?}");
 }
 
 #[test]

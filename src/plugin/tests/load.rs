@@ -41,6 +41,33 @@ fn a_wrong_name_in_a_template_is_found_in_every_branch() {
 }
 
 #[test]
+fn what_is_of_the_wrong_kind_or_there_twice_is_named_by_its_key() {
+    let title = MANIFEST.lines().find(|line| line.starts_with("title = {")).unwrap();
+    let said = broken(title, "title = \"Note\"");
+    assert!(said.contains("error: `title`: invalid type: string \"Note\", expected a text in both languages, { vi = \"…\", en = \"…\" }"), "{said}");
+    let said = broken("record_id = \"$.id\"", "record_id = \"$.id\"\nrecord_id = \"$.ID\"");
+    assert!(said.contains("`record_id`: duplicate key"), "{said}");
+    assert!(broken("[receive.map]", "[receive.mapping]").contains("did you mean `map`?"));
+    assert!(broken("spec = 1", "spec = \"one\"").contains("`spec`: invalid type: string"));
+}
+
+#[test]
+fn a_bare_word_where_a_field_is_meant_is_told() {
+    let warned = |to: &str| {
+        let manifest = MANIFEST.replacen("record_id = \"$.id\"", to, 1);
+        let plugin = load("sample", folder(&manifest, super::NOTE)).unwrap();
+        plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let line = MANIFEST.lines().position(|l| l.starts_with("record_id")).unwrap() + 1;
+    let said = warned("record_id = \"id\"");
+    assert!(said.len() == 1 && said[0].starts_with(&format!("plugin.toml:{line}: warning: `record_id` is the text `id` itself")), "{said:?}");
+    assert!(said[0].contains("`$.id`"), "{said:?}");
+    assert_eq!(warned("record_id = [\"id\", \"$.id\"]").len(), 1);
+    assert!(warned("record_id = [\"$.id\", \"none\"]").is_empty(), "what is there when nothing else is");
+    assert!(warned("record_id = \"$.id\"\nevent_id = \"event id\"")[0].contains("`$['event id']`"));
+}
+
+#[test]
 fn a_json_template_must_become_json() {
     assert!(load("sample", folder(MANIFEST, "{ \"a\": \"{{json record.id}}\" }")).unwrap_err().to_string().contains("does not become JSON"));
     let plugin = load("sample", folder(MANIFEST, "{ \"a\": {{report.answer_seconds}} }")).unwrap();

@@ -3,7 +3,7 @@
 use super::keys::{self, Tree};
 use super::tx::Tx;
 use crate::domain::alert::{About, Alert, AlertKind, Told};
-use crate::domain::id::{AlertId, ConnectionId, WorkspaceId};
+use crate::domain::id::{AlertId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::task::{Subject, Task, TaskKind};
@@ -48,6 +48,15 @@ pub fn clear_of(tx: &mut Tx<'_>, now: Time, about: &About, code: Code) -> Result
     match tx.read::<Alert>(Tree::Meta, &keys::alert(about.id()))? {
         Some(alert) if alert.is_open() && alert.code == code => clear(tx, now, about),
         _ => Ok(()),
+    }
+}
+
+/// A line goes on: whatever paused it is over, but no month that is used up.
+pub fn line_goes_on(tx: &mut Tx<'_>, now: Time, workspace: &WorkspaceId, line: &LineId) -> Result<(), StoreError> {
+    let about = About::new(workspace, AlertKind::LinePaused, line.as_str());
+    match tx.read::<Alert>(Tree::Meta, &keys::alert(about.id()))? {
+        Some(alert) if alert.code == Code::HoldQuota => Ok(()),
+        _ => clear(tx, now, &about),
     }
 }
 

@@ -94,9 +94,8 @@ pub fn change(tx: &mut Tx<'_>, now: Time, actor: &str, change: Change, prepared:
             state.go_on(now);
             state.heard(now);
             tx.write_line(&workspace, &line, state)?;
-            for kind in [AlertKind::LinePaused, AlertKind::LineSilent] {
-                alerts::clear(tx, now, &About::new(&workspace, kind, line.as_str()))?;
-            }
+            alerts::line_goes_on(tx, now, &workspace, &line)?;
+            alerts::clear(tx, now, &About::new(&workspace, AlertKind::LineSilent, line.as_str()))?;
             Changed::Ok
         }
         Change::StopAll(stopped) => {

@@ -230,7 +230,7 @@ fn line_is_well(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreErro
         let mut line = tx.line(&call.workspace, name)?;
         if line.probed_by(call.placing_at) && line.go_on(now) {
             tx.write_line(&call.workspace, name, line)?;
-            alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
+            alerts::line_goes_on(tx, now, &call.workspace, name)?;
         }
     }
     let mut brakes = tx.brakes()?;

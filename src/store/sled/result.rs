@@ -114,7 +114,8 @@ fn follow(tx: &mut Tx<'_>, call: &mut Call, now: Time, after: &AfterReport) -> R
         }
         (Some(id), None) => {
             let Some(mut next) = tx.call(id)?.filter(|next| next.state == State::Queued) else { return Ok(()) };
-            call.after.again_at = None;
+            // None is promised any more: a report after this one may want one again.
+            (call.after.again, call.after.again_at) = (None, None);
             next.state = State::Cancelled;
             next.refusal = Some(Code::Cancelled);
             next.reason = Some(format!("a later report of {} no longer wants it", call.id));
@@ -146,7 +147,7 @@ fn settle_slot(tx: &mut Tx<'_>, call: &Call, now: Time, after: &AfterReport) -> 
     }
     // The answer to the probe may have been lost; its report says as much.
     if line.probed_by(call.placing_at) && line.go_on(now) {
-        alerts::clear(tx, now, &About::new(&call.workspace, AlertKind::LinePaused, name.as_str()))?;
+        alerts::line_goes_on(tx, now, &call.workspace, name)?;
     }
     tx.write_line(&call.workspace, name, line)
 }

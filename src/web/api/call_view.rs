@@ -9,7 +9,9 @@ use super::view::{Reason, Wait, when};
 use crate::domain::call::{Call, Origin};
 use crate::domain::phone::Phone;
 use crate::domain::report::DurationUnit;
+use crate::domain::rule::Policy;
 use crate::domain::write_back::WriteBack;
+use crate::error::Code;
 use crate::store::{Attempt, Leg};
 
 /// One wish to phone one customer.
@@ -194,7 +196,10 @@ pub struct CallDetail {
 }
 
 impl CallView {
-    pub fn of(call: &Call, unit: DurationUnit) -> Self {
+    /// `policy`: the rules that it goes by, if they are known.
+    pub fn of(call: &Call, unit: DurationUnit, policy: Option<&Policy>) -> Self {
+        let ended = call.ended_at.unwrap_or(call.created_at);
+        let reason = |code: Code| policy.map_or_else(|| code.into(), |policy| Reason::at(code, policy, ended));
         Self {
             id: call.id.to_string(),
             workspace: call.workspace.to_string(),
@@ -224,9 +229,9 @@ impl CallView {
             reported_at: when(call.reported_at),
             ended_at: when(call.ended_at),
             report_deadline: when(call.deadline),
-            refusal: call.refusal.map(Reason::from),
+            refusal: call.refusal.map(reason),
             reason: call.reason.clone(),
-            held_by: call.held_by.map(Reason::from),
+            held_by: call.held_by.map(reason),
             placings: call.placings,
             report: ReportView::of(call, unit),
             write_back: WriteBackView::of(&call.write_back),

@@ -169,11 +169,15 @@ fn find(state: &State, caller: &Caller, text: &str) -> Result<Call, Fault> {
 
 fn detail(state: &State, call: &Call) -> Result<CallDetail, Fault> {
     let app = &state.app;
-    let waits = outlook::of_call(app, call, app.clock.now())?;
+    let now = app.clock.now();
+    let waits = outlook::of_call(app, call, now)?;
     let attempts = app.store.attempts(call.id)?;
+    let policy = app.live.load().policy(call.connection.as_ref(), &call.workspace);
+    let policy = policy.as_deref();
+    let wait = |outlook| policy.map_or_else(|| Wait::of(app, outlook), |policy| Wait::of(app, outlook).named(outlook, policy, now));
     Ok(CallDetail {
-        call: CallView::of(call, app.tuning.duration_unit),
-        waits: waits.as_ref().map(|outlook| Wait::of(app, outlook)),
+        call: CallView::of(call, app.tuning.duration_unit, policy),
+        waits: waits.as_ref().map(wait),
         attempts: attempts.iter().map(AttemptView::of).collect(),
         flagged_reports: flagged(app, call)?,
     })
@@ -217,8 +221,9 @@ pub async fn list(request: HttpRequest, caller: Caller, state: Data<State>) -> A
             return Err(Fault::no_such("connection", id));
         }
     }
-    let unit = state.app.tuning.duration_unit;
-    Ok(HttpResponse::Ok().json(Page::of(calls, limit, |call| call.id.to_string(), |call| CallView::of(&call, unit))))
+    let (unit, live) = (state.app.tuning.duration_unit, state.app.live.load());
+    let view = |call: Call| CallView::of(&call, unit, live.policy(call.connection.as_ref(), &call.workspace).as_deref());
+    Ok(HttpResponse::Ok().json(Page::of(calls, limit, |call| call.id.to_string(), view)))
 }
 
 /// One call, its attempts, and why it waits.

@@ -14,6 +14,7 @@ use super::view::Page;
 use crate::config::ApiRole;
 use crate::domain::connection::Connection;
 use crate::domain::id::ConnectionId;
+use crate::domain::phone;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Change, Store};
@@ -30,6 +31,8 @@ pub struct ConnectionView {
     pub plugin_name: Option<String>,
     /// off, test or live.
     pub mode: String,
+    /// What is dialled in test mode in place of the customer; null: nothing.
+    pub test_phone: Option<String>,
     /// care or advertising.
     pub purpose: String,
     pub language: String,
@@ -94,6 +97,7 @@ fn view(state: &State, caller: &Caller, connection: &Connection, known: &Known) 
         plugin: connection.plugin.clone(),
         plugin_name: plugin.as_ref().map(|plugin| plugin.name().to_owned()),
         mode: word(serde_json::to_value(connection.mode)),
+        test_phone: connection.test_phone.as_deref().map(|text| phone::normalise(text).map_or_else(|_| text.to_owned(), |phone| phone.national())),
         purpose: word(serde_json::to_value(connection.purpose)),
         language: connection.language.as_str().to_owned(),
         lines: connection.lines.iter().map(ToString::to_string).collect(),

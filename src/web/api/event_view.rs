@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use super::call_view::RecordView;
 use super::view::Reason;
+use crate::domain::call::State;
 use crate::domain::event::Event;
+use crate::domain::id::CallId;
 use crate::domain::item::{Item, Outcome};
 use crate::store::Rejected;
 
@@ -26,6 +28,8 @@ pub struct EventView {
     pub replays: u16,
     /// How many items came to what: `called`, `ignored.filter`, `refused.<code>`, `failed`, `waiting`. Empty until it is mapped.
     pub outcomes: BTreeMap<String, usize>,
+    /// The state of the calls that it gave: `{"refused": 1}`.
+    pub calls: BTreeMap<String, usize>,
 }
 
 /// An event with everything that is kept of it.
@@ -86,12 +90,18 @@ pub struct RejectedView {
 }
 
 impl EventView {
-    pub fn of(event: &Event, items: &[(u16, Item)]) -> Self {
-        let mut outcomes = BTreeMap::new();
+    /// `state_of`: of a call that an item gave; `None`: it is not kept any more.
+    pub fn of<E>(event: &Event, items: &[(u16, Item)], state_of: impl Fn(CallId) -> Result<Option<State>, E>) -> Result<Self, E> {
+        let (mut outcomes, mut calls) = (BTreeMap::new(), BTreeMap::new());
         for (_, item) in items {
             *outcomes.entry(item.outcome.counter()).or_default() += 1;
+            if let Outcome::Called { call } = &item.outcome
+                && let Some(state) = state_of(*call)?
+            {
+                *calls.entry(state.as_str().to_owned()).or_default() += 1;
+            }
         }
-        Self {
+        Ok(Self {
             id: event.id.to_string(),
             workspace: event.workspace.to_string(),
             connection: event.connection.to_string(),
@@ -101,7 +111,8 @@ impl EventView {
             body_bytes: event.body_bytes,
             replays: event.replays,
             outcomes,
-        }
+            calls,
+        })
     }
 }
 

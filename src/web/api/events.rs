@@ -13,9 +13,10 @@ use super::fault::{Answer, Fault};
 use super::input;
 use super::view::Page;
 use crate::config::ApiRole;
+use crate::domain::call;
 use crate::domain::event::Event;
-use crate::domain::id::EventId;
-use crate::store::{Change, Rejected, Store};
+use crate::domain::id::{CallId, EventId};
+use crate::store::{Change, Rejected, Store, StoreError};
 use crate::web::State;
 
 /// A filtered page looks at no more events than this.
@@ -51,9 +52,14 @@ pub async fn list(request: HttpRequest, caller: Caller, state: Data<State>) -> A
     let fits = |event: &Event| caller.sees(&event.workspace) && query.connection.as_deref().is_none_or(|c| event.connection.as_str() == c);
     let events = some(&state, before, limit + 1, fits)?;
     let store = &state.app.store;
-    let views = events.iter().take(limit).map(|event| Ok(EventView::of(event, &store.items(event.id)?))).collect::<Result<Vec<_>, Fault>>()?;
+    let views = events.iter().take(limit).map(|event| EventView::of(event, &store.items(event.id)?, |call| state_of(&state, call)));
+    let views = views.collect::<Result<Vec<_>, StoreError>>()?;
     let next = views.last().filter(|_| events.len() > limit).map(|view| view.id.clone());
     Ok(HttpResponse::Ok().json(Page { items: views, next }))
+}
+
+fn state_of(state: &State, call: CallId) -> Result<Option<call::State>, StoreError> {
+    Ok(state.app.store.call(call)?.map(|call| call.state))
 }
 
 /// The newest events that fit, older than `before`.
@@ -93,7 +99,7 @@ fn detail(state: &State, event: Event) -> Answer {
         Err(_) => (None, Some(STANDARD.encode(&bytes))),
     };
     Ok(HttpResponse::Ok().json(EventDetail {
-        event: EventView::of(&event, &items),
+        event: EventView::of(&event, &items, |call| state_of(state, call))?,
         method: event.method,
         tail: event.tail,
         query: event.query,

@@ -29,8 +29,11 @@ pub async fn json_up_to<T: DeserializeOwned>(payload: Payload, limit: usize) -> 
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => Fault::new(Code::BadRequest, hinted(&error.to_string())),
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| (error.path().to_string(), error.into_inner()));
+    let read = read.and_then(|value| reader.end().map(|()| value).map_err(|error| (String::new(), error)));
+    read.map_err(|(field, error)| match error.classify() {
+        serde_json::error::Category::Data => Fault::new(Code::BadRequest, of_field(&field, &hinted(&error.to_string()))),
         serde_json::error::Category::Eof => {
             Fault::new(Code::BadJson, format!("the body ends too early, in line {} at character {}", error.line(), error.column()))
         }
@@ -46,9 +49,19 @@ pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Fault> {
     }
     match Query::<T>::from_query(request.query_string()) {
         Ok(query) => Ok(query.into_inner()),
-        Err(actix_web::error::QueryPayloadError::Deserialize(error)) => Err(Fault::new(Code::BadRequest, hinted(&error.to_string()))),
+        Err(actix_web::error::QueryPayloadError::Deserialize(error)) => {
+            // Each is optional: the one that alone is wrong as well is the one that is meant.
+            let wrong = request.query_string().split('&').find(|pair| Query::<T>::from_query(pair).is_err());
+            let field = wrong.and_then(|pair| pair.split('=').next()).unwrap_or_default();
+            Err(Fault::new(Code::BadRequest, of_field(field, &hinted(&error.to_string()))))
+        }
         Err(error) => Err(Fault::new(Code::BadRequest, error.to_string())),
     }
+}
+
+/// With the field that it is about; what names its field itself stays as it is.
+fn of_field(field: &str, message: &str) -> String {
+    if matches!(field, "" | "." | "?") || message.starts_with("unknown field") { message.to_owned() } else { format!("`{field}`: {message}") }
 }
 
 /// serde names the wrong word first and the right ones after it, each in backquotes.
@@ -102,6 +115,12 @@ mod tests {
         let cut = parse::<Sample>(b"{").unwrap_err();
         assert_eq!((cut.code, cut.detail.as_str()), (Code::BadJson, "the body ends too early, in line 1 at character 1"));
         assert!(parse::<Vec<String>>(br#""1""#).unwrap_err().detail.contains("expected a list"));
+        let kind = |text: &str| parse::<Sample>(text.as_bytes()).unwrap_err().detail;
+        assert!(kind(r#"{"phone": 912345678}"#).starts_with("`phone`: invalid type: integer `912345678`, expected a string"), "{}", kind(r#"{"phone": 1}"#));
+        assert!(kind(r#"{"phone": "1", "connection": ["a"]}"#).starts_with("`connection`: invalid type: sequence, expected a string"));
+        assert!(kind(r#"{"phone": "1", "conection": 1}"#).starts_with("unknown field `conection`"));
+        assert!(parse::<Vec<Sample>>(br#"[{"phone": "1"}, {"phone": true}]"#).unwrap_err().detail.starts_with("`[1].phone`: invalid type: boolean"));
+        assert_eq!(parse::<Sample>(br#"{"phone": "1"} x"#).unwrap_err().code, Code::BadJson);
         assert_eq!(parse::<Sample>(b"\xff").unwrap_err().code, Code::BadJson);
     }
 
@@ -109,6 +128,16 @@ mod tests {
     fn a_limit_that_is_no_number_is_named() {
         let request = actix_web::test::TestRequest::with_uri("/calls?limit=x").to_http_request();
         assert!(query::<Vec<(String, String)>>(&request).unwrap_err().detail.contains("limit is `x`"));
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "only its names matter")]
+        struct Wanted {
+            #[serde(default)]
+            all: bool,
+            before: Option<String>,
+        }
+        let request = actix_web::test::TestRequest::with_uri("/alerts?before=a&all=maybe").to_http_request();
+        let detail = query::<Wanted>(&request).unwrap_err().detail;
+        assert!(detail.starts_with("`all`: "), "{detail}");
     }
 
     #[test]

@@ -88,7 +88,10 @@ async fn act(caller: &Caller, state: &State, payload: Payload, act: Act) -> Answ
     let done = match body.confirm {
         None => None,
         Some(confirmed) if confirmed != matching => {
-            return Err(Fault::new(Code::Conflict, format!("{matching} calls are meant now, not {confirmed}: look again, then confirm that number")));
+            return Err(Fault::new(
+                Code::Conflict,
+                format!("{matching} calls are meant now, not {confirmed}, and nothing was changed: look again, then confirm that number"),
+            ));
         }
         Some(_) => Some(many::apply(&state.app, &caller.name, act, &calls).await?),
     };

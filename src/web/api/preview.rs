@@ -190,7 +190,7 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     row.test_phone = plan.policy.test_phone.as_ref().filter(|_| plan.policy.mode == Mode::Test).map(Phone::national);
     thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
-    row.waits = Some(Wait::of(&state.app, &outlook));
+    row.waits = Some(Wait::of(&state.app, &outlook).named(&outlook, plan.policy, now));
     row.would = match outlook {
         Outlook::Now { line, ahead } => {
             *thought.lines.entry(line).or_default() += 1;

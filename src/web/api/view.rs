@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::brakes::StoppedView;
+use crate::domain::rule::Policy;
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::pipeline::app::App;
@@ -66,6 +67,14 @@ impl From<Code> for Reason {
     }
 }
 
+impl Reason {
+    /// Of a moment, with what these rules know of it: the name of a holiday.
+    pub fn at(code: Code, policy: &Policy, at: Time) -> Self {
+        let [vi, en] = ["vi", "en"].map(|language| policy.sentence(code, at, language));
+        Self { sentence: Words { vi, en }, ..Self::from(code) }
+    }
+}
+
 /// Why something is not done now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Wait {
@@ -92,6 +101,14 @@ impl Wait {
     pub fn of(app: &App, outlook: &Outlook) -> Self {
         let stopped = matches!(outlook, Outlook::Waits { code: Code::HoldStopped, .. }).then(|| app.store.brakes().stopped).flatten();
         Self { stopped: stopped.map(StoppedView::from), ..Self::from(outlook) }
+    }
+
+    /// With the names of what these rules wait for now.
+    pub fn named(mut self, outlook: &Outlook, policy: &Policy, now: Time) -> Self {
+        if let Outlook::Waits { code, .. } = outlook {
+            self.reason = Some(Reason::at(*code, policy, now));
+        }
+        self
     }
 }
 
