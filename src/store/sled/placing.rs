@@ -283,7 +283,8 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
             free_slot(tx, call, |_| {})?;
         }
         Placing::NotSent { code, dialer_until } => {
-            call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // Without a time it was kept back here: what does so holds its line or its connection, and says it itself.
+            call.hold = dialer_until.map(|until| Hold { code, since: now, until: Some(until) });
             // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
             if code == Code::DialerMisconfigured {
                 not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));
