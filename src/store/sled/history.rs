@@ -69,12 +69,11 @@ pub fn reserve(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError
     change_day(tx, call, now, |day| day.0.push((now, call.id)))
 }
 
-/// Takes the reservation of the last placing back: nobody was called.
+/// Takes the reservation of the last placing back: nobody was called. Other calls to the number may have waited because of it.
 pub fn release(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
-    match call.placing_at {
-        Some(at) => change_day(tx, call, at, |day| day.0.retain(|(placed, id)| *id != call.id || *placed != at)),
-        None => Ok(()),
-    }
+    let Some(at) = call.placing_at else { return Ok(()) };
+    tx.effects.push(Effect::freed(call));
+    change_day(tx, call, at, |day| day.0.retain(|(placed, id)| *id != call.id || *placed != at))
 }
 
 fn change_day(tx: &mut Tx<'_>, call: &Call, at: Time, change: impl FnOnce(&mut NumberDay)) -> Result<(), StoreError> {

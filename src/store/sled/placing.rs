@@ -150,6 +150,10 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held
                 }
                 tx.update_call(call, State::Queued, now)?;
             }
+            // In this step, so that it comes before the effect of a later one that ends the hold.
+            if matches!(code, Code::HoldCap | Code::HoldSms | Code::HoldHoliday) {
+                tx.effects.push(Effect::ruled(call, until));
+            }
             Ok(Some(Begun::Hold { code, until }))
         }
     }
