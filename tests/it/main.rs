@@ -11,6 +11,7 @@ mod bad_input;
 mod bridge;
 mod callone;
 mod cli;
+mod clicks;
 mod espocrm;
 mod far_end;
 mod fuzz;

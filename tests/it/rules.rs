@@ -22,7 +22,7 @@ use crate::wire;
 
 pub const KEY: &str = "operator-key-0123456789";
 
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     Setup::new(Mood::Answers).with(|settings| {
         settings.api_keys = vec![ApiKey { name: "lan".into(), key: SecretText::new(KEY), role: ApiRole::Operator, workspace: "main".into() }];
     })
@@ -302,7 +302,7 @@ async fn a_request_whose_connection_stands_after_the_hours_waits_until_the_morni
     f.abandon().await;
 }
 
-async fn pause(f: &Fixture) {
+pub async fn pause(f: &Fixture) {
     let (workspace, line) = (f.calls().first().map(|call| call.workspace.clone()).unwrap_or_default(), crate::bridge::LINE.into());
     let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
     f.change(Change::PauseLine { workspace, line, pause }).await;

@@ -1,5 +1,7 @@
 //! What is remembered about numbers and connections, inside a step: placings, new calls, and what the rules say of it all.
 
+use std::time::Duration;
+
 use super::alerts;
 use super::dnc;
 use super::keys::{self, Tree};
@@ -101,8 +103,8 @@ pub fn apply_mode(call: &mut Call, policy: &Policy) {
 }
 
 /// Decides about a call that is being made: refused at once, held by the brake, or queued. A refused call is kept, so that its sentence
-/// can reach the record.
-pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Result<(), StoreError> {
+/// reach the record; the same sentence once in so long, for our own entry may bring the next delivery of that record.
+pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules, told_once_in: Option<Duration>) -> Result<(), StoreError> {
     let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else { return Ok(()) };
     apply_mode(call, &policy);
     let refusal = match ruling_of(tx, call, &policy, now)? {
@@ -114,9 +116,21 @@ pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Resu
         call.state = State::Refused;
         call.refusal = Some(code);
         call.ended_at = Some(now);
-        return over_without_report(tx, call, now, policy.write_back_unreported && call.connection.is_some());
+        let tell = policy.write_back_unreported && call.connection.is_some() && !told_before(tx, now, call, code, told_once_in)?;
+        return over_without_report(tx, call, now, tell);
     }
     brake(tx, now, call, &policy)
+}
+
+/// Whether the record was told the same lately; if not, it is now.
+fn told_before(tx: &mut Tx<'_>, now: Time, call: &Call, code: Code, once_in: Option<Duration>) -> Result<bool, StoreError> {
+    let (Some(connection), Some(once_in)) = (&call.connection, once_in) else { return Ok(false) };
+    let key = keys::wished(connection, &call.record, &format!("{code} {}", call.phone.e164()));
+    if tx.time(&key)?.is_some_and(|until| until > now) {
+        return Ok(true);
+    }
+    tx.write_raw(Tree::Index, key, now.plus(once_in).0.to_be_bytes().to_vec());
+    Ok(false)
 }
 
 /// Counts a new call of automation; one too many waits for a person. A click is somebody's own wish.
