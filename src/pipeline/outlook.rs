@@ -136,10 +136,12 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
 pub fn hopeless(outlook: &Outlook, limit: Time) -> Option<Code> {
     match outlook {
         Outlook::Refused { code } => Some(*code),
-        Outlook::Waits { code: code @ (Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldDialer | Code::NoLine), until, .. } => {
-            until.is_none_or(|until| until > limit).then_some(code.refused())
+        // Busy is left out: a slot's time is only its latest end.
+        Outlook::Waits { code, until, .. } => {
+            let known = matches!(code, Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldRate | Code::HoldDialer | Code::NoLine);
+            (known && until.is_none_or(|until| until > limit)).then_some(code.refused())
         }
-        _ => None,
+        Outlook::Now { .. } => None,
     }
 }
 
@@ -176,6 +178,8 @@ mod tests {
         assert_eq!(hopeless(&waits(Code::HoldPaused, None), limit), Some(Code::RefusedPaused));
         assert_eq!(hopeless(&waits(Code::HoldDialer, Some(1001)), limit), Some(Code::RefusedDialer));
         assert_eq!(hopeless(&waits(Code::HoldDialer, Some(999)), limit), None);
+        assert_eq!(hopeless(&waits(Code::HoldRate, Some(1001)), limit), Some(Code::RefusedRate));
+        assert_eq!(hopeless(&waits(Code::HoldRate, Some(1000)), limit), None);
         // The slot's time is only its latest end: a report frees it earlier.
         assert_eq!(hopeless(&waits(Code::HoldBusy, Some(5000)), limit), None);
         assert_eq!(hopeless(&Outlook::Now { line: "a".into(), ahead: 3 }, limit), None);

@@ -100,3 +100,20 @@ async fn what_a_person_cancelled_is_not_asked_for_again_by_the_note_that_says_so
     cancel(&f, again, false).await;
     f.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_have_to_wait_for_the_line_s_rate_hears_it_at_once() {
+    let f = setup().with(|s| s.lines[0].rate = Some("1/h".parse().unwrap())).start_by_hand().await;
+    let first = click(&f, PHONE).await;
+    f.reaches(first, State::Ended).await;
+    let second = click(&f, "0987654321").await;
+    assert_eq!((f.call(second).state, f.call(second).refusal), (State::Refused, Some(Code::RefusedRate)));
+    f.logged(second).await;
+    assert!(f.note(second).text.contains("không gọi: máy đã đạt giới hạn tốc độ gọi"), "{}", f.note(second).text);
+    f.advance(Duration::from_secs(3600 - 60)).await;
+    let soon = click(&f, "0987654321").await;
+    assert_eq!(f.call(soon).state, State::Queued, "a minute can be waited");
+    f.advance(Duration::from_secs(60)).await;
+    f.reaches(soon, State::Ended).await;
+    finish(f).await;
+}
