@@ -11,6 +11,7 @@ use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
 use crate::domain::connection::{Mode, Purpose};
+use crate::domain::held::Held;
 use crate::domain::id::{ConnectionId, WorkspaceId};
 use crate::domain::ledger::{self, Arrivals, NumberDay};
 use crate::domain::phone::Phone;
@@ -26,14 +27,26 @@ pub type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
 /// What the rules need to know about a number.
 pub fn of_number(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
-    let mut placed = Vec::new();
-    if let Some(cap) = policy.cap {
-        for day in ledger::days(now, cap.period) {
-            placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
-        }
-    }
+    let placed = policy.cap.map_or(Ok(Vec::new()), |cap| placed(get, workspace, phone, cap.period, now))?;
     let texted = if policy.purpose == Purpose::Advertising { texts(get, workspace, phone)?.0.into() } else { Vec::new() };
     Ok(History { do_not_call: dnc::listed(get, workspace, phone)?.map(|note| note.scope), placed, texted })
+}
+
+/// When a number was placed within a period before now.
+fn placed(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, period: Duration, now: Time) -> Result<Vec<Time>, StoreError> {
+    let mut placed = Vec::new();
+    for day in ledger::days(now, period) {
+        placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
+    }
+    Ok(placed)
+}
+
+/// When the cap held calls to a call's number, since its own time was counted last: as long as that, it could not have gone.
+pub fn capped(tx: &Tx<'_>, call: &Call, policy: &Policy, now: Time) -> Result<Held, StoreError> {
+    let Some(cap) = policy.cap else { return Ok(Held::default()) };
+    let since = call.own_time.map_or(call.wished_at, |own| own.at);
+    let period = cap.period.saturating_add(now.since(since));
+    Ok(policy.capped(&placed(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone, period, now)?))
 }
 
 /// The texts that went to a number with its calls.
