@@ -27,6 +27,7 @@ mod moods;
 mod patience;
 mod plugin_docs;
 mod poll;
+mod preview;
 mod quiet;
 mod rate;
 mod reload;
