@@ -1,10 +1,12 @@
 //! The calls that wait, each once. The board's orders name a call by its place here: four bytes for sixteen, of a million calls.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
 
+use super::board::Board;
 use crate::domain::id::CallId;
 use crate::domain::time::Time;
 
@@ -131,6 +133,20 @@ impl IndexMut<Slot> for Calls {
     fn index_mut(&mut self, slot: Slot) -> &mut Entry {
         &mut self.entries[slot as usize]
     }
+}
+
+impl Board {
+    /// Builds the orders anew: the nodes of one that was filled in order are half empty, which counts with a million calls.
+    pub fn pack(&mut self) {
+        packed(&mut self.numbers);
+        packed(&mut self.expiries);
+        packed(&mut self.delayed);
+        self.queues.iter_mut().flat_map(|queue| &mut queue.waiting).for_each(packed);
+    }
+}
+
+fn packed<T: Ord>(set: &mut BTreeSet<T>) {
+    *set = std::mem::take(set).into_iter().collect();
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod stale;
 mod store;
 mod sweep;
 mod tx;
+mod work;
 
 pub use open::{OpenError, Options};
 pub use snapshot::{BackupError, folder as snapshot_folder, restore, scheduled as scheduled_snapshots, verify};

@@ -1,7 +1,7 @@
 //! What may be done next: an index in memory over the stored calls, lines and tasks, rebuilt at start and changed only by effects of
 //! committed steps. Which call goes over which line is the [`Board`]'s.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::board::{Board, Waiting};
@@ -9,6 +9,7 @@ use super::calls::Delay;
 use super::keys::{self, Tree};
 use super::lookup::{LinesOf, short};
 use super::open::Trees;
+use super::work::Work;
 use crate::domain::call::{Call, Hold, Origin, State};
 use crate::domain::id::{CallId, ConnectionId, LineId, WorkspaceId};
 use crate::domain::phone::Phone;
@@ -118,15 +119,6 @@ pub enum Deadline {
     Report,
 }
 
-#[derive(Default)]
-struct Work {
-    due: BTreeSet<(Time, Subject)>,
-    at: HashMap<Subject, Time>,
-    running: HashSet<Subject>,
-    /// Asked for while it ran: never two at once for one subject.
-    again: HashMap<Subject, Time>,
-}
-
 /// What the index needs of a stored call: the start reads a hundred thousand of them.
 #[derive(serde::Deserialize)]
 struct Alive {
@@ -186,14 +178,10 @@ impl Index {
     /// Reads everything that is not over.
     pub fn rebuild(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let broken = |e: ::sled::Error| StoreError::Broken(e.to_string());
-        let (policies, pools) = self.board.take_configuration();
-        let rules = self.board.rules();
+        let ((policies, pools), rules) = (self.board.take_configuration(), self.board.rules());
         // Runs that are under way go on while the store is reopened: their tasks must not be taken a second time meanwhile.
-        let running = std::mem::take(&mut self.work).map(|work| work.running);
-        *self = Index::default();
-        for (work, running) in self.work.iter_mut().zip(running) {
-            work.running = running;
-        }
+        let running = std::mem::take(&mut self.work).map(Work::only_running);
+        *self = Index { work: running, ..Index::default() };
         if let Some(bytes) = trees.get(Tree::Meta, keys::BRAKES).map_err(broken)? {
             self.board.set_brakes(codec::decode(&bytes)?);
         }
@@ -211,8 +199,9 @@ impl Index {
         }
         for row in trees.under(Tree::Tasks, &[]) {
             let task: Task = codec::decode(&row.map_err(broken)?.1)?;
-            self.task(task.kind, task.subject, task.due);
+            self.work[task.kind.index()].ask(task.subject, task.due);
         }
+        self.board.pack();
         self.board.configure(policies, pools);
         self.board.set_rules(rules);
         Ok(())
@@ -294,21 +283,9 @@ impl Index {
                 Effect::Unqueued { call } => news.placing |= self.board.remove(call),
                 Effect::Line { line, state } => self.board.set_state(&line, *state),
                 Effect::Brakes(brakes) => self.board.set_brakes(brakes),
-                Effect::Task { kind, subject, due } => self.task(kind, subject, due),
-                Effect::TaskNext { kind, subject, due } => {
-                    let work = &mut self.work[kind.index()];
-                    work.running.remove(&subject);
-                    let due = work.again.remove(&subject).unwrap_or(due);
-                    self.task(kind, subject, due);
-                }
-                Effect::TaskDone { kind, subject } => {
-                    let work = &mut self.work[kind.index()];
-                    work.running.remove(&subject);
-                    work.again.remove(&subject);
-                    if let Some(due) = work.at.remove(&subject) {
-                        work.due.remove(&(due, subject));
-                    }
-                }
+                Effect::Task { kind, subject, due } => self.work[kind.index()].ask(subject, due),
+                Effect::TaskNext { kind, subject, due } => self.work[kind.index()].next(subject, due),
+                Effect::TaskDone { kind, subject } => self.work[kind.index()].done(subject),
                 Effect::Deadline { at, kind, call } => self.deadline(at, kind, call),
                 Effect::NoDeadline { at, kind, call } => {
                     self.deadlines.remove(&(at, kind, call));
@@ -343,47 +320,13 @@ impl Index {
         self.board.calls_among(numbers)
     }
 
-    fn task(&mut self, kind: TaskKind, subject: Subject, due: Time) {
-        let work = &mut self.work[kind.index()];
-        if work.running.contains(&subject) {
-            work.again.insert(subject, due);
-            return;
-        }
-        if let Some(old) = work.at.insert(subject, due) {
-            work.due.remove(&(old, subject));
-        }
-        work.due.insert((due, subject));
+    /// The work of a kind.
+    pub fn work(&self, kind: TaskKind) -> &Work {
+        &self.work[kind.index()]
     }
 
-    /// Subjects whose task is due, marked as running.
-    pub fn take_tasks(&mut self, kind: TaskKind, now: Time, max: usize) -> Vec<Subject> {
-        let work = &mut self.work[kind.index()];
-        let mut taken = Vec::new();
-        while taken.len() < max {
-            let Some((due, subject)) = work.due.first().copied().filter(|(due, _)| *due <= now) else { break };
-            work.due.remove(&(due, subject));
-            work.at.remove(&subject);
-            work.running.insert(subject);
-            taken.push(subject);
-        }
-        taken
-    }
-
-    /// Puts a taken task back unless a step has already said what becomes of it.
-    pub fn release_task(&mut self, kind: TaskKind, subject: Subject, due: Time) {
-        if self.work[kind.index()].running.remove(&subject) {
-            let due = self.work[kind.index()].again.remove(&subject).unwrap_or(due);
-            self.task(kind, subject, due);
-        }
-    }
-
-    pub fn next_task_at(&self, kind: TaskKind) -> Option<Time> {
-        self.work[kind.index()].due.first().map(|(due, _)| *due)
-    }
-
-    pub fn backlog(&self, kind: TaskKind) -> usize {
-        let work = &self.work[kind.index()];
-        work.due.len() + work.running.len()
+    pub fn work_mut(&mut self, kind: TaskKind) -> &mut Work {
+        &mut self.work[kind.index()]
     }
 
     /// Deadlines that are over, taken out; the sweep looks at each call's record.

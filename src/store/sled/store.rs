@@ -105,16 +105,16 @@ impl Store for SledStore {
     }
 
     fn take_tasks(&self, kind: TaskKind, now: Time, max: usize) -> Result<Vec<Task>, StoreError> {
-        let subjects = self.shared.index().take_tasks(kind, now, max);
+        let subjects = self.shared.index().work_mut(kind).take(now, max);
         read::tasks(self, kind, &subjects).inspect_err(|_| subjects.iter().for_each(|subject| self.release_task(kind, *subject, now)))
     }
 
     fn next_task_at(&self, kind: TaskKind) -> Option<Time> {
-        self.shared.index().next_task_at(kind)
+        self.shared.index().work(kind).next_at()
     }
 
     fn release_task(&self, kind: TaskKind, subject: Subject, due: Time) {
-        self.shared.index().release_task(kind, subject, due);
+        self.shared.index().work_mut(kind).release(subject, due);
         self.shared.wake.of(Wake::Task(kind)).notify_waiters();
     }
 
@@ -374,7 +374,7 @@ impl Store for SledStore {
     }
 
     fn backlog(&self, kind: TaskKind) -> usize {
-        self.shared.index().backlog(kind)
+        self.shared.index().work(kind).len()
     }
 
     fn epoch(&self) -> u64 {
