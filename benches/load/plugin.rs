@@ -96,7 +96,7 @@ fn event(plugin: &Plugin, case: &Case, found: &CaseResult, params: &Params, repo
     let parts = WriteBack { record: &mapped.record, owner: mapped.owner.as_deref(), customer: &mapped.customer, call: &call, report: facts, language: "vi" };
     let note_kind = NoteKind::from(report.disposition());
     let context = parts.for_note();
-    let note = Notes::shipped().render(note_kind, "vi", None, context.clone())?;
+    let note = Notes::shipped().render(note_kind, "vi", None, &context)?;
     let common = parts.with_note(context, &note);
     for (name, (entry, steps)) in &found.entries {
         let Some(kind) = plugin.kind(name, params) else { continue };

@@ -48,6 +48,7 @@ pub fn event(connection: usize, now: Time) -> Event {
             header("content-length", "600"),
         ],
         body_bytes: 600,
+        body: None,
         received_at: now,
         sealed: String::new(),
         replays: 0,

@@ -30,7 +30,7 @@ impl Delivery {
     }
 }
 
-/// A delivery that was accepted. Its body is stored apart, byte for byte.
+/// A delivery that was accepted. Its body is stored byte for byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
     pub id: EventId,
@@ -53,6 +53,9 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sealed: String,
     pub body_bytes: u32,
+    /// As it lies in the store: a short body that is text. Any other lies apart, in pieces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     pub received_at: Time,
     /// How often it was replayed by a person.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -95,7 +95,7 @@ impl Receiver {
         let body = compile("body", &file.body, Escape::Json);
         let words = compile("words", language_text(target.language), Escape::Text);
         // No event has a say in where it goes: only the settings do.
-        let url = url.render_data(json!({"base": base.trim_end_matches('/'), "param": params})).map_err(|error| vec![error.to_string()])?;
+        let url = url.render_data(&json!({"base": base.trim_end_matches('/'), "param": params})).map_err(|error| vec![error.to_string()])?;
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -105,14 +105,14 @@ impl Receiver {
     /// The request that tells of `alert`.
     pub fn compose(&self, alert: Value) -> Result<Outbound, String> {
         let mut context = json!({"alert": alert, "param": self.params, "base": ""});
-        let text = self.words.render_data(context.clone()).map_err(|error| error.to_string())?;
+        let text = self.words.render_data(&context).map_err(|error| error.to_string())?;
         if let Value::Object(map) = &mut context {
             map.insert("text".to_owned(), Note::from_text(&text).text.into());
         }
-        let body = self.body.render_data(context.clone()).map_err(|error| error.to_string())?;
+        let body = self.body.render_data(&context).map_err(|error| error.to_string())?;
         let mut headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
         for (name, template) in &self.headers {
-            let value = template.render_data(context.clone()).map_err(|error| error.to_string())?;
+            let value = template.render_data(&context).map_err(|error| error.to_string())?;
             if !value.is_empty() {
                 headers.push((name.clone(), value));
             }

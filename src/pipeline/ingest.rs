@@ -177,6 +177,7 @@ impl<'a> Desk<'a> {
             query: redactor.text(&delivery.query).into_owned(),
             headers,
             body_bytes: u32::try_from(delivery.body.len()).unwrap_or(u32::MAX),
+            body: None,
             received_at: delivery.received_at,
             sealed: String::new(),
             replays: 0,

@@ -152,6 +152,7 @@ impl Run<'_> {
             query: String::new(),
             headers: vec![("content-type".to_owned(), kind.to_owned())],
             body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            body: None,
             received_at: now,
             sealed: String::new(),
             replays: 0,

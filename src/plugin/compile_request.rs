@@ -219,7 +219,7 @@ impl Compiler<'_> {
 
     /// A JSON body must be JSON when every name has a value; when none has, it should be.
     fn try_json(&mut self, file: &str, template: &Template, names: &Shape) {
-        let parse = |empty: bool| match template.render_data(names.data(empty)) {
+        let parse = |empty: bool| match template.render_data(&names.data(empty)) {
             Err(error) => Err((error.line, error.message)),
             Ok(text) => {
                 serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| (error.line(), format!("it does not become JSON: {error}"))).map(drop)

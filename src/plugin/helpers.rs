@@ -108,40 +108,50 @@ pub fn registry(escape: Escape) -> &'static Handlebars<'static> {
 fn build(escape: Escape) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.register_escape_fn(move |text| escape.apply(text));
-    for (name, _, _, run) in FUNCTIONS {
-        // `json` outside a JSON file is the JSON text, escaped as that file needs.
-        let raw = match *name {
-            "url" => true,
-            "json" => escape == Escape::Json,
-            _ => false,
-        };
-        // An `int` stands bare in a JSON file, where nothing at all would be no JSON.
-        let as_json = *name == "json" || (*name == "int" && escape == Escape::Json);
-        if *name == "table" {
-            registry.register_helper(name, Box::new(TableCall));
-            continue;
-        }
-        registry.register_helper(name, Box::new(Call { name, run: *run, raw, as_json }));
+    registry.register_helper("table", Box::new(TableCall));
+    for call in NAMES.iter().filter_map(|name| call(name, escape)) {
+        registry.register_helper(call.name, Box::new(call));
     }
     registry
 }
 
-struct Call {
+/// A helper that is a function, in a file of this escaping.
+pub fn call(name: &str, escape: Escape) -> Option<Call> {
+    let (name, _, _, run) = FUNCTIONS.iter().find(|function| function.0 == name && name != "table")?;
+    // `json` outside a JSON file is the JSON text, escaped as that file needs.
+    let raw = *name == "url" || (*name == "json" && escape == Escape::Json);
+    // An `int` stands bare in a JSON file, where nothing at all would be no JSON.
+    let as_json = *name == "json" || (*name == "int" && escape == Escape::Json);
+    Some(Call { name, run: *run, raw, as_json, escape })
+}
+
+/// One helper, called.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
     name: &'static str,
     run: Function,
     /// Its result is safe as it is and is not escaped again.
     raw: bool,
     /// Its result is written as JSON.
     as_json: bool,
+    escape: Escape,
 }
 
 impl Call {
-    fn value(&self, helper: &Helper<'_>) -> Result<Json, RenderError> {
-        let arguments: Vec<&Json> = helper.params().iter().map(|p| p.value()).collect();
-        if let Some(message) = wrong_count(self.name, arguments.len()) {
-            return Err(fail(message));
+    pub fn value(&self, arguments: &[&Json]) -> Result<Json, String> {
+        match wrong_count(self.name, arguments.len()) {
+            Some(message) => Err(message),
+            None => (self.run)(arguments).map_err(|message| format!("`{}`: {message}", self.name)),
         }
-        (self.run)(&arguments).map_err(|message| fail(format!("`{}`: {message}", self.name)))
+    }
+
+    pub fn written(&self, value: &Json) -> String {
+        let written = if self.as_json { value.to_string() } else { value.render() };
+        if self.raw { written } else { self.escape.apply(&written) }
+    }
+
+    fn of(&self, helper: &Helper<'_>) -> Result<Json, RenderError> {
+        self.value(&helper.params().iter().map(|p| p.value()).collect::<Vec<_>>()).map_err(fail)
     }
 }
 
@@ -174,24 +184,18 @@ impl HelperDef for Call {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        self.value(helper).map(ScopedJson::Derived)
+        self.of(helper).map(ScopedJson::Derived)
     }
 
     fn call<'reg: 'rc, 'rc>(
         &self,
         helper: &Helper<'rc>,
-        registry: &'reg Handlebars<'reg>,
+        _: &'reg Handlebars<'reg>,
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        let value = self.value(helper)?;
-        let written = if self.as_json { value.to_string() } else { value.render() };
-        if self.raw {
-            out.write(&written)?;
-        } else {
-            out.write(&registry.get_escape_fn()(&written))?;
-        }
+        out.write(&self.written(&self.of(helper)?))?;
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod phone;
 mod tables;
 mod template_bare;
 mod template_names;
+mod template_program;
 mod template_reads;
 mod template_scope;
 

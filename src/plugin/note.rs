@@ -152,7 +152,7 @@ impl Notes {
     }
 
     /// Renders a note; `own` is the connection's own text for this kind. A language without the text falls back to English.
-    pub fn render(&self, kind: NoteKind, language: &str, own: Option<&Template>, context: Json) -> Result<Note, RenderError> {
+    pub fn render(&self, kind: NoteKind, language: &str, own: Option<&Template>, context: &Json) -> Result<Note, RenderError> {
         let text = |language: &str| self.texts.get(&(language.to_owned(), kind.as_str()));
         match own.or_else(|| text(language)).or_else(|| text("en")) {
             Some(template) => Ok(Note::from_text(&template.render_data(context)?)),
@@ -183,7 +183,7 @@ mod tests {
     fn data_in_a_note_is_not_a_template() {
         let notes = Notes::read(std::iter::once(("en/answered.hbs".to_owned(), "{{customer.name}} {{#if report.notes}}{{report.notes}}{{/if}}")));
         let context = serde_json::json!({"customer": {"name": "{{call.id}}"}, "report": {"notes": "{{#each}}"}, "call": {"id": "secret"}});
-        assert_eq!(notes.render(NoteKind::Answered, "vi", None, context).unwrap().text, "{{call.id}} {{#each}}");
+        assert_eq!(notes.render(NoteKind::Answered, "vi", None, &context).unwrap().text, "{{call.id}} {{#each}}");
         assert!(check("{{customer.nmae}}").unwrap_err()[0].message.contains("`name`"));
     }
 

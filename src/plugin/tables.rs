@@ -51,7 +51,8 @@ impl Tables {
 
     /// What a word becomes; null where the table has no word for it.
     pub fn find(&self, name: &str, word: &str, params: Option<&Params>) -> Json {
-        self.0.get(name).map_or(Json::Null, |table| look(&table.with_own(params), word))
+        let Some(table) = self.0.get(name) else { return Json::Null };
+        if table.own.is_empty() { look(&table.words, word) } else { look(&table.with_own(params), word) }
     }
 
     /// The tables of these names as data for templates.

@@ -1,12 +1,12 @@
 //! Handlebars templates, compiled once: names are checked in every branch when the plugin is loaded, data is never evaluated.
 //!
-//! Most templates are text with plain names in it; those are filled in without handlebars, from borrowed data.
+//! Most need nothing that only handlebars can do; those are filled in from borrowed data, see `template_program.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use handlebars::template::{Parameter, Template as Parsed, TemplateElement};
-use handlebars::{Context, Path, PathSeg, RenderContext, Renderable, StringOutput};
+use handlebars::template::Template as Parsed;
+use handlebars::{Context, RenderContext, Renderable, StringOutput};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
 
@@ -15,6 +15,7 @@ use super::helpers;
 use super::names::Shape;
 use super::tables::Tables;
 use super::template_names::Walk;
+use super::template_program::{Ground, Program};
 use super::template_reads::Reads;
 use super::template_scope::Scope;
 
@@ -36,13 +37,21 @@ pub enum Escape {
 
 impl Escape {
     pub fn apply(self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        self.push(text, &mut out);
+        out
+    }
+
+    /// Writes it behind what is there.
+    pub fn push(self, text: &str, out: &mut String) {
         match self {
-            Escape::Text => text.to_owned(),
-            Escape::Html => handlebars::html_escape(text),
-            Escape::Url => encode_component(text),
+            Escape::Text => out.push_str(text),
+            Escape::Html => out.push_str(&handlebars::html_escape(text)),
+            Escape::Url => out.extend(utf8_percent_encode(text, COMPONENT)),
+            Escape::Json if !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) => out.push_str(text),
             Escape::Json => {
-                let quoted = Json::String(text.to_owned()).to_string();
-                quoted[1..quoted.len() - 1].to_owned()
+                let quoted = Json::from(text).to_string();
+                out.push_str(&quoted[1..quoted.len() - 1]);
             }
         }
     }
@@ -73,7 +82,7 @@ pub struct Fault {
 pub struct Template {
     source: String,
     escape: Escape,
-    program: Program,
+    text: Text,
     reads: Reads,
     /// The parameters it uses.
     params: BTreeSet<String>,
@@ -82,20 +91,15 @@ pub struct Template {
     /// The tokens it uses.
     tokens: BTreeSet<String>,
     words: Option<Arc<Tables>>,
+    #[cfg(test)]
+    parsed: Parsed,
 }
 
 #[derive(Debug, Clone)]
-enum Program {
-    Plain(Vec<Part>),
+enum Text {
+    Own(Program),
+    /// Rendered by handlebars.
     Full(Box<Parsed>),
-}
-
-#[derive(Debug, Clone)]
-enum Part {
-    Text(String),
-    Name(Vec<String>),
-    /// `{{json a.b}}` in a JSON file.
-    Json(Vec<String>),
 }
 
 impl Template {
@@ -110,11 +114,21 @@ impl Template {
             return Err(walk.faults);
         }
         let (reads, params, tables, tokens) = (walk.reads, walk.params, walk.tables, walk.tokens);
-        let program = match plain(&parsed, escape) {
-            Some(parts) => Program::Plain(parts),
-            None => Program::Full(Box::new(parsed)),
-        };
-        Ok(Template { source: source.to_owned(), escape, program, reads, params, tables, tokens, words: None })
+        #[cfg(test)]
+        let kept = parsed.clone();
+        let text = Program::of(&parsed, escape).map_or_else(|| Text::Full(Box::new(parsed)), Text::Own);
+        Ok(Template {
+            source: source.to_owned(),
+            escape,
+            text,
+            reads,
+            params,
+            tables,
+            tokens,
+            words: None,
+            #[cfg(test)]
+            parsed: kept,
+        })
     }
 
     /// The template of no text at all.
@@ -122,12 +136,14 @@ impl Template {
         Template {
             source: String::new(),
             escape: Escape::Text,
-            program: Program::Plain(Vec::new()),
+            text: Text::Own(Program::default()),
             reads: Reads::default(),
             params: BTreeSet::new(),
             tables: BTreeSet::new(),
             tokens: BTreeSet::new(),
             words: None,
+            #[cfg(test)]
+            parsed: Parsed::default(),
         }
     }
 
@@ -163,44 +179,29 @@ impl Template {
 
     /// The parameter that is all of this template.
     pub fn only_param(&self) -> Option<&str> {
-        match &self.program {
-            Program::Plain(parts) => match parts.as_slice() {
-                [Part::Name(path)] => match path.as_slice() {
-                    [root, id] if root == "param" => Some(id),
-                    _ => None,
-                },
-                _ => None,
-            },
-            Program::Full(_) => None,
+        match &self.text {
+            Text::Own(program) => program.only_param(),
+            Text::Full(_) => None,
         }
     }
 
     /// Fills the template in, once: what stands in the data is never read as a template.
     pub fn render(&self, scope: &Scope<'_>) -> Result<String, RenderError> {
-        let parsed = match &self.program {
-            Program::Plain(parts) => {
-                let mut out = String::new();
-                for part in parts {
-                    match part {
-                        Part::Text(text) => out.push_str(text),
-                        Part::Name(path) if self.escape == Escape::Text => out.push_str(&scope.text(path)),
-                        Part::Name(path) => out.push_str(&self.escape.apply(&scope.text(path))),
-                        Part::Json(path) => out.push_str(&scope.json_text(path)),
-                    }
-                }
-                return Ok(out);
+        match &self.text {
+            Text::Own(program) => {
+                let mut out = String::with_capacity(self.source.len());
+                let rendered = program.render(Ground { scope, escape: self.escape, tables: self.words.as_deref() }, &mut out).map(|()| out);
+                #[cfg(test)]
+                tests::as_handlebars_writes(self, scope, &rendered);
+                rendered
             }
-            Program::Full(parsed) => parsed,
-        };
-        self.render_full(parsed, scope.owned(&self.reads), scope.params)
+            Text::Full(parsed) => self.render_full(parsed, scope.owned(&self.reads), scope.params),
+        }
     }
 
-    /// Renders with an owned context, as samples are.
-    pub fn render_data(&self, data: Json) -> Result<String, RenderError> {
-        match &self.program {
-            Program::Plain(_) => self.render(&Scope { whole: Some(&data), ..Scope::default() }),
-            Program::Full(parsed) => self.render_full(parsed, data, None),
-        }
+    /// Renders from one object.
+    pub fn render_data(&self, data: &Json) -> Result<String, RenderError> {
+        self.render(&Scope { whole: Some(data), ..Scope::default() })
     }
 
     fn render_full(&self, parsed: &Parsed, mut data: Json, params: Option<&Params>) -> Result<String, RenderError> {
@@ -217,54 +218,99 @@ impl Template {
     }
 }
 
-/// The parts of a template that has only text, plain names, and in a JSON file names written as JSON.
-fn plain(parsed: &Parsed, escape: Escape) -> Option<Vec<Part>> {
-    let part = |element: &TemplateElement| match element {
-        TemplateElement::RawString(text) => Some(Part::Text(text.clone())),
-        TemplateElement::Comment(_) => Some(Part::Text(String::new())),
-        TemplateElement::Expression(expression) if !expression.hash.is_empty() => None,
-        TemplateElement::Expression(expression) => match (&expression.name, expression.params.as_slice()) {
-            (name, []) => dotted(name).filter(|path| !matches!(path.as_slice(), [one] if helpers::is_helper(one))).map(Part::Name),
-            (name, [of]) if escape == Escape::Json && dotted(name).is_some_and(|path| path == ["json"]) => dotted(of).map(Part::Json),
-            _ => None,
-        },
-        _ => None,
-    };
-    parsed.elements.iter().map(part).collect()
-}
-
-/// The segments of a plain name.
-fn dotted(name: &Parameter) -> Option<Vec<String>> {
-    match name {
-        Parameter::Path(Path::Relative((segments, _))) => {
-            segments.iter().map(|s| if let PathSeg::Named(name) = s { Some(name.clone()) } else { None }).collect()
-        }
-        Parameter::Name(name) => Some(vec![name.clone()]),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use serde_json::json;
 
-    /// The same name once alone, once where handlebars itself has to write it.
+    thread_local! {
+        static COMPARED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// From here on this test has every text rendered by handlebars as well: both must write the same.
+    pub fn compare() {
+        COMPARED.set(true);
+    }
+
+    pub(super) fn as_handlebars_writes(template: &Template, scope: &Scope<'_>, rendered: &Result<String, RenderError>) {
+        if !COMPARED.get() {
+            return;
+        }
+        let full = template.render_full(&template.parsed, scope.owned(&template.reads), scope.params);
+        // Where a list stands instead of an object handlebars gives up; here its members are nothing, as those of a text are.
+        if full.as_ref().is_err_and(|error| error.message.contains("can only be accessed")) {
+            return;
+        }
+        assert_eq!(*rendered, full, "{}", template.source);
+    }
+
     #[test]
-    fn json_written_without_handlebars_is_what_handlebars_writes() {
-        let params: Params = [("id".to_owned(), "a \"b\"".to_owned()), ("mode.new".to_owned(), "true".to_owned())].into();
+    fn what_is_written_without_handlebars_is_what_handlebars_writes() {
+        compare();
+        let params: Params = [("id".to_owned(), "a \"b\"".to_owned()), ("mode.new".to_owned(), "true".to_owned()), ("none".to_owned(), String::new())].into();
         let whole = json!({
-            "call": {"id": "line\nbreak", "test": false, "round": null, "list": ["x", {"y": 1.5}]}, "entry": {"id": "é < & >"}, "steps": {"one": {"n": 7}}
+            "call": {"id": "line\nbreak", "test": false, "round": null, "list": ["x", {"y": 1.5}], "zero": 0, "empty": [], "n": "12"},
+            "entry": {"id": "é < & >"}, "steps": {"one": {"n": 7}}
         });
         let query = vec![("q".to_owned(), "1".to_owned()), ("q".to_owned(), "2".to_owned())];
-        let scope = Scope { params: Some(&params), whole: Some(&whole), query: Some(&query), owner: Some("me"), ..Scope::default() };
-        let names =
-            ["call", "call.id", "call.test", "call.round", "call.list", "call.list.1.y", "entry.id", "steps.one.n", "param.id", "mode.new", "query.q", "owner"];
-        for name in names {
-            let compile = |source: &str| Template::compile(source, Escape::Json, &Shape::Open).unwrap();
-            let (plain, full) = (compile(&format!("{{{{json {name}}}}}")), compile(&format!("{{{{#if true}}}}{{{{json {name}}}}}{{{{/if}}}}")));
-            assert!(matches!(plain.program, Program::Plain(_)) && matches!(full.program, Program::Full(_)), "{name}");
-            assert_eq!(plain.render(&scope).unwrap(), full.render(&scope).unwrap(), "{name}");
+        let record = crate::domain::record::RecordRef { kind: "lead".into(), id: "7&8".into() };
+        let lookups = json!({"one": {"rows": [{"id": 3}]}}).as_object().unwrap().clone();
+        let scope = Scope {
+            params: Some(&params),
+            whole: Some(&whole),
+            query: Some(&query),
+            record: Some(&record),
+            lookups: Some(&lookups),
+            owner: Some("me"),
+            ..Scope::default()
+        };
+        let names = [
+            "call",
+            "call.id",
+            "call.test",
+            "call.round",
+            "call.list",
+            "call.list.1.y",
+            "call.zero",
+            "call.empty",
+            "call.none.x",
+            "entry.id",
+            "steps.one.n",
+            "param.id",
+            "param.none",
+            "param.unknown",
+            "mode.new",
+            "mode.old",
+            "query.q",
+            "query.none",
+            "record.id",
+            "record.type",
+            "owner",
+            "lookup.one.rows.0.id",
+            "lookup.two.x",
+            "lookup.one",
+        ];
+        let forms = [
+            "{{X}}",
+            "{{json X}}",
+            "{{#if X}}\n a {{X}}\n{{else}}\n b\n{{/if}}\n",
+            "{{#unless X}}none{{else}}{{upper X}}{{/unless}}",
+            "{{#if (eq X \"me\")}}1{{else if (or X mode.new)}}2{{else}}3{{/if}}",
+            "{{default X \"<none>\"}} {{pick X call.id}} {{concat X \"&\" 5}}",
+            "{{ms X}}",
+            "{{int X}}",
+            "{{! nothing }}\n\n{{url X}} {{truncate X 3}} {{map X \"me\" \"you\" \"*\" \"<they>\"}}\n{{iso X}}",
+        ];
+        for escape in [Escape::Text, Escape::Json, Escape::Html, Escape::Url] {
+            for source in forms.iter().flat_map(|form| names.iter().map(|name| form.replace('X', name))) {
+                let template = Template::compile(&source, escape, &Shape::Open).unwrap();
+                assert!(matches!(template.text, Text::Own(_)), "{source}");
+                let _compared = template.render(&scope);
+            }
         }
+        let each = Template::compile("{{#each call.list}}{{this}}{{/each}}", Escape::Text, &Shape::Open).unwrap();
+        assert!(matches!(each.text, Text::Full(_)));
     }
 }

@@ -1,5 +1,7 @@
 //! What one rendering may read: delivery, record, parameters, look-ups, what a write-back knows. Borrowed until handlebars needs its own.
 
+use std::borrow::Cow;
+
 use handlebars::JsonRender;
 use serde_json::{Map, Value as Json};
 
@@ -26,41 +28,53 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn pairs(list: &[(String, String)], name: &str) -> Option<String> {
-        list.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
-    }
-
     /// The text of a dotted name.
     pub(super) fn text(&self, path: &[String]) -> String {
-        let (Some(root), rest) = (path.first(), path.get(1..).unwrap_or_default()) else { return String::new() };
-        let one = rest.first().map(String::as_str).unwrap_or_default();
-        match root.as_str() {
-            "param" if self.params.is_some() => self.params.and_then(|params| params.get(one)).cloned().unwrap_or_default(),
-            fixed if self.params.is_some() && FIXED.contains(&fixed) => self.params.and_then(|params| params.get(&path.join("."))).cloned().unwrap_or_default(),
-            "lookup" if self.lookups.is_some() => {
-                let answer = self.lookups.and_then(|map| map.get(one)).and_then(|json| dig(json, rest.get(1..).unwrap_or_default()));
-                answer.map(JsonRender::render).unwrap_or_default()
-            }
-            "query" if self.query.is_some() => self.query.and_then(|list| Self::pairs(list, one)).unwrap_or_default(),
-            "header" if self.headers.is_some() => self.headers.and_then(|list| Self::pairs(list, one)).unwrap_or_default(),
-            "record" if self.record.is_some() => self.record.map(|r| if one == "id" { r.id.clone() } else { r.kind.clone() }).unwrap_or_default(),
-            "owner" if self.owner.is_some() => self.owner.unwrap_or_default().to_owned(),
-            root => self.json(root).and_then(|json| dig(json, rest)).map(JsonRender::render).unwrap_or_default(),
+        match self.value(path) {
+            None => String::new(),
+            Some(Cow::Owned(Json::String(text))) => text,
+            Some(json) => json.render(),
         }
     }
 
-    /// A dotted name as `json` writes it: null where nothing is.
-    pub(super) fn json_text(&self, path: &[String]) -> String {
-        let Some((root, rest)) = path.split_first() else { return Json::Null.to_string() };
-        match self.json(root) {
+    /// What stands at a dotted name; borrowed where it is JSON there.
+    pub(super) fn value(&self, path: &[String]) -> Option<Cow<'_, Json>> {
+        let (root, rest) = path.split_first()?;
+        if let Some(made) = self.made(root, rest) {
+            return made.map(Cow::Owned);
+        }
+        match (root.as_str(), self.lookups) {
+            ("lookup", Some(answers)) if !rest.is_empty() => dig(answers.get(&rest[0])?, &rest[1..]).map(Cow::Borrowed),
             // Roots that are kept otherwise are made JSON first.
-            _ if self.is_made(root) => {
+            (root, _) if self.is_made(root) => {
                 let mut reads = Reads::default();
                 reads.add(&path.iter().map(String::as_str).collect::<Vec<_>>());
-                dig(&self.owned(&reads), path).map_or_else(|| Json::Null.to_string(), Json::to_string)
+                dig(&self.owned(&reads), path).cloned().map(Cow::Owned)
             }
-            json => json.and_then(|json| dig(json, rest)).map_or_else(|| Json::Null.to_string(), Json::to_string),
+            (root, _) => dig(self.json(root)?, rest).map(Cow::Borrowed),
         }
+    }
+
+    /// A single value of a root that is given as something else than JSON; `None`: it is not a single one.
+    fn made(&self, root: &str, rest: &[String]) -> Option<Option<Json>> {
+        let one = match rest {
+            [] => "",
+            [one] => one.as_str(),
+            _ => return None,
+        };
+        let of = |list: &[(String, String)]| list.iter().find(|(name, _)| name == one).map(|(_, value)| Json::from(value.as_str()));
+        let found = match (root, one) {
+            ("owner", "") => self.owner?.into(),
+            (_, "") => return None,
+            ("param", _) => return Some(self.params?.get(one).map(|text| text.as_str().into())),
+            ("mode", _) => return Some(self.params?.get(&format!("mode.{one}")).map(|text| Json::Bool(text == "true"))),
+            ("query", _) => return Some(of(self.query?)),
+            ("header", _) => return Some(of(self.headers?)),
+            ("record", "id") => self.record?.id.as_str().into(),
+            ("record", "type") => self.record?.kind.as_str().into(),
+            _ => return None,
+        };
+        Some(Some(found))
     }
 
     /// Whether a root is given as something else than JSON.
@@ -99,7 +113,7 @@ impl Scope<'_> {
                     let named = below.roots().filter_map(|(name, _)| Some((name.to_owned(), Json::String(params.get(name)?.clone()))));
                     named.collect::<Map<_, _>>().into()
                 }),
-                fixed if FIXED.contains(&fixed) => self.params.map(|params| fixed_data(params, fixed)),
+                fixed if self.params.is_some() && FIXED.contains(&fixed) => self.params.map(|params| fixed_data(params, fixed)),
                 "query" if self.query.is_some() => self.query.map(|list| map(list).into()),
                 "header" if self.headers.is_some() => self.headers.map(|list| map(list).into()),
                 "record" if self.record.is_some() => self.record.map(|r| serde_json::json!({"type": r.kind, "id": r.id})),

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version this binary writes.
-pub const VERSION: u8 = 1;
+/// The version this binary writes. 2: an event may hold its body, which an older program would take for missing.
+pub const VERSION: u8 = 2;
 
 /// Bytes that are not a record this binary can read.
 #[derive(Debug, thiserror::Error)]

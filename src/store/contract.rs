@@ -121,6 +121,7 @@ pub(super) fn event(n: u8) -> Event {
         query: String::new(),
         headers: Vec::new(),
         body_bytes: 40_000,
+        body: None,
         received_at: T0,
         sealed: String::new(),
         replays: 0,
@@ -224,6 +225,26 @@ async fn the_same_event_key_or_the_same_wish_makes_one_call() {
     let outcomes: Vec<Outcome> = f.store.items(id).unwrap().into_iter().map(|(_, i)| i.outcome).collect();
     assert_eq!(outcomes, [Outcome::Ignored { why: Ignored::Duplicate }, Outcome::Refused { code: Code::DuplicateCall, detail: String::new() }]);
     assert_eq!((f.counter("items"), f.counter("items.called"), f.counter("items.ignored.duplicate"), f.counter("items.refused.duplicate_call")), (3, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_body_is_kept_byte_for_byte_wherever_it_lies_and_over_a_replay() {
+    let f = Fixture::new();
+    let mut kept = Vec::new();
+    let bodies =
+        [b"".to_vec(), "a=\"é\"\r\n\u{1}".into(), vec![b'x'; 4096], vec![b'x'; 4097], vec![0xff, 0xfe, 0x00], vec![0; 4000], vec![b'"'; 4096], vec![7; 40_000]];
+    for (n, body) in (1..).zip(bodies) {
+        let event = event(n);
+        f.store.accept(T0, event.clone(), Bytes::from(body.clone())).await.unwrap();
+        kept.push((event.id, body));
+    }
+    let f = f.reopened();
+    for round in 0..2 {
+        for (id, body) in &kept {
+            assert_eq!(f.store.body(*id).unwrap(), *body, "{} bytes, round {round}", body.len());
+            f.store.change(T0, "lan".into(), Change::Replay { event: *id }).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl<'a> Facts<'a> {
 
     fn with_note(mut self, wired: &Wired, kind: NoteKind, head: Option<&str>) -> Result<Self, RenderError> {
         let context = self.borrowed().for_note();
-        let note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), context.clone())?;
+        let note = Notes::shipped().render(kind, self.language, wired.notes.get(&kind), &context)?;
         self.note = head.map_or_else(|| note.clone(), |head| note.headed(head));
         self.common = self.borrowed().with_note(context, &self.note);
         Ok(self)

@@ -34,7 +34,8 @@ pub(super) fn decode_text(text: &str, budget: &mut Budget) -> Result<Json, Parse
 /// The text with what had to be written differently; nothing is copied where nothing had to.
 #[derive(Default)]
 struct Mended {
-    out: String,
+    /// `None`: nothing was written differently so far.
+    out: Option<String>,
     /// The text is copied up to here.
     to: usize,
 }
@@ -42,20 +43,16 @@ struct Mended {
 impl Mended {
     /// `with` in the place of that piece.
     fn replace(&mut self, text: &str, piece: Range<usize>, with: &str) {
-        if self.to == 0 {
-            self.out.reserve(text.len() + text.len() / 8);
-        }
-        self.out.push_str(&text[self.to..piece.start]);
-        self.out.push_str(with);
+        let out = self.out.get_or_insert_with(|| String::with_capacity(text.len() + text.len() / 8));
+        out.push_str(&text[self.to..piece.start]);
+        out.push_str(with);
         self.to = piece.end;
     }
 
-    fn finish(mut self, text: &str) -> Cow<'_, str> {
-        if self.to == 0 {
-            return Cow::Borrowed(text);
-        }
-        self.out.push_str(&text[self.to..]);
-        Cow::Owned(self.out)
+    fn finish(self, text: &str) -> Cow<'_, str> {
+        let Some(mut out) = self.out else { return Cow::Borrowed(text) };
+        out.push_str(&text[self.to..]);
+        Cow::Owned(out)
     }
 }
 
@@ -152,8 +149,8 @@ impl Look<'_> {
         // Where a key should be, a number is an error that stays one.
         let key = self.bytes[self.at..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
         if self.at - from > 15 && !key && loses_digits(&self.bytes[from..self.at]) {
-            let quoted = format!("\"{}\"", &self.text[from..self.at]);
-            self.mended.replace(self.text, from..self.at, &quoted);
+            self.mended.replace(self.text, from..from, "\"");
+            self.mended.replace(self.text, self.at..self.at, "\"");
         }
     }
 }

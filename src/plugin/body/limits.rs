@@ -7,10 +7,10 @@ pub const MAX_DEPTH: usize = 64;
 /// The most fields of one form.
 pub const MAX_PAIRS: usize = 2_000;
 /// The most memory that one body's values may take, as estimated here.
-const MAX_MEMORY: usize = 6 << 20;
+const MAX_MEMORY: usize = 5 << 20;
 
 /// An object with its first members: its table and its first three places are made together.
-const OBJECT: usize = 400;
+const OBJECT: usize = 540;
 /// One more member, with what growing leaves unused.
 const MEMBER: usize = 200;
 /// One more element of a list.

@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
             let parts = WriteBack { record: &mapped.record, owner, customer: &mapped.customer, call: &call, report: facts, language };
             let note_kind = report.as_ref().map_or(NoteKind::Lost, |report| report.disposition().into());
             let context = parts.for_note();
-            let common = match Notes::shipped().render(note_kind, language, None, context.clone()) {
+            let common = match Notes::shipped().render(note_kind, language, None, &context) {
                 Ok(note) => parts.with_note(context, &note),
                 Err(error) => return self.miss(error.to_string()),
             };

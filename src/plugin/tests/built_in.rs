@@ -20,6 +20,7 @@ fn every_shipped_plugin_loads_and_its_vectors_hold() {
 /// Every case, counted on the way.
 #[test]
 fn every_shipped_case_holds() {
+    crate::plugin::template::tests::compare();
     let mut count = 0;
     let mut faults = Vec::new();
     for (id, files) in built_in() {

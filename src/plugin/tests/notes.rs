@@ -27,7 +27,7 @@ fn text(kind: NoteKind, language: &str, call: &CallFacts, report: Option<&Report
     let (record, customer) = (RecordRef::default(), Customer { phone: "0912345678".into(), name: "Lan".into(), ..Customer::default() });
     let report = report.map(|report| ReportFacts { report, call_seconds: report.call_duration, answer_seconds: report.answer_duration, version: 1 });
     let parts = WriteBack { record: &record, owner: None, customer: &customer, call, report, language };
-    Notes::shipped().render(kind, language, None, parts.for_note()).unwrap().text
+    Notes::shipped().render(kind, language, None, &parts.for_note()).unwrap().text
 }
 
 /// One page: each kind with what its calls usually bring.
@@ -78,7 +78,7 @@ fn a_value_of_a_rule_that_is_not_there_is_empty() {
     let facts = CallFacts { after: Map::from_iter([("stage".to_owned(), Json::from("lost"))]), ..CallFacts::default() };
     let (record, customer) = (RecordRef::default(), Customer::default());
     let context = |call: &CallFacts| WriteBack { record: &record, owner: None, customer: &customer, call, report: None, language: "vi" }.for_note();
-    let render = |context| Notes::shipped().render(NoteKind::Lost, "vi", Some(&template), context).unwrap().text;
+    let render = |context: Json| Notes::shipped().render(NoteKind::Lost, "vi", Some(&template), &context).unwrap().text;
     assert_eq!((render(context(&facts)), render(context(&CallFacts::default()))), ("lost|".into(), "|".into()));
     assert_eq!(context(&CallFacts::default())["after"], json!(null));
 }

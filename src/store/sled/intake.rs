@@ -21,7 +21,10 @@ use crate::store::codec;
 use crate::store::task::{Subject, Task, TaskKind};
 use crate::store::verbs::{Attempt, MapSettled, MappedItem, NextTry, Rejected, StoreError};
 
-/// Event, body in chunks, and the task to map it. What can be encoded before the committer's turn is.
+/// The longest body that lies in its event's record.
+const WITH_EVENT: usize = 4 * 1024;
+
+/// Event, body, and the task to map it. What can be encoded before the committer's turn is.
 pub fn accept(
     now: Time,
     mut event: Event,
@@ -30,16 +33,28 @@ pub fn accept(
     keys: &Keyring,
 ) -> Result<impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + use<>, StoreError> {
     sealed::close(&mut event, keys)?;
-    let record = codec::encode(&event)?;
+    let (record, apart) = with_body(&mut event, body)?;
     let task = map_task(&event, now, epoch);
     Ok(move |tx: &mut Tx<'_>| {
         tx.count(&event.workspace, "events", 1)?;
         tx.write_raw(Tree::Events, event.id.0.to_vec(), record);
-        for (n, chunk) in body.chunks(CHUNK_BYTES).enumerate() {
+        for (n, chunk) in apart.chunks(CHUNK_BYTES).enumerate() {
             tx.write_raw(Tree::Bodies, keys::body_chunk(event.id, u16::try_from(n).unwrap_or(u16::MAX)), chunk.to_vec());
         }
         tx.write_task(&task)
     })
+}
+
+/// The record of an event, and what of the body lies apart. A row more costs a page of the store's tables and a write at each step.
+fn with_body(event: &mut Event, body: Bytes) -> Result<(Vec<u8>, Bytes), StoreError> {
+    event.body = (body.len() <= WITH_EVENT).then(|| String::from_utf8(body.to_vec()).ok()).flatten();
+    let record = codec::encode(event)?;
+    // As JSON a text of control characters is six times as long.
+    if event.body.is_none() || record.len() > 3 * WITH_EVENT {
+        event.body = None;
+        return Ok((codec::encode(event)?, body));
+    }
+    Ok((record, Bytes::new()))
 }
 
 pub fn map_task(event: &Event, now: Time, epoch: u64) -> Task {

@@ -10,7 +10,7 @@ use crate::store::task::{Subject, TaskKind};
 pub enum Tree {
     /// event → Event · event‖index → Item · event‖index‖`w` → WriteBack of a refused item
     Events = 0,
-    /// event‖chunk → raw body · call‖0xF0‖version‖chunk → raw report
+    /// event‖chunk → raw body, unless it lies in its event · call‖0xF0‖version‖chunk → raw report
     Bodies = 1,
     Calls = 2,
     /// call‖attempt (or event‖index‖attempt) → Attempt
