@@ -60,6 +60,7 @@ impl Code {
             Code::HoldStopped => Code::RefusedStopped,
             Code::HoldPaused => Code::RefusedPaused,
             Code::HoldQuota => Code::RefusedQuota,
+            Code::HoldRate => Code::RefusedRate,
             Code::HoldDialer => Code::RefusedDialer,
             Code::HoldBackoff => Code::RefusedBackoff,
             Code::HoldWindow => Code::RefusedWindow,
@@ -208,6 +209,8 @@ codes! {
         "See the reason on the line, resume it, then ask for the call again.", "Xem lý do ở máy, cho chạy lại rồi yêu cầu gọi lại."
     RefusedQuota "refused_quota" Retry 409: "not called: the line's month quota is used up", "không gọi: máy đã dùng hết số lượt của tháng";
         "Ask for the call again next month, or raise the quota.", "Gọi lại vào tháng sau hoặc tăng hạn mức."
+    RefusedRate "refused_rate" Retry 409: "not called: the line's rate lets no call go so soon, and somebody waited", "không gọi: máy đã đạt giới hạn tốc độ gọi";
+        "Ask for the call again later; the line's rate says how often it may call.", "Hãy yêu cầu gọi lại sau; rate của máy quy định tốc độ gọi."
     RefusedDialer "refused_dialer" Retry 409: "not called: the dialer's service could not be used, and somebody waited", "không gọi: dịch vụ gọi không dùng được lúc đó";
         "Ask for the call again later; see the alarm if it lasts.", "Hãy yêu cầu gọi lại sau; xem cảnh báo nếu kéo dài."
     RefusedBackoff "refused_backoff" Retry 409: "not called: the dialer had an error, and somebody waited", "không gọi: dịch vụ gọi báo lỗi, chưa kịp thử lại";

@@ -41,6 +41,11 @@ impl Held {
         self
     }
 
+    /// When the stretch ends that holds at that moment; that moment, if none does.
+    pub fn ends(&self, now: Time) -> Time {
+        self.0.iter().find(|(from, to)| *from <= now && now < *to).map_or(now, |(_, to)| *to)
+    }
+
     /// Held by either.
     pub fn or(&self, other: &Held) -> Held {
         let mut all: Vec<(Time, Time)> = self.0.iter().chain(&other.0).copied().collect();

@@ -140,6 +140,18 @@ impl Policy {
         day.map_or_else(|| sentence.to_owned(), |day| format!("{sentence} ({})", day.name(language)))
     }
 
+    /// When the cap held a number, and holds it from now on, as far as these placings tell.
+    pub fn capped(&self, placed: &[Time]) -> Held {
+        let Some(cap) = self.cap else { return Held::default() };
+        let mut placed = placed.to_vec();
+        placed.sort_unstable();
+        let mut held = Held::default();
+        for as_many in placed.windows(cap.count.max(1) as usize) {
+            held.push(as_many[as_many.len() - 1], as_many[0].plus(cap.period));
+        }
+        held
+    }
+
     /// When a call that was wished then is no longer wanted, as far as the calendar knows: someone who waits counts every minute,
     /// automation only those in which it could have gone.
     pub fn expires(&self, interactive: bool, wished: Time, created: Time) -> Time {

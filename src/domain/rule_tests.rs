@@ -187,3 +187,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_cap_holds_from_the_last_call_that_it_allows_until_the_first_of_them_is_a_period_ago() {
+    let minutes = |n: i64| Time(n * 60_000);
+    let policy = Policy { cap: Some("2/1h".parse().unwrap()), ..policy(Purpose::Care) };
+    let held = policy.capped(&[minutes(70), minutes(0), minutes(30), minutes(200)]);
+    assert_eq!(held.within(minutes(0), minutes(1000)).collect::<Vec<_>>(), [(minutes(30), minutes(60)), (minutes(70), minutes(90))]);
+    assert_eq!([0, 30, 59, 60, 80].map(|n| held.ends(minutes(n))), [0, 60, 60, 60, 90].map(minutes));
+    assert!(Policy { cap: None, ..policy }.capped(&[minutes(0), minutes(1)]).is_none());
+}

@@ -154,6 +154,13 @@ impl LineState {
     pub fn take(&mut self, policy: &LinePolicy, call: CallId, now: Time, until: Time) {
         self.in_flight.retain(|_, until| *until > now);
         self.in_flight.insert(call, until);
+        self.spend(policy, now);
+        // Heard before the clock was set back: before this call, whatever the times say.
+        self.last_report = self.last_report.filter(|heard| *heard <= now);
+    }
+
+    /// Counts a call of now against the rate and the month.
+    pub fn spend(&mut self, policy: &LinePolicy, now: Time) {
         if let Some(rate) = &policy.rate
             && let Ok(arrival) = rate.check(self.arrival_of(rate), now.0.saturating_mul(1_000_000))
         {
@@ -170,8 +177,13 @@ impl LineState {
         }
         self.month_used += 1;
         self.last_placing = Some(now);
-        // Heard before the clock was set back: before this call, whatever the times say.
-        self.last_report = self.last_report.filter(|heard| *heard <= now);
+    }
+
+    /// Until when its rate lets none go, if it does not at that moment.
+    pub fn rate_until(&self, policy: &LinePolicy, now: Time) -> Option<Time> {
+        let rate = policy.rate.as_ref()?;
+        let until_ns = rate.check(self.arrival_of(rate), now.0.saturating_mul(1_000_000)).err()?;
+        Some(Time(until_ns.saturating_add(999_999) / 1_000_000))
     }
 
     /// Pauses it; a pause that it takes the place of is over.
@@ -261,12 +273,10 @@ pub fn may_place(policy: &LinePolicy, state: &LineState, brakes: &Brakes, intera
             return not(Code::HoldSilent, Some(probe_at));
         }
     }
-    if let Some(rate) = &policy.rate
-        && let Err(until_ns) = rate.check(state.arrival_of(rate), now.0.saturating_mul(1_000_000))
-    {
-        return not(Code::HoldRate, Some(Time(until_ns.saturating_add(999_999) / 1_000_000)));
+    match state.rate_until(policy, now) {
+        Some(until) => not(Code::HoldRate, Some(until)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The month that quotas count in.

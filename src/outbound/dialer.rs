@@ -41,6 +41,8 @@ pub enum Meaning {
         code: Code,
         wait: Option<Duration>,
     },
+    /// Kept back here before it left: the dialer knows nothing of it.
+    Withheld(Code),
     Unclear,
 }
 
@@ -53,15 +55,22 @@ pub struct Understood {
     pub detail: String,
 }
 
-/// Sends the request once; `held` is dropped when it has left.
-pub async fn place(http: &Http, url: &str, body: &CallOne, retry_503: bool, held: impl Send + Sync + Unpin + 'static) -> Understood {
+/// Sends the request once; `held` is dropped when it has left, and `last_word` may keep it here until then.
+pub async fn place(
+    http: &Http,
+    url: &str,
+    body: &CallOne,
+    retry_503: bool,
+    held: impl Send + Sync + Unpin + 'static,
+    last_word: impl Fn() -> Option<Code> + Send + Sync + Unpin + 'static,
+) -> Understood {
     let body = match serde_json::to_vec(body) {
         Ok(body) => Bytes::from(body),
         Err(e) => return Understood { meaning: Meaning::NotSent { code: Code::Internal, wait: None }, status: None, detail: e.to_string() },
     };
     let headers = vec![("content-type".to_owned(), "application/json; charset=UTF-8".to_owned()), ("accept".to_owned(), "application/json".to_owned())];
     let request = Outbound { method: "POST".into(), url: url.to_owned(), headers, body, allow_hosts: Vec::new() };
-    understand(http.send_holding(&request, held).await, retry_503)
+    understand(http.send_holding(&request, held, last_word).await, retry_503)
 }
 
 /// The answer table of the design, line by line.
@@ -73,6 +82,7 @@ pub fn understand(answer: Result<Answer, SendError>, retry_503: bool) -> Underst
             let meaning = match error {
                 SendError::NotSent(_) => Meaning::NotSent { code: Code::DialerUnreachable, wait: None },
                 SendError::Blocked(_) => Meaning::Line { code: Code::OutboundBlocked, probe: None },
+                SendError::Withheld(code) => Meaning::Withheld(code),
                 SendError::Unclear(_) => Meaning::Unclear,
             };
             return Understood { meaning, status: None, detail };
@@ -204,6 +214,7 @@ mod tests {
         assert_eq!(of(SendError::NotSent("refused".into())), Meaning::NotSent { code: Code::DialerUnreachable, wait: None });
         assert_eq!(of(SendError::Blocked("inner".into())), Meaning::Line { code: Code::OutboundBlocked, probe: None });
         assert_eq!(of(SendError::Unclear("reset".into())), Meaning::Unclear);
+        assert_eq!(of(SendError::Withheld(Code::HoldStopped)), Meaning::Withheld(Code::HoldStopped));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The one HTTP client: time limits, size caps, no redirects, no retries of its own, rustls with ring.
 
-use std::convert::Infallible;
 use std::error::Error as _;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use reqwest::redirect;
 
 use super::guard::{Blocked, Guard};
 use crate::domain::request::{Answer, Outbound};
+use crate::error::Code;
 use crate::failpoint::{self, Around};
 
 /// Limits of a client.
@@ -43,6 +43,9 @@ pub enum SendError {
     /// Our own guard, or a certificate that does not fit: a person must act.
     #[error("not sent: {0}")]
     Blocked(String),
+    /// Kept back at the last moment: no byte of its body was given out.
+    #[error("not sent: {}", .0.sentence("en"))]
+    Withheld(Code),
     /// It may have arrived.
     #[error("no clear answer: {0}")]
     Unclear(String),
@@ -77,8 +80,25 @@ impl Http {
     }
 
     /// Sends once and drops `held` as soon as the request is written, or given up: what it holds back waits no longer than that.
-    pub async fn send_holding(&self, request: &Outbound, held: impl Send + Sync + Unpin + 'static) -> Result<Answer, SendError> {
-        self.send_body(request, reqwest::Body::wrap(Holding { bytes: Some(request.body.clone()), _held: held })).await
+    ///
+    /// `last_word` is asked when the connection stands, which may be seconds later, and before the body is given out: what it names keeps
+    /// the request here.
+    pub async fn send_holding(
+        &self,
+        request: &Outbound,
+        held: impl Send + Sync + Unpin + 'static,
+        last_word: impl Fn() -> Option<Code> + Send + Sync + Unpin + 'static,
+    ) -> Result<Answer, SendError> {
+        let fate = Arc::new(OnceLock::new());
+        let body = Holding { bytes: Some(request.body.clone()), last_word, fate: Arc::clone(&fate), _held: held };
+        let answer = self.send_body(request, reqwest::Body::wrap(body)).await;
+        match (fate.get_or_init(|| Fate::GivenUp), answer) {
+            // Whatever the far end said to a request without its body.
+            (Fate::Withheld(code), _) => Err(SendError::Withheld(*code)),
+            // The time was over before the connection stood, and from now on nothing is given out.
+            (Fate::GivenUp, Err(SendError::Unclear(why))) => Err(SendError::NotSent(why)),
+            (_, answer) => answer,
+        }
     }
 
     async fn send_body(&self, request: &Outbound, body: reqwest::Body) -> Result<Answer, SendError> {
@@ -119,18 +139,38 @@ impl Http {
     }
 }
 
+/// What became of a body. It is decided once, by the connection that asks for it or by who waits no longer.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    GivenOut,
+    Withheld(Code),
+    GivenUp,
+}
+
 /// A body that ends what it holds when it was written: the connection drops a body after its last byte.
-struct Holding<H> {
+///
+/// It is given out in one piece or never: the request says its length, so that none without it is whole.
+struct Holding<H, W> {
     bytes: Option<Bytes>,
+    last_word: W,
+    fate: Arc<OnceLock<Fate>>,
     _held: H,
 }
 
-impl<H: Unpin> http_body::Body for Holding<H> {
+impl<H: Unpin, W: Fn() -> Option<Code> + Unpin> http_body::Body for Holding<H, W> {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = SendError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        if self.bytes.is_none() {
+            return Poll::Ready(None);
+        }
+        let fate = *self.fate.get_or_init(|| (self.last_word)().map_or(Fate::GivenOut, Fate::Withheld));
+        Poll::Ready(match fate {
+            Fate::GivenOut => self.bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Fate::Withheld(code) => Some(Err(SendError::Withheld(code))),
+            Fate::GivenUp => Some(Err(SendError::NotSent("given up".into()))),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -201,4 +241,76 @@ fn plain(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     if text.is_empty() { "the request failed".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn http(limits: Limits) -> Http {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Http::new(failpoint::DIALER_SEND, Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), limits)
+    }
+
+    fn request(to: std::net::SocketAddr) -> Outbound {
+        let url = format!("http://{to}/callone/");
+        Outbound { method: "POST".into(), url, headers: Vec::new(), body: Bytes::from_static(b"{}"), allow_hosts: Vec::new() }
+    }
+
+    /// Sends to a listener of its own; what came of it, and all that arrived there.
+    async fn sent(last_word: impl Fn() -> Option<Code> + Send + Sync + Unpin + 'static) -> (Result<Answer, SendError>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let request = request(listener.local_addr().unwrap());
+        let far = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (mut all, mut chunk) = (Vec::new(), [0; 1024]);
+            while !all.ends_with(b"{}") {
+                match socket.read(&mut chunk).await {
+                    Ok(n) if n > 0 => all.extend_from_slice(&chunk[..n]),
+                    _ => return all,
+                }
+            }
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            all
+        });
+        let http = http(Limits { fresh: true, ..Limits::default() });
+        let answer = http.send_holding(&request, (), last_word).await;
+        drop(http);
+        (answer, far.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_withheld_when_its_connection_stands_gives_out_nothing_of_its_body() {
+        let (answer, arrived) = sent(|| Some(Code::HoldStopped)).await;
+        assert_eq!(answer.map(|answer| answer.status), Err(SendError::Withheld(Code::HoldStopped)));
+        assert_eq!(String::from_utf8_lossy(&arrived), "", "not even its head");
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_connection_did_not_stand_in_its_whole_time_was_not_sent() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let short = Duration::from_millis(200);
+        let mut others = Vec::new();
+        while let Ok(Ok(other)) = tokio::time::timeout(short, tokio::net::TcpStream::connect(address)).await {
+            others.push(other);
+        }
+        let answer = http(Limits { total: short, ..Limits::default() }).send_holding(&request(address), (), || None).await;
+        assert!(matches!(&answer, Err(SendError::NotSent(why)) if why.starts_with("timed out")), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn the_last_word_is_asked_once_and_not_about_what_has_left() {
+        let asked = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let (answer, arrived) = sent(move || (count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0).then_some(Code::HoldStopped)).await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200));
+        assert!(arrived.ends_with(b"{}"));
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
 }

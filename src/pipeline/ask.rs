@@ -60,7 +60,9 @@ pub fn class_of(error: &AskError) -> &'static str {
         AskError::Login(LoginError::NotConnected) => "login_refused",
         // The request itself was not made.
         AskError::Login(_) | AskError::LoginUnsent(SendError::Unclear(_)) => "login",
-        AskError::Send(SendError::NotSent(_)) | AskError::LoginUnsent(SendError::NotSent(_)) | AskError::Store(_) => "not_sent",
+        AskError::Send(SendError::NotSent(_) | SendError::Withheld(_))
+        | AskError::LoginUnsent(SendError::NotSent(_) | SendError::Withheld(_))
+        | AskError::Store(_) => "not_sent",
         AskError::Send(SendError::Blocked(_)) | AskError::LoginUnsent(SendError::Blocked(_)) => "blocked",
         AskError::Send(SendError::Unclear(_)) => "unclear",
     }

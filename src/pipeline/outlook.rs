@@ -1,13 +1,15 @@
 //! What would happen to a call now, and why: the answer to "why does it wait" and to "what if". It asks the scheduler's own function.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::app::{App, policy};
 use crate::domain::call::{Call, State};
 use crate::domain::id::LineId;
+use crate::domain::line::LineSettings;
 use crate::domain::phone::Phone;
 use crate::domain::rule::{Asked, Policy, Ruling, ruling};
-use crate::domain::schedule::may_place;
+use crate::domain::schedule::{Brakes, LinePolicy, LineState, NotNow, may_place};
 use crate::domain::time::Time;
 use crate::error::Code;
 use crate::store::{Store, StoreError};
@@ -26,12 +28,61 @@ pub enum Outlook {
 /// Calls that are thought of as made already: the second number of a list waits for the first.
 #[derive(Debug, Default)]
 pub struct Thought {
-    /// Placed, by line.
-    pub lines: HashMap<LineId, usize>,
+    /// The lines that they would go over.
+    pub lines: HashMap<LineId, Planned>,
     /// Placed, by number.
     pub numbers: HashMap<Phone, usize>,
     /// New calls of automation.
     pub new: u32,
+}
+
+impl Thought {
+    /// As many calls more would go over this line, at once or in their turn.
+    pub fn take(&mut self, app: &App, line: &LineId, (calls, interactive): (u16, bool), now: Time) -> Result<(), StoreError> {
+        let live = app.live.load();
+        let Some(settings) = live.lines.get(line) else { return Ok(()) };
+        let planned = match self.lines.entry(line.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Planned { calls: 0, placed: 0, state: state(app, settings, now)? }),
+        };
+        let (policy, brakes) = (policy(settings), app.store.brakes());
+        (0..calls).for_each(|_| planned.take(&policy, &brakes, interactive, now));
+        Ok(())
+    }
+}
+
+/// A line as it would be after calls that are only thought of.
+#[derive(Debug)]
+pub struct Planned {
+    pub calls: u16,
+    /// Those of them that would be placed at once: each has a slot, and nobody knows for how long.
+    placed: usize,
+    /// Their rate and their share of the month are taken.
+    state: LineState,
+}
+
+impl Planned {
+    fn take(&mut self, policy: &LinePolicy, brakes: &Brakes, interactive: bool, now: Time) {
+        self.calls = self.calls.saturating_add(1);
+        let at = match may_place(policy, &self.state, brakes, interactive, self.placed, now) {
+            Ok(()) => {
+                self.placed += 1;
+                now
+            }
+            Err(NotNow { code: Code::HoldRate | Code::HoldSilent, until: Some(until) }) => until,
+            // When its slot is free nobody knows; the rate and the month count it all the same.
+            Err(NotNow { code: Code::HoldBusy, .. }) => now,
+            Err(_) => return,
+        };
+        self.state.spend(policy, self.state.rate_until(policy, at).unwrap_or(at));
+    }
+}
+
+/// A line's stored state, by the clock that is now.
+fn state(app: &App, settings: &LineSettings, now: Time) -> Result<LineState, StoreError> {
+    let mut state = app.store.line(&settings.workspace, &settings.id)?;
+    state.set_back(now);
+    Ok(state)
 }
 
 /// What is asked about: a call, or one that might be made.
@@ -93,10 +144,15 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
     let mut best = Outlook::Waits { code: Code::NoLine, until: None, line: None };
     for id in lines {
         let Some(settings) = live.lines.get(id) else { continue };
-        let mut state = app.store.line(&settings.workspace, id)?;
-        state.set_back(now);
-        let also_taken = thought.lines.get(id).copied().unwrap_or(0);
-        let outlook = match may_place(&policy(settings), &state, &brakes, interactive, also_taken, now) {
+        let stored;
+        let (state, also_taken) = match thought.lines.get(id) {
+            Some(planned) => (&planned.state, planned.placed),
+            None => {
+                stored = state(app, settings, now)?;
+                (&stored, 0)
+            }
+        };
+        let outlook = match may_place(&policy(settings), state, &brakes, interactive, also_taken, now) {
             Ok(()) => return Ok(Outlook::Now { line: id.clone(), ahead: app.store.waiting(id).ready }),
             // Its call is out because nobody hears of the phone: that it is silent says more than that it is busy.
             Err(not) if not.code == Code::HoldBusy && state.silent_since.is_some() && !interactive => {
@@ -109,6 +165,17 @@ pub fn of_lines(app: &App, lines: &[LineId], interactive: bool, thought: &Though
         }
     }
     Ok(best)
+}
+
+impl Outlook {
+    /// The line whose turn it waits for, or that is free for it: it takes something of that line from those behind it.
+    pub fn takes_of(&self) -> Option<&LineId> {
+        match self {
+            Outlook::Now { line, .. } => Some(line),
+            Outlook::Waits { code: Code::HoldBusy | Code::HoldRate | Code::HoldSilent, line, .. } => line.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Why a queued call is not placed yet; `None` for a call that waits for nothing here.
@@ -140,10 +207,12 @@ pub fn of_call(app: &App, call: &Call, now: Time) -> Result<Option<Outlook>, Sto
 pub fn hopeless(outlook: &Outlook, limit: Time) -> Option<Code> {
     match outlook {
         Outlook::Refused { code } => Some(*code),
-        Outlook::Waits { code: code @ (Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldDialer | Code::NoLine), until, .. } => {
-            until.is_none_or(|until| until > limit).then_some(code.refused())
+        // Busy is left out: a slot's time is only its latest end.
+        Outlook::Waits { code, until, .. } => {
+            let known = matches!(code, Code::HoldStopped | Code::HoldPaused | Code::HoldQuota | Code::HoldRate | Code::HoldDialer | Code::NoLine);
+            (known && until.is_none_or(|until| until > limit)).then_some(code.refused())
         }
-        _ => None,
+        Outlook::Now { .. } => None,
     }
 }
 
@@ -180,6 +249,8 @@ mod tests {
         assert_eq!(hopeless(&waits(Code::HoldPaused, None), limit), Some(Code::RefusedPaused));
         assert_eq!(hopeless(&waits(Code::HoldDialer, Some(1001)), limit), Some(Code::RefusedDialer));
         assert_eq!(hopeless(&waits(Code::HoldDialer, Some(999)), limit), None);
+        assert_eq!(hopeless(&waits(Code::HoldRate, Some(1001)), limit), Some(Code::RefusedRate));
+        assert_eq!(hopeless(&waits(Code::HoldRate, Some(1000)), limit), None);
         // The slot's time is only its latest end: a report frees it earlier.
         assert_eq!(hopeless(&waits(Code::HoldBusy, Some(5000)), limit), None);
         assert_eq!(hopeless(&Outlook::Now { line: "a".into(), ahead: 3 }, limit), None);

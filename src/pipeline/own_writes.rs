@@ -109,7 +109,7 @@ pub async fn ask_and_note(asking: Asking<'_>, record: &RecordRef, compose: impl 
         Ok(composed)
     })
     .await;
-    let unsent = matches!(asked, Err(AskError::Send(SendError::NotSent(_) | SendError::Blocked(_))));
+    let unsent = matches!(asked, Err(AskError::Send(SendError::NotSent(_) | SendError::Blocked(_) | SendError::Withheld(_))));
     for number in begun.into_inner().unwrap_or_else(PoisonError::into_inner) {
         app.own_writes.end(connection, record, number, !unsent, app.clock.now());
     }

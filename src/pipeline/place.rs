@@ -70,7 +70,7 @@ pub async fn run(app: &App, claim: Claim) -> Result<(), StoreError> {
         Begun::Hold { .. } | Begun::Gone => return Ok(()),
     };
     let started = app.clock.now();
-    let understood = send(app, &call, line, unsent).await;
+    let understood = send(app, &call, line, unsent, last_word(app, &call)).await;
     let now = app.clock.now();
     let outcome = outcome(app, &call, line, &understood, now);
     let attempt = attempt(app, &call, &understood, started, now);
@@ -93,7 +93,23 @@ async fn settle(app: &App, call: &Call, outcome: Placing, attempt: Attempt, afte
     last
 }
 
-async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphorePermit) -> Understood {
+/// What keeps a request here when its connection stands at last: who pressed stop-all, and the end of the hours, wait for no handshake.
+fn last_word(app: &App, call: &Call) -> impl Fn() -> Option<Code> + Send + Sync + Unpin + 'static + use<> {
+    let (store, clock) = (app.store.clone(), app.clock.clone());
+    let policy = app.live.load().policy(call.connection.as_ref(), &call.workspace);
+    move || match store.brakes().stopped {
+        Some(_) => Some(Code::HoldStopped),
+        None => policy.as_ref().and_then(|policy| policy.opening.shut(clock.now())),
+    }
+}
+
+async fn send(
+    app: &App,
+    call: &Call,
+    line: &LineSettings,
+    unsent: OwnedSemaphorePermit,
+    last_word: impl Fn() -> Option<Code> + Send + Sync + Unpin + 'static,
+) -> Understood {
     let phone = match (&call.test_phone, call.is_test()) {
         (Some(phone), _) => phone.national(),
         (None, false) => call.phone.national(),
@@ -110,7 +126,7 @@ async fn send(app: &App, call: &Call, line: &LineSettings, unsent: OwnedSemaphor
         call_id: call.id.to_string(),
         api_callback_url: format!("{}/callbacks/{}", call.public_url.trim_end_matches('/'), token::make(&app.store.instance_key(), call.id)),
     };
-    let mut understood = dialer::place(&app.dialer, &app.tuning.dialer_url, &body, app.tuning.retry_503, unsent).await;
+    let mut understood = dialer::place(&app.dialer, &app.tuning.dialer_url, &body, app.tuning.retry_503, unsent, last_word).await;
     understood.detail = app.redact(&understood.detail);
     understood
 }
@@ -133,6 +149,8 @@ fn outcome(app: &App, call: &Call, line: &LineSettings, understood: &Understood,
             let growing = Duration::from_secs(1).saturating_mul(2u32.saturating_pow(times.min(10))).min(DIALER_PAUSE_MAX);
             Placing::NotSent { code: *code, dialer_until: Some(now.plus(wait.unwrap_or(growing))) }
         }
+        // Nothing is wrong with the dialer: what keeps it here keeps it in the queue.
+        Meaning::Withheld(code) => Placing::NotSent { code: *code, dialer_until: None },
         Meaning::Unclear => Placing::MaybeSent { code: Code::DialerUnclear, detail },
     }
 }
@@ -143,7 +161,7 @@ fn attempt(app: &App, call: &Call, understood: &Understood, started: Time, now: 
         Meaning::Refused(_) => "refused",
         Meaning::Line { .. } => "line",
         Meaning::SystemError => "system_error",
-        Meaning::NotSent { .. } => "not_sent",
+        Meaning::NotSent { .. } | Meaning::Withheld(_) => "not_sent",
         Meaning::Unclear => "unclear",
     };
     Attempt {
@@ -168,6 +186,7 @@ fn log(call: &Call, outcome: &Placing) {
             tracing::error!(line.id = %line, error.code = %pause.code, advice = pause.code.advice("en"), "a line is paused; its calls wait");
         }
         Placing::SystemError { .. } => tracing::warn!(call.id = %call.id, "the dialer reports a system error; the call is tried again later"),
+        Placing::NotSent { code, dialer_until: None } => tracing::info!(call.id = %call.id, error.code = %code, "a call was kept back before its request left"),
         Placing::NotSent { code, .. } => tracing::warn!(error.code = %code, "the dialer cannot be used now; every line waits"),
         Placing::MaybeSent { detail, .. } => tracing::warn!(call.id = %call.id, detail, "nobody knows whether the dialer took a call; it waits for its report"),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::contract::{Fixture, T0, at, attempt, gate, line};
+use super::contract::{Fixture, T0, after, at, attempt, gate, line};
 use super::contract_rules::{made, rules};
 use super::*;
 use crate::domain::call::State;
@@ -118,6 +118,32 @@ async fn nothing_waits_longer_than_its_age_allows() {
     f.store.set_rules(rules(|c| c.max_age = Some(Duration::from_secs(48 * HOUR))));
     let id = made(&f, 1, T0, false).await.id;
     pause(&f, "a", 0).await;
+    assert_eq!(runs_until(&f, id, 100 * HOUR).await, Some(48 * HOUR));
+}
+
+/// A number that was called at T0 and is wished again an hour later, with a cap of one a day.
+async fn called_an_hour_ago(f: &Fixture) -> CallId {
+    f.store.set_rules(rules(|c| c.max_per_number = Some("1/24h".parse().unwrap())));
+    let first = f.placing(1, T0).await;
+    f.end(first, Placing::Taken, at(1)).await;
+    f.store.report(at(5), first, bytes::Bytes::from_static(b"{}"), None, after()).await.unwrap();
+    made(f, 2, at(HOUR), false).await.id
+}
+
+#[tokio::test]
+async fn the_clock_of_a_call_stands_still_while_the_cap_holds_its_number_also_before_its_turn() {
+    let f = Fixture::new();
+    let id = called_an_hour_ago(&f).await;
+    assert_eq!(f.call(id).expires_at, at(25 * HOUR));
+    assert_eq!(runs_until(&f, id, 100 * HOUR).await, Some(48 * HOUR), "its day began when the cap let it go");
+    // Its turn comes late, and the cap holds it for one hour more.
+    let f = Fixture::new();
+    let id = called_an_hour_ago(&f).await;
+    let late = at(23 * HOUR);
+    let claim = f.store.next_calls(late, 1).claims.remove(0);
+    let begun = f.store.begin_placing(late, claim, gate()).await.unwrap();
+    assert!(matches!(begun, Begun::Hold { code: Code::HoldCap, until: Some(until) } if until == at(24 * HOUR)), "{begun:?}");
+    assert_eq!(f.call(id).expires_at, at(48 * HOUR));
     assert_eq!(runs_until(&f, id, 100 * HOUR).await, Some(48 * HOUR));
 }
 

@@ -84,7 +84,10 @@ async fn two_lines_cannot_both_pass_the_cap_of_one_number() {
     let f = f.reopened();
     two_lines(&f);
     f.store.set_rules(rules(|c| c.max_per_number = Some("1/24h".parse().unwrap())));
-    assert!(f.store.next_calls(at(86_399), 10).claims.is_empty(), "not hurried by a restart");
+    let claim = f.store.next_calls(at(86_399), 10).claims.remove(0);
+    let begun = f.store.begin_placing(at(86_399), claim, gate()).await.unwrap();
+    assert!(matches!(begun, Begun::Hold { code: Code::HoldCap, .. }), "not hurried by a restart: {begun:?}");
+    assert!(f.store.next_calls(at(86_399), 10).claims.is_empty());
     assert_eq!(f.store.next_calls(at(86_400), 10).claims.len(), 1);
 }
 
@@ -348,6 +351,9 @@ async fn three_texts_a_day_to_one_number_hold_the_next_advertising_call() {
     assert!(waits.expires_at > at(600 + 86_400), "the wait is not its own time");
     let f = f.reopened();
     f.store.set_rules(rules(advertising));
+    let claim = f.store.next_calls(at(2_001), 9).claims.remove(0);
+    let begun = f.store.begin_placing(at(2_001), claim, gate()).await.unwrap();
+    assert!(matches!(begun, Begun::Hold { code: Code::HoldSms, .. }), "{begun:?}");
     assert!(f.store.next_calls(at(2_001), 9).claims.is_empty());
     assert_eq!(f.store.next_calls(at(600 + 86_400), 9).claims.len(), 1, "a day after the first");
 }

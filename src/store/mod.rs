@@ -19,6 +19,8 @@ mod contract_reports;
 #[cfg(test)]
 mod contract_rules;
 #[cfg(test)]
+mod contract_wake;
+#[cfg(test)]
 mod golden;
 pub mod rules;
 pub mod sled;

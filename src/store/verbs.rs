@@ -154,7 +154,7 @@ pub enum Placing {
     LineTrouble {
         pause: Pause,
     },
-    /// Surely not sent: back to the queue; the dialer as a whole waits until then.
+    /// Surely not sent: back to the queue; the dialer as a whole waits until then, unless it is not the dialer's fault.
     NotSent {
         code: Code,
         dialer_until: Option<Time>,

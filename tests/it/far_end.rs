@@ -92,7 +92,11 @@ pub struct FarEnd {
 
 impl FarEnd {
     pub async fn start(answers: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> FarEnd {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        FarEnd::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answers)
+    }
+
+    /// On a listener that is there already.
+    pub fn on(listener: TcpListener, answers: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> FarEnd {
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (kept, answers): (_, Answers) = (Arc::clone(&seen), Arc::new(answers));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use callbridge::config::{ApiKey, ApiRole};
 use callbridge::domain::call::State;
-use callbridge::domain::connection::{Mode, Purpose};
+use callbridge::domain::connection::{Connection, Mode, Purpose};
 use callbridge::domain::id::CallId;
 use callbridge::domain::report::Interest;
 use callbridge::domain::schedule::Pause;
@@ -14,13 +14,15 @@ use callbridge::error::Code;
 use callbridge::simulator::mood::{Mood, Whom};
 use callbridge::store::{Change, Changed};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::bridge::{CUSTOMER, Fixture, Setup};
+use crate::far_end::{FarEnd, Request};
 use crate::wire;
 
 pub const KEY: &str = "operator-key-0123456789";
 
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     Setup::new(Mood::Answers).with(|settings| {
         settings.api_keys = vec![ApiKey { name: "lan".into(), key: SecretText::new(KEY), role: ApiRole::Operator, workspace: "main".into() }];
     })
@@ -239,7 +241,77 @@ async fn nothing_is_dialled_a_second_after_stop_all_and_after_a_restart() {
     f.finish().await;
 }
 
-async fn pause(f: &Fixture) {
+/// A dialer that takes no connection, as behind a network that loses packets, until what fills its queue is dropped.
+async fn full() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut others = Vec::new();
+    while let Ok(Ok(other)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        others.push(other);
+    }
+    (listener, others)
+}
+
+fn callone(listener: &TcpListener) -> String {
+    format!("http://{}/campaign/callone/", listener.local_addr().unwrap())
+}
+
+fn takes_all(_: &Request) -> (u16, String) {
+    (200, r#"{"errorCode":0,"hasError":false}"#.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_connection_stands_after_stop_all_does_not_leave() {
+    let (listener, others) = full().await;
+    let f = setup().with(|s| s.dialer.url = callone(&listener)).start().await;
+    let id = f.wish("0912345678").await;
+    f.reaches(id, State::Placing).await;
+    let pressed = Instant::now();
+    assert_eq!(ask(&f, "POST", "/pause", &json!({"reason": "wrong list"})).await.0, 200);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(f.call(id).state, State::Placing, "its connection does not stand yet");
+    drop(others);
+    let dialer = FarEnd::on(listener, takes_all);
+    let call = f.until("nobody waits for its answer any more", |f| Some(f.call(id)).filter(|call| call.state != State::Placing)).await;
+    let sent: Vec<String> = dialer.requests().iter().map(|r| String::from_utf8_lossy(&r.body).into_owned()).collect();
+    assert!(sent.is_empty(), "{:?} after stop-all: {sent:?}", pressed.elapsed());
+    assert_eq!((call.state, call.ever_sent, call.hold), (State::Queued, false, None), "it was surely not sent");
+    let attempt = f.attempts(id).pop().unwrap();
+    assert_eq!((attempt.class.as_str(), attempt.status), ("not_sent", None), "{attempt:?}");
+    assert!(f.brakes().dialer.is_none(), "nothing is wrong with the dialer");
+    assert_eq!((f.line().in_flight.len(), f.line().month_used), (0, 0));
+    assert_eq!(ask(&f, "POST", "/resume", &json!({})).await.0, 200);
+    f.reaches(id, State::Placed).await;
+    assert_eq!(dialer.requests().len(), 1, "and now it is, once");
+    f.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_connection_stands_after_the_hours_waits_until_the_morning() {
+    let (listener, others) = full().await;
+    let hours = |c: &mut Connection| c.hours = vec!["08:00-17:30".parse().unwrap()];
+    let f = setup().with(|s| s.dialer.url = callone(&listener)).connection(hours).start_by_hand().await;
+    f.set_clock(time("2026-12-04T17:29:58+07:00"));
+    f.deliver(&json!({"event_id": "w1", "phone": "0912345678", "record_id": CUSTOMER})).await;
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        f.set_clock(time("2026-12-04T17:30:01+07:00"));
+        drop(others);
+        FarEnd::on(listener, takes_all)
+    };
+    let (_, dialer) = tokio::join!(f.run_due(), later);
+    let id = f.calls()[0].id;
+    assert_eq!((f.call(id).state, f.call(id).placings, dialer.requests().len()), (State::Queued, 1, 0));
+    assert_eq!(shown(&f, id).await["waits"]["reason"]["code"], "hold_window");
+    f.set_clock(time("2026-12-05T08:00:00+07:00"));
+    f.run_due().await;
+    assert_eq!((f.call(id).state, dialer.requests().len()), (State::Placed, 1));
+    f.abandon().await;
+}
+
+pub async fn pause(f: &Fixture) {
     let (workspace, line) = (f.calls().first().map(|call| call.workspace.clone()).unwrap_or_default(), crate::bridge::LINE.into());
     let pause = Pause { code: Code::HoldPaused, since: f.now(), until: None, by: "lan".into(), detail: String::new(), key: String::new() };
     f.change(Change::PauseLine { workspace, line, pause }).await;

@@ -1,7 +1,8 @@
 //! The model: random wishes, answers, reports, restarts, clock steps, pauses and rule changes on a clock of their own. Whatever happens:
 //! never more in flight than allowed, never faster than the rate, never over the month's quota, never outside the hours, never over the
 //! cap, never a number of the do-not-call list, never two placings of one call, and every call is over by its deadline. A phone that is
-//! silent takes clicks one at a time and a probe, a pause by a person stays, and the admin is told of each change once.
+//! silent takes clicks one at a time and a probe, a pause by a person stays, and the admin is told of each change once. And what must
+//! happen: a call that rules and a free line would take is claimed.
 //!
 //! The same sequences run on the pure decisions alone (`pure.rs`, 10,000 of them) and on an open store (`stored.rs`, 300).
 //! `CALLBRIDGE_MODEL_CASES` and `CALLBRIDGE_MODEL_STORE_CASES` change how many.

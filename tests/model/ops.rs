@@ -141,6 +141,8 @@ pub fn play(mut world: impl World, sequence: &[Op]) {
             Op::Report { which } => world.report(*which, &mut check, now),
             Op::Wait { secs } => now = Time(now.0 + secs * 1000),
             Op::SetClock { hours } => {
+                // Whatever was written before woke the loop: it has looked at the clock that is set now.
+                world.next_at(now);
                 let after = Time(now.0 + hours * 3_600_000);
                 check.clock_set(now, after);
                 now = after;

@@ -8,8 +8,8 @@ use callbridge::domain::call::{Call, State};
 use callbridge::domain::dnc::{self, Note, Scope, Source};
 use callbridge::domain::id::{AttemptId, CallId, LineId, WorkspaceId};
 use callbridge::domain::report::Report;
-use callbridge::domain::rule::OfNobody;
-use callbridge::domain::schedule::{Pause, Stopped};
+use callbridge::domain::rule::{Asked, OfNobody, Ruling, ruling};
+use callbridge::domain::schedule::{Pause, Stopped, may_place};
 use callbridge::domain::time::Time;
 use callbridge::error::Code;
 use callbridge::store::sled::Options;
@@ -55,6 +55,27 @@ impl Stored {
         self.run(async |store| store.change(now, "model".into(), change).await);
     }
 
+    /// What is queued and was not claimed is held by a rule or by each of its lines, as the store itself says of them.
+    fn none_is_forgotten(&self, check: &Check, now: Time) {
+        let brakes = self.store().brakes();
+        for id in self.those(&[State::Queued]) {
+            let call = self.call(id);
+            let connection = call.connection.clone().unwrap();
+            let policy = &check.policies[&connection];
+            let history = self.store().history(&call.workspace, &call.phone, policy, now).unwrap();
+            if call.expires_at <= now || ruling(policy, &Asked::of(&call), &history, now) != Ruling::Go {
+                continue;
+            }
+            let lines = setting::lines_of(usize::from(connection == setting::connection(1)));
+            for line in check.settings.iter().filter(|line| lines.contains(&line.id)) {
+                let mut state = self.store().line(&call.workspace, &line.id).unwrap();
+                state.set_back(now);
+                let not = may_place(line, &state, &brakes, call.interactive, 0, now);
+                assert!(not.is_err(), "{} would take at {now} what nobody claims: {call:?}", line.id);
+            }
+        }
+    }
+
     fn those(&self, states: &[State]) -> Vec<CallId> {
         self.all.iter().copied().filter(|id| states.contains(&self.call(*id).state)).collect()
     }
@@ -72,7 +93,7 @@ impl World for Stored {
         loop {
             let claims = self.store().next_calls(now, 3).claims;
             if claims.is_empty() {
-                return;
+                return self.none_is_forgotten(check, now);
             }
             let gate = || Gate { slot_timeout: SLOT, report_deadline: DEADLINE, public_url: "http://bridge".into(), sweep: SweepPolicy::default() };
             // All at once, as the loop does.

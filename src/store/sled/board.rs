@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::calls::{Calls, Entry, Place, Second, Slot};
+use super::calls::{Calls, Delay, Entry, Place, Second, Slot};
 use super::gates::Gates;
 use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId};
@@ -264,7 +264,7 @@ impl Board {
     }
 
     /// Puts a call among those that wait.
-    pub fn add(&mut self, waiting: Waiting, not_before: Option<Time>) {
+    pub fn add(&mut self, waiting: Waiting, delay: Option<Delay>) {
         self.remove(waiting.call);
         let owner = waiting.owner.map_or(0, |owner| match self.owner_of.get(&owner) {
             Some(place) => *place,
@@ -284,8 +284,8 @@ impl Board {
         self.numbers.insert((number, call));
         self.expiries.insert((expires, call));
         self.choose_queue(call, true);
-        match not_before {
-            Some(at) => self.delay(call, at),
+        match delay {
+            Some(delay) => self.delay(call, delay),
             None => self.arrive(call),
         }
     }
@@ -329,8 +329,8 @@ impl Board {
         self.expiries.remove(&(entry.expires, slot));
         match entry.place {
             Place::Waiting => drop(self.queues[entry.queue as usize].waiting[usize::from(!entry.interactive)].remove(&(entry.wished, slot))),
-            Place::Delayed(at) => {
-                self.delayed.remove(&(at, slot));
+            Place::Delayed(delay) => {
+                self.delayed.remove(&(delay.until, slot));
                 self.queues[entry.queue as usize].later -= 1;
             }
             Place::Claimed(line) => {
@@ -384,7 +384,7 @@ impl Board {
         let Place::Claimed(line) = self.calls[call].place else { return };
         self.lines[line as usize].claimed.remove(&claim.call);
         match not_before {
-            Some(at) => self.delay(call, at),
+            Some(at) => self.delay(call, Delay::fixed(at)),
             None => self.arrive(call),
         }
         self.mark(line as usize);

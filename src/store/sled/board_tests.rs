@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::board::{Board, Waiting};
+use super::calls::Delay;
 use crate::domain::connection::LineChoice;
 use crate::domain::id::{CallId, LineId, WorkspaceId};
 use crate::domain::pool::{Pool, PoolId};
@@ -260,8 +261,8 @@ fn calls_that_wait_for_a_time_of_their_own_wait_for_the_line_all_the_same() {
         expires: Time::NEVER,
         number: n.into(),
     };
-    b.add(held(3, None), Some(Time::NEVER));
-    b.add(held(4, Some("lan")), Some(secs(700)));
+    b.add(held(3, None), Some(Delay::fixed(Time::NEVER)));
+    b.add(held(4, Some("lan")), Some(Delay::fixed(secs(700))));
     assert_eq!((counts(&b, "a"), counts(&b, "b")), ((1, 1), (2, 2)));
     let claimed = b.next_calls(secs(5), 9).claims;
     assert_eq!(claimed.len(), 2);

@@ -45,8 +45,27 @@ impl From<Second> for Time {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Place {
     Waiting,
-    Delayed(Time),
+    Delayed(Delay),
     Claimed(u32),
+}
+
+/// How long a call waits by a hold of its own, whatever its lines say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    pub until: Time,
+    /// By what was placed to its number, or by a day off: a placing that is taken back and other rules may end it earlier.
+    pub ruled: bool,
+}
+
+impl Delay {
+    /// Nothing but that time ends it.
+    pub fn fixed(until: Time) -> Self {
+        Self { until, ruled: false }
+    }
+
+    pub fn ruled(until: Time) -> Self {
+        Self { until, ruled: true }
+    }
 }
 
 #[derive(Default)]

@@ -49,6 +49,7 @@ impl Board {
     pub fn set_rules(&mut self, rules: Arc<Rules>) {
         self.gates.rules = Some(rules);
         self.gates.stale = true;
+        self.wake_all_ruled();
     }
 
     pub fn rules(&self) -> Arc<Rules> {

@@ -1,5 +1,7 @@
 //! What is remembered about numbers and connections, inside a step: placings, new calls, and what the rules say of it all.
 
+use std::time::Duration;
+
 use super::alerts;
 use super::dnc;
 use super::keys::{self, Tree};
@@ -9,6 +11,7 @@ use super::tx::Tx;
 use crate::domain::alert::{About, AlertKind};
 use crate::domain::call::{Call, Hold, OwnTime, Signal, State, Step, step};
 use crate::domain::connection::{Mode, Purpose};
+use crate::domain::held::Held;
 use crate::domain::id::{ConnectionId, WorkspaceId};
 use crate::domain::ledger::{self, Arrivals, NumberDay};
 use crate::domain::phone::Phone;
@@ -24,14 +27,26 @@ pub type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
 /// What the rules need to know about a number.
 pub fn of_number(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, policy: &Policy, now: Time) -> Result<History, StoreError> {
-    let mut placed = Vec::new();
-    if let Some(cap) = policy.cap {
-        for day in ledger::days(now, cap.period) {
-            placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
-        }
-    }
+    let placed = policy.cap.map_or(Ok(Vec::new()), |cap| placed(get, workspace, phone, cap.period, now))?;
     let texted = if policy.purpose == Purpose::Advertising { texts(get, workspace, phone)?.0.into() } else { Vec::new() };
     Ok(History { do_not_call: dnc::listed(get, workspace, phone)?.map(|note| note.scope), placed, texted })
+}
+
+/// When a number was placed within a period before now.
+fn placed(get: Get<'_>, workspace: &WorkspaceId, phone: &Phone, period: Duration, now: Time) -> Result<Vec<Time>, StoreError> {
+    let mut placed = Vec::new();
+    for day in ledger::days(now, period) {
+        placed.extend(read_day(get, &keys::placings(workspace, phone.e164(), day))?.0.into_iter().map(|(at, _)| at));
+    }
+    Ok(placed)
+}
+
+/// When the cap held calls to a call's number, since its own time was counted last: as long as that, it could not have gone.
+pub fn capped(tx: &Tx<'_>, call: &Call, policy: &Policy, now: Time) -> Result<Held, StoreError> {
+    let Some(cap) = policy.cap else { return Ok(Held::default()) };
+    let since = call.own_time.map_or(call.wished_at, |own| own.at);
+    let period = cap.period.saturating_add(now.since(since));
+    Ok(policy.capped(&placed(&|key| tx.raw(Tree::Index, key), &call.workspace, &call.phone, period, now)?))
 }
 
 /// The texts that went to a number with its calls.
@@ -69,12 +84,11 @@ pub fn reserve(tx: &mut Tx<'_>, call: &Call, now: Time) -> Result<(), StoreError
     change_day(tx, call, now, |day| day.0.push((now, call.id)))
 }
 
-/// Takes the reservation of the last placing back: nobody was called.
+/// Takes the reservation of the last placing back: nobody was called. Other calls to the number may have waited because of it.
 pub fn release(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
-    match call.placing_at {
-        Some(at) => change_day(tx, call, at, |day| day.0.retain(|(placed, id)| *id != call.id || *placed != at)),
-        None => Ok(()),
-    }
+    let Some(at) = call.placing_at else { return Ok(()) };
+    tx.effects.push(Effect::freed(call));
+    change_day(tx, call, at, |day| day.0.retain(|(placed, id)| *id != call.id || *placed != at))
 }
 
 fn change_day(tx: &mut Tx<'_>, call: &Call, at: Time, change: impl FnOnce(&mut NumberDay)) -> Result<(), StoreError> {
@@ -102,8 +116,8 @@ pub fn apply_mode(call: &mut Call, policy: &Policy) {
 }
 
 /// Decides about a call that is being made: refused at once, held by the brake, or queued. A refused call is kept, so that its sentence
-/// can reach the record.
-pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Result<(), StoreError> {
+/// reach the record; the same sentence once in so long, for our own entry may bring the next delivery of that record.
+pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules, told_once_in: Option<Duration>) -> Result<(), StoreError> {
     let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else { return Ok(()) };
     apply_mode(call, &policy);
     let refusal = match ruling_of(tx, call, &policy, now)? {
@@ -115,9 +129,21 @@ pub fn admit(tx: &mut Tx<'_>, now: Time, call: &mut Call, rules: &Rules) -> Resu
         call.state = State::Refused;
         call.refusal = Some(code);
         call.ended_at = Some(now);
-        return over_without_report(tx, call, now, policy.write_back_unreported && call.connection.is_some());
+        let tell = policy.write_back_unreported && call.connection.is_some() && !told_before(tx, now, call, code, told_once_in)?;
+        return over_without_report(tx, call, now, tell);
     }
     brake(tx, now, call, &policy)
+}
+
+/// Whether the record was told the same lately; if not, it is now.
+fn told_before(tx: &mut Tx<'_>, now: Time, call: &Call, code: Code, once_in: Option<Duration>) -> Result<bool, StoreError> {
+    let (Some(connection), Some(once_in)) = (&call.connection, once_in) else { return Ok(false) };
+    let key = keys::wished(connection, &call.record, &format!("{code} {}", call.phone.e164()));
+    if tx.time(&key)?.is_some_and(|until| until > now) {
+        return Ok(true);
+    }
+    tx.write_raw(Tree::Index, key, now.plus(once_in).0.to_be_bytes().to_vec());
+    Ok(false)
 }
 
 /// Counts a new call of automation; one too many waits for a person. A click is somebody's own wish.

@@ -8,6 +8,7 @@ use super::keys::{self, CHUNK_BYTES, Tree};
 use super::sealed;
 use super::tx::Tx;
 use super::{alerts, history};
+use crate::domain::call::State;
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::item::{Ignored, Item, Outcome};
@@ -147,12 +148,13 @@ fn settle(tx: &mut Tx<'_>, now: Time, event: &Event, mapped: MappedItem, rules: 
         } else if recent.is_some() {
             item.outcome = Outcome::Refused { code: Code::DuplicateCall, detail: String::new() };
         } else {
-            if let Some((key, window)) = wished {
-                tx.write_raw(Tree::Index, key, now.plus(window).0.to_be_bytes().to_vec());
-            }
             item.outcome = Outcome::Called { call: call.id };
             settled.called.push(call.id);
-            history::admit(tx, now, &mut call, rules)?;
+            history::admit(tx, now, &mut call, rules, wished.as_ref().map(|(_, window)| *window))?;
+            // One that is refused at once is nobody's call: what refused it may be over at the next wish.
+            if let Some((key, window)) = wished.filter(|_| call.state == State::Queued) {
+                tx.write_raw(Tree::Index, key, [&now.plus(window).0.to_be_bytes()[..], &call.id.0].concat());
+            }
             tx.insert_call(&call)?;
         }
     } else if let Some(due) = mapped.lookup_due {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::board::Board;
-use super::calls::{Place, Slot};
+use super::calls::{Delay, Place, Slot};
 use crate::domain::id::{CallId, LineId};
 use crate::domain::time::Time;
 use crate::store::verbs::LineQueue;
@@ -20,11 +20,11 @@ impl Board {
     }
 
     /// A call that stands in no order yet waits until then.
-    pub(super) fn delay(&mut self, call: Slot, at: Time) {
+    pub(super) fn delay(&mut self, call: Slot, delay: Delay) {
         let entry = &mut self.calls[call];
-        entry.place = Place::Delayed(at);
+        entry.place = Place::Delayed(delay);
         self.queues[entry.queue as usize].later += 1;
-        self.delayed.insert((at, call));
+        self.delayed.insert((delay.until, call));
     }
 
     /// Its time has come.
@@ -32,6 +32,24 @@ impl Board {
         self.delayed.remove(&(at, call));
         self.queues[self.calls[call].queue as usize].later -= 1;
         self.arrive(call);
+    }
+
+    /// A placing of this number was taken back: its calls that wait for the cap are claimed again, which says what holds them now.
+    pub fn wake_number(&mut self, number: u32) {
+        let calls: Vec<Slot> = self.numbers.range((number, 0)..=(number, Slot::MAX)).map(|(_, call)| *call).collect();
+        calls.into_iter().for_each(|call| self.wake_ruled(call));
+    }
+
+    /// The rules are others than those by which these calls wait.
+    pub(super) fn wake_all_ruled(&mut self) {
+        let calls: Vec<Slot> = self.delayed.iter().map(|(_, call)| *call).collect();
+        calls.into_iter().for_each(|call| self.wake_ruled(call));
+    }
+
+    fn wake_ruled(&mut self, call: Slot) {
+        if let Place::Delayed(Delay { until, ruled: true }) = self.calls[call].place {
+            self.awake(until, call);
+        }
     }
 
     /// A call that waits expires then. `false`: it does not wait.

@@ -39,7 +39,7 @@ pub fn create_call(tx: &mut Tx<'_>, now: Time, new: NewCall, rules: &Rules) -> R
     {
         return Ok(Made::OverLimit);
     }
-    history::admit(tx, now, &mut call, rules)?;
+    history::admit(tx, now, &mut call, rules, None)?;
     tx.insert_call(&call)?;
     Ok(Made::Call(call.id))
 }

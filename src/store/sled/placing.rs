@@ -40,7 +40,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, (policy, noticed): Known
     let Some(policy) = policy.filter(|p| p.workspace == call.workspace) else {
         return Ok(Begun::Hold { code: Code::NoLine, until: None });
     };
-    let held = held_until(tx, &call, &claim.line, policy, now)?;
+    let held = if counted(&call, now) { held_until(tx, &call, (&claim.line, policy), rules, now)? } else { Held::default() };
     // The sweep may be a moment late: nothing is dialled after its time.
     match on_time(&call, rules, &held, now) {
         OnTime::Yes => {}
@@ -52,7 +52,7 @@ pub fn begin(tx: &mut Tx<'_>, now: Time, claim: &Claim, (policy, noticed): Known
             return Ok(Begun::Gone);
         }
     }
-    if let Some(begun) = by_the_rules(tx, &mut call, now, rules, &held)? {
+    if let Some(begun) = by_the_rules(tx, &mut call, now, rules, (&claim.line, policy))? {
         return Ok(begun);
     }
     result::overdue_slots(tx, &call.workspace, &claim.line, now, gate.slot_timeout)?;
@@ -94,12 +94,18 @@ fn quota_alert(tx: &mut Tx<'_>, now: Time, policy: &LinePolicy, line: &LineState
     alerts::clear_of(tx, now, &about, Code::HoldQuota)
 }
 
-/// When the line that is to take a call took none: as long as that, the call may have waited for nothing of its own.
-fn held_until(tx: &Tx<'_>, call: &Call, line: &LineId, policy: &LinePolicy, now: Time) -> Result<Held, StoreError> {
-    if call.interactive || (call.own_time.is_none() && call.expires_at > now && call.hold.is_none()) {
-        return Ok(Held::default());
+/// Whether what is left of a call's own time has to be counted: its time may be over.
+fn counted(call: &Call, now: Time) -> bool {
+    !call.interactive && (call.own_time.is_some() || call.expires_at <= now)
+}
+
+/// When the line that is to take a call took none, or the cap on its number let none go: as long as that, it waited for nothing of its own.
+fn held_until(tx: &Tx<'_>, call: &Call, (line, policy): (&LineId, &LinePolicy), rules: &Rules, now: Time) -> Result<Held, StoreError> {
+    let held = tx.line(&call.workspace, line)?.held_until(policy, now).or(&tx.brakes()?.held_until(now));
+    match rules.of(call.connection.as_ref(), &call.workspace) {
+        Some(policy) => Ok(held.or(&history::capped(tx, call, &policy, now)?)),
+        None => Ok(held),
     }
-    Ok(tx.line(&call.workspace, line)?.held_until(policy, now).or(&tx.brakes()?.held_until(now)))
 }
 
 enum OnTime {
@@ -111,7 +117,7 @@ enum OnTime {
 
 fn on_time(call: &Call, rules: &Rules, held: &Held, now: Time) -> OnTime {
     let over = call.expires_at <= now;
-    if call.interactive || (!over && call.own_time.is_none()) {
+    if !counted(call, now) {
         return if over { OnTime::No } else { OnTime::Yes };
     }
     let left = rules.of(call.connection.as_ref(), &call.workspace).map(|policy| policy.own_time_left(call, held, now));
@@ -125,7 +131,7 @@ fn on_time(call: &Call, rules: &Rules, held: &Held, now: Time) -> OnTime {
 }
 
 /// What the rules say at the last moment, on stored history; `None`: it may go.
-fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held: &Held) -> Result<Option<Begun>, StoreError> {
+fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, line: (&LineId, &LinePolicy)) -> Result<Option<Begun>, StoreError> {
     let Some(policy) = rules.of(call.connection.as_ref(), &call.workspace) else {
         return Ok(Some(Begun::Hold { code: Code::HoldRemoved, until: None }));
     };
@@ -142,13 +148,17 @@ fn by_the_rules(tx: &mut Tx<'_>, call: &mut Call, now: Time, rules: &Rules, held
                 call.hold = Some(Hold { code, since: now, until });
                 if let Some(until) = until.filter(|_| !call.interactive) {
                     // It could not have gone: that time is not its own.
-                    let left = policy.own_time_left(call, held, now);
+                    let left = policy.own_time_left(call, &held_until(tx, call, line, rules, now)?, now);
                     let expires = policy.expires_after(until, left, call.created_at);
                     call.own_time = Some(OwnTime::new(until, left));
                     tx.effects.push(Effect::Deadline { at: expires, kind: Deadline::Expiry, call: call.id });
                     call.expires_at = expires;
                 }
                 tx.update_call(call, State::Queued, now)?;
+            }
+            // In this step, so that it comes before the effect of a later one that ends the hold.
+            if matches!(code, Code::HoldCap | Code::HoldSms | Code::HoldHoliday) {
+                tx.effects.push(Effect::ruled(call, until));
             }
             Ok(Some(Begun::Hold { code, until }))
         }
@@ -283,7 +293,8 @@ fn back_to_queue(tx: &mut Tx<'_>, call: &mut Call, now: Time, outcome: Placing) 
             free_slot(tx, call, |_| {})?;
         }
         Placing::NotSent { code, dialer_until } => {
-            call.hold = Some(Hold { code, since: now, until: dialer_until });
+            // Without a time it was kept back here: what does so holds its line or its connection, and says it itself.
+            call.hold = dialer_until.map(|until| Hold { code, since: now, until: Some(until) });
             // It may be this call that the dialer does not take: the others go first when the dialer is asked again.
             if code == Code::DialerMisconfigured {
                 not_before = dialer_until.map(|until| until.plus(BEHIND_THE_OTHERS.saturating_mul(u32::from(call.placings))));

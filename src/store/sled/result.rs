@@ -171,6 +171,18 @@ pub fn over_without_report(tx: &mut Tx<'_>, call: &mut Call, now: Time, write_ba
     if call.forward.is_some() {
         due(tx, call, TaskKind::Forward, now)?;
     }
+    // Where our own entry may bring the next delivery, that stays a duplicate for as long as it would have been one; no entry makes a click.
+    if !call.ever_sent && (call.interactive || !write_back) { forget_wish(tx, call) } else { Ok(()) }
+}
+
+/// Nobody was called: the next wish for this record is no duplicate.
+fn forget_wish(tx: &mut Tx<'_>, call: &Call) -> Result<(), StoreError> {
+    let Some(connection) = &call.connection else { return Ok(()) };
+    let key = keys::wished(connection, &call.record, call.phone.e164());
+    // After a long wait it may be that of a later call.
+    if tx.raw(Tree::Index, &key)?.is_some_and(|value| value.get(8..) == Some(call.id.0.as_slice())) {
+        tx.remove(Tree::Index, key);
+    }
     Ok(())
 }
 

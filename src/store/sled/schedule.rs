@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::board::{Board, Waiting};
+use super::calls::Delay;
 use super::keys::{self, Tree};
 use super::lookup::{LinesOf, short};
 use super::open::Trees;
@@ -26,10 +27,14 @@ use crate::store::verbs::{Claim, LineQueue, Next, StoreError};
 pub enum Effect {
     Queued {
         waiting: Box<Waiting>,
-        not_before: Option<Time>,
+        delay: Option<Delay>,
     },
     Unqueued {
         call: CallId,
+    },
+    /// A placing of this number was taken back.
+    Freed {
+        number: u32,
     },
     Line {
         line: LineId,
@@ -66,6 +71,20 @@ pub enum Effect {
 impl Effect {
     /// A call that waits, from `not_before` on.
     pub fn queued(call: &Call, not_before: Option<Time>) -> Self {
+        Self::delayed(call, not_before.map(Delay::fixed).or_else(|| own_hold(call.hold)))
+    }
+
+    /// A call whose number's history or day off does not let it go before then.
+    pub fn ruled(call: &Call, until: Option<Time>) -> Self {
+        Self::delayed(call, Some(Delay::ruled(until.unwrap_or(Time::NEVER))))
+    }
+
+    /// A placing of this call was taken back.
+    pub fn freed(call: &Call) -> Self {
+        Effect::Freed { number: short(&call.phone) }
+    }
+
+    fn delayed(call: &Call, delay: Option<Delay>) -> Self {
         let waiting = Waiting {
             call: call.id,
             pool: call.pool(),
@@ -76,15 +95,16 @@ impl Effect {
             expires: call.expires_at,
             number: short(&call.phone),
         };
-        Effect::Queued { waiting: Box::new(waiting), not_before: not_before.or_else(|| own_hold(call.hold)) }
+        Effect::Queued { waiting: Box::new(waiting), delay }
     }
 }
 
 /// How long a call waits by a hold of its own, whatever its lines say. A brake ends only by a person.
-fn own_hold(hold: Option<Hold>) -> Option<Time> {
+fn own_hold(hold: Option<Hold>) -> Option<Delay> {
     match hold? {
-        Hold { code: Code::HoldBrake, .. } => Some(Time::NEVER),
-        Hold { code: Code::HoldBackoff | Code::HoldAgain | Code::HoldCap | Code::HoldSms, until, .. } => until,
+        Hold { code: Code::HoldBrake, .. } => Some(Delay::fixed(Time::NEVER)),
+        Hold { code: Code::HoldBackoff | Code::HoldAgain, until, .. } => until.map(Delay::fixed),
+        Hold { code: Code::HoldCap | Code::HoldSms, until, .. } => until.map(Delay::ruled),
         _ => None,
     }
 }
@@ -147,7 +167,7 @@ impl News {
         match effect {
             Effect::Task { kind, .. } | Effect::TaskNext { kind, .. } => self.tasks[kind.index()] = true,
             Effect::Queued { .. } => (self.placing, self.sweep) = (true, true),
-            Effect::Line { .. } | Effect::Brakes(_) => self.placing = true,
+            Effect::Line { .. } | Effect::Brakes(_) | Effect::Freed { .. } => self.placing = true,
             Effect::Deadline { .. } => self.sweep = true,
             Effect::Unqueued { .. } | Effect::TaskDone { .. } | Effect::NoDeadline { .. } => {}
         }
@@ -202,11 +222,11 @@ impl Index {
     fn revive(&mut self, call: Alive) {
         match call.state {
             State::Queued => {
-                let not_before = own_hold(call.hold);
+                let delay = own_hold(call.hold);
                 let pool = PoolId::of(call.connection.as_ref(), &call.origin, &call.workspace);
                 let (interactive, wished, expires, number) = (call.interactive, call.wished_at, call.expires_at, short(&call.phone));
                 let waiting = Waiting { call: call.id, pool, pinned: call.lines, owner: call.owner, interactive, wished, expires, number };
-                self.board.add(waiting, not_before);
+                self.board.add(waiting, delay);
             }
             // Its sender is gone: it may have been sent.
             State::Placing => {
@@ -268,7 +288,8 @@ impl Index {
         for effect in effects {
             news.note(&effect);
             match effect {
-                Effect::Queued { waiting, not_before } => self.board.add(*waiting, not_before),
+                Effect::Queued { waiting, delay } => self.board.add(*waiting, delay),
+                Effect::Freed { number } => self.board.wake_number(number),
                 // A rule refused it when it was claimed, or its time was over: the line is the next one's, at once.
                 Effect::Unqueued { call } => news.placing |= self.board.remove(call),
                 Effect::Line { line, state } => self.board.set_state(&line, *state),

@@ -148,11 +148,11 @@ impl Store for SledStore {
         match &begun {
             Ok(Begun::Go(_) | Begun::Gone | Begun::Refused { .. }) => {}
             // The call's own hold: its line is free for the next one.
-            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldSms | Code::HoldBackoff | Code::HoldBrake | Code::HoldAgain, until }) => {
+            Ok(Begun::Hold { code: Code::HoldBackoff | Code::HoldBrake | Code::HoldAgain, until }) => {
                 self.unclaim(&claim, Some(until.unwrap_or(Time::NEVER)));
             }
-            // A day off of the workspace, for a call of no connection: there is no gate that would shut.
-            Ok(Begun::Hold { code: Code::HoldHoliday, until: Some(until) }) => self.unclaim(&claim, Some(*until)),
+            // Its number's history or a day off (a call of no connection has no gate that would shut): the step itself put it back.
+            Ok(Begun::Hold { code: Code::HoldCap | Code::HoldSms | Code::HoldHoliday, .. }) => {}
             // The line is looked at again with the stored state, which says the same and sets its timer.
             Ok(Begun::Hold { .. }) | Err(_) => self.unclaim(&claim, None),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::history;
 use super::lookup::LinesOf;
 use super::placing::expire;
 use super::result::{over_without_report, slot_over};
@@ -139,13 +140,15 @@ fn extended(tx: &Tx<'_>, call: &Call, now: Time, lines: &mut Held) -> Result<Opt
     let off = policy.mode == Mode::Off;
     held_now |= off;
     let stretches = if off { stretches.until_now(Some(Time(0)), now) } else { stretches };
-    let left = policy.own_time_left(call, &stretches, now);
+    // While the cap holds its number it waits for the cap, also behind others that the line has not come to yet.
+    let capped = history::capped(tx, call, &policy, now)?;
+    let left = policy.own_time_left(call, &stretches.or(&capped), now);
     if left.is_zero() {
         return Ok(None);
     }
     // The longer it waits, the less often it is looked at: a hundred thousand calls of a paused line must not keep the disk busy.
     let pause = if held_now { LOOK_AGAIN.max(now.since(call.created_at) / 8) } else { Duration::ZERO };
-    let look = policy.expires_after(now, left, call.created_at).max(now.plus(pause)).min(oldest);
+    let look = policy.expires_after(capped.ends(now), left, call.created_at).max(now.plus(pause)).min(oldest);
     Ok(Some((look, Some(OwnTime::new(now, left)))))
 }
 

@@ -18,6 +18,7 @@ use crate::domain::phone::Phone;
 use crate::domain::pool::{Pool, PoolId};
 use crate::domain::rule::{Asked, Policy};
 use crate::error::Code;
+use crate::pipeline::App;
 use crate::pipeline::asked::{self, NotAsked, Way};
 use crate::pipeline::outlook::{self, Outlook, Question, Thought};
 use crate::web::State;
@@ -58,7 +59,7 @@ pub struct PreviewBody {
 pub struct Carry {
     /// New calls of automation.
     new: u32,
-    /// Calls placed at once, by line.
+    /// Calls that would go over each line, at once or in their turn.
     lines: BTreeMap<String, u16>,
     /// Numbers that would be called, in digits; one that stands in the list twice stands here twice. Empty where numbers have no cap.
     numbers: Vec<String>,
@@ -66,7 +67,7 @@ pub struct Carry {
 
 impl Carry {
     fn of(thought: &Thought, policy: &Policy) -> Self {
-        let lines = thought.lines.iter().map(|(line, n)| (line.to_string(), u16::try_from(*n).unwrap_or(u16::MAX))).collect();
+        let lines = thought.lines.iter().map(|(line, planned)| (line.to_string(), planned.calls)).collect();
         let mut numbers = Vec::new();
         for (phone, times) in thought.numbers.iter().filter(|_| policy.cap.is_some()) {
             numbers.extend(std::iter::repeat_n(dnc::digits(phone).to_string(), *times));
@@ -74,13 +75,16 @@ impl Carry {
         Self { new: thought.new, lines, numbers }
     }
 
-    fn thought(&self) -> Thought {
+    fn thought(&self, app: &App, interactive: bool) -> Result<Thought, Fault> {
         let mut thought = Thought { new: self.new, ..Thought::default() };
-        thought.lines = self.lines.iter().map(|(line, n)| (LineId::new(line), usize::from(*n))).collect();
+        let now = app.clock.now();
+        for (line, calls) in &self.lines {
+            thought.take(app, &LineId::new(line), (*calls, interactive), now)?;
+        }
         for phone in self.numbers.iter().filter_map(|digits| dnc::phone_of(digits.parse().ok()?)) {
             *thought.numbers.entry(phone).or_default() += 1;
         }
-        thought
+        Ok(thought)
     }
 }
 
@@ -126,7 +130,7 @@ pub async fn preview(caller: Caller, state: Data<State>, payload: Payload) -> An
     let (connection, line) = (body.connection.as_deref().map(ConnectionId::new), body.line.as_deref().map(LineId::new));
     let way = asked::way(&state.app, caller.workspace.as_ref(), connection.as_ref(), line.as_ref(), None)?;
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut thought = body.before.thought();
+    let mut thought = body.before.thought(&state.app, body.priority == Priority::Interactive)?;
     let live = state.app.live.load();
     let policy = live.policy(way.connection.as_ref().map(|c| &c.id), &way.workspace).ok_or(Code::HoldRemoved)?;
     let pool = way.connection.as_ref().filter(|_| !way.pinned).and_then(|c| live.pools.get(&PoolId::Connection(c.id.clone())));
@@ -183,7 +187,10 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     });
     let question = Question { policy: plan.policy, asked, phone: &phone, lines, then, new: true };
     let outlook = outlook::of(&state.app, &question, thought, now)?;
-    if let Outlook::Refused { code } = outlook {
+    // Someone who waits hears at once of a hold that lasts too long, as when the call is made.
+    let in_vain = plan.interactive.then(|| outlook::hopeless(&outlook, asked.expires_at)).flatten();
+    let refused = if let Outlook::Refused { code } = outlook { Some(code) } else { in_vain };
+    if let Some(code) = refused {
         row.refusal = Some(code.into());
         return Ok(row);
     }
@@ -191,12 +198,12 @@ fn one(state: &State, plan: &Plan<'_>, text: &str, thought: &mut Thought) -> Res
     thought.new = thought.new.saturating_add(u32::from(!plan.interactive));
     *thought.numbers.entry(phone).or_default() += 1;
     row.waits = Some(Wait::of(&state.app, &outlook).named(&outlook, plan.policy, now));
+    if let Some(line) = outlook.takes_of() {
+        thought.take(&state.app, line, (1, plan.interactive), now)?;
+    }
     row.would = match outlook {
-        Outlook::Now { line, ahead } => {
-            *thought.lines.entry(line).or_default() += 1;
-            // Others wait for that line already: they go first.
-            if ahead > 0 && !plan.interactive { "wait" } else { "place" }
-        }
+        // Others wait for that line already: they go first.
+        Outlook::Now { ahead, .. } if ahead == 0 || plan.interactive => "place",
         _ => "wait",
     }
     .into();
