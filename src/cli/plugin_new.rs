@@ -9,7 +9,7 @@ use super::output::{self, Failed, NOT_POSSIBLE, USAGE};
 use crate::plugin::load::built_in_ids;
 
 /// The files of a new plugin; `{ID}` becomes its id.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("plugin.toml", include_str!("../../templates/plugin_new/plugin.toml")),
     ("README.md", include_str!("../../templates/plugin_new/README.md")),
     ("icon.svg", include_str!("../../templates/plugin_new/icon.svg")),
@@ -19,6 +19,8 @@ const FILES: [(&str, &str); 9] = [
     ("cases/first/3-call.json", include_str!("../../templates/plugin_new/cases/first/3-call.json")),
     ("cases/first/4-report.json", include_str!("../../templates/plugin_new/cases/first/4-report.json")),
     ("cases/first/5-write-back.http", include_str!("../../templates/plugin_new/cases/first/5-write-back.http")),
+    ("cases/no-phone/case.toml", include_str!("../../templates/plugin_new/cases/no-phone/case.toml")),
+    ("cases/no-phone/1-webhook.http", include_str!("../../templates/plugin_new/cases/no-phone/1-webhook.http")),
 ];
 
 pub fn run(id: &str, dir: &Path) -> anyhow::Result<ExitCode> {
@@ -34,6 +36,13 @@ pub fn run(id: &str, dir: &Path) -> anyhow::Result<ExitCode> {
         let parent = path.parent().unwrap_or(&folder);
         std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         std::fs::write(&path, text.replace("{ID}", id)).with_context(|| path.display().to_string())?;
+    }
+    // Beside the folder: an editor completes the keys by them.
+    for (file, text) in crate::plugin::schema_files() {
+        let path = dir.join(file);
+        if !path.exists() {
+            std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        }
     }
     output::data(&folder.display().to_string());
     if built_in_ids().any(|shipped| shipped == id) {
@@ -56,7 +65,9 @@ mod tests {
         let files = FILES.iter().map(|(file, text)| ((*file).to_owned(), text.replace("{ID}", "my-crm").into_bytes())).collect();
         let plugin = load("my-crm", files).unwrap();
         assert_eq!(plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
-        let result = plugin.run_case(&plugin.case("first").unwrap());
-        assert_eq!(result.mismatches, Vec::<String>::new());
+        assert_eq!(plugin.case_names(), ["first", "no-phone"]);
+        for name in plugin.case_names() {
+            assert_eq!(plugin.run_case(&plugin.case(&name).unwrap()).mismatches, Vec::<String>::new(), "{name}");
+        }
     }
 }

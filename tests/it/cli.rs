@@ -215,6 +215,7 @@ fn plugins_are_listed_checked_tested_and_made_without_a_server() {
     assert!(place.ends(3, &["plugin", "show", "generik"]).err.contains("did you mean `generic`?"));
     place.ends(0, &["plugin", "new", "my-crm"]);
     place.ends(4, &["plugin", "new", "my-crm"]);
+    assert!(place.path().join("plugins/plugin.schema.json").exists() && place.path().join("plugins/case.schema.json").exists());
     place.ends(2, &["plugin", "new", "My CRM"]);
     let over = place.ends(0, &["plugin", "new", "generic", "--dir", "elsewhere"]).err;
     assert!(over.contains("a plugin `generic` ships"), "{over}");

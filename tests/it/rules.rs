@@ -373,12 +373,17 @@ async fn a_call_whose_chosen_line_was_taken_out_says_so_and_can_be_cancelled_by_
     assert_eq!(status, 200, "{paused}");
     let (_, call) = ask(&f, "POST", "/calls", &json!({"phone": "0912345678", "line": "line-2"})).await;
     let id: CallId = call["id"].as_str().unwrap().parse().unwrap();
+    let (_, old) = ask(&f, "POST", "/calls", &json!({"phone": "0912345679", "line": "line-2"})).await;
     f.settings.lines.retain(|line| line.id.as_str() != "line-2");
     f.restart().await;
     f.run_due().await;
     let waits = shown(&f, id).await["waits"].clone();
     assert_eq!(waits["reason"]["code"], "hold_line_removed", "{waits}");
-    let (status, answer) = ask(&f, "POST", "/calls/cancel", &json!({"hold": "line_removed", "confirm": 1})).await;
+    let (status, answer) = ask(&f, "POST", "/calls/cancel", &json!({"hold": "line_removed", "count": 1, "confirm": 1})).await;
     assert_eq!((status, &answer["done"]), (200, &json!(1)), "{answer}");
+    // The other one is cancelled by nobody.
+    f.advance(Duration::from_secs(15 * 86_400)).await;
+    let old = shown(&f, old["id"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!((&old["state"], &old["held_by"]["code"]), (&json!("expired"), &json!("hold_line_removed")), "{old}");
     f.finish().await;
 }

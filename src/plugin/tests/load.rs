@@ -81,6 +81,20 @@ fn an_integer_that_is_not_there_is_null() {
 }
 
 #[test]
+fn an_empty_folder_of_a_case_is_a_case_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("sample");
+    std::fs::create_dir_all(folder.join("templates")).unwrap();
+    std::fs::create_dir_all(folder.join("cases/begun")).unwrap();
+    std::fs::write(folder.join("plugin.toml"), MANIFEST).unwrap();
+    std::fs::write(folder.join("templates/note.json.hbs"), NOTE).unwrap();
+    let plugin = load_dir(&folder).unwrap();
+    assert_eq!((plugin.warnings(), plugin.case_names()), (&[][..], vec!["begun".to_owned()]));
+    assert_eq!(plugin.case("begun").unwrap_err(), "there is no case.toml");
+    assert!(plugin.gaps().iter().any(|gap| gap.to_string() == "cases/begun: warning: there is no case.toml"), "{:?}", plugin.gaps());
+}
+
+#[test]
 fn a_folder_is_called_by_its_name_however_it_is_pointed_at() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sample");

@@ -180,7 +180,7 @@ impl Held {
                 return Ok(Some(not.code));
             }
         }
-        Ok(own)
+        Ok(own.or((!call.lines.is_empty() && policies.is_empty()).then_some(Code::HoldLineRemoved)))
     }
 
     /// Whether they are held now, and when all of them were.
