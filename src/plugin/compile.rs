@@ -160,6 +160,14 @@ impl<'a> Compiler<'a> {
         self.error(at, format!("`{}`: {fault}", at.get_ref()));
     }
 
+    /// A value of a document of the engine's own.
+    pub fn value_on(&mut self, document: Shape, at: &At<ValueSpec>, names: &Shape) -> Value {
+        self.document = Some(document);
+        let compiled = self.value(at, names);
+        self.document = None;
+        compiled
+    }
+
     /// Conditions about a document of the engine's own.
     pub fn conditions_on(&mut self, document: Shape, conditions: &Conditions, names: &Shape) -> Vec<Condition> {
         self.document = Some(document);

@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Params;
 use super::body::decode_json;
+use super::kinds::{Find, Step};
 use super::manifest::{RequestKind, ResponseClass, RetryUnit, StatusSpec, WaitUnit, Words};
 use super::modes::in_mode;
-use super::plugin::{Find, Plugin, Step, Variant};
+use super::plugin::{Plugin, Variant};
 use super::request::Request;
 use super::select::pairs;
 use super::template::Template;
