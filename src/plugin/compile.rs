@@ -124,7 +124,7 @@ impl<'a> Compiler<'a> {
         match Path::parse(at.get_ref()) {
             Ok(path) => Some(path),
             Err(error) => {
-                self.error(at, format!("`{}` is not a JSONPath: {}", at.get_ref(), error.message()));
+                self.error(at, format!("`{}` is not a JSONPath: {error}", at.get_ref()));
                 None
             }
         }

@@ -19,6 +19,7 @@ mod path;
 mod phone;
 mod tables;
 mod template_bare;
+mod template_depth;
 mod template_names;
 mod template_reads;
 mod template_scope;

@@ -312,7 +312,7 @@ impl Plugin {
                     faults.push(format!("the parameter `{id}` is missing"))
                 }
                 _ if value.is_empty() => {}
-                _ if !parameter.secret && value.starts_with('$') && JsonPath::parse(value).is_err() => {
+                _ if !parameter.secret && value.starts_with('$') && super::path::parse(value).is_err() => {
                     faults.push(format!("the parameter `{id}` begins like a JSONPath, but is none"));
                 }
                 ParameterKind::Url if !is_http(value) => faults.push(format!("the parameter `{id}` must be an http or https address")),

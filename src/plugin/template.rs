@@ -14,6 +14,7 @@ use super::Params;
 use super::helpers;
 use super::names::Shape;
 use super::tables::Tables;
+use super::template_depth::too_deep;
 use super::template_names::Walk;
 use super::template_reads::Reads;
 use super::template_scope::Scope;
@@ -101,6 +102,9 @@ enum Part {
 impl Template {
     /// Compiles `source`, checking every name in every branch against `names`.
     pub fn compile(source: &str, escape: Escape, names: &Shape) -> Result<Template, Vec<Fault>> {
+        if let Some(fault) = too_deep(source) {
+            return Err(vec![fault]);
+        }
         let parsed = Parsed::compile(source).map_err(|error| {
             let line = error.pos().map_or(1, |(line, _)| line);
             vec![Fault { line, message: format!("the template cannot be read: {}", error.reason()) }]
