@@ -121,6 +121,8 @@ pub type AnswerRules = BTreeMap<Reply, AnswerRule>;
 
 #[derive(Debug)]
 pub struct AnswerRule {
+    /// Where it stands in plugin.toml.
+    pub line: usize,
     pub status: u16,
     pub headers: Vec<(String, Template)>,
     pub body: Template,
