@@ -141,6 +141,30 @@ impl Plugin {
                 ));
             }
         }
+        gaps.extend(self.unheld(&vectors));
+        gaps
+    }
+
+    /// Schemes that sign, and of which no vector shows that they let a right signature through: one of several would hide its fault.
+    fn unheld(&self, vectors: &[Vector]) -> Vec<Problem> {
+        let mut held: BTreeSet<(&str, String)> = BTreeSet::new();
+        for vector in vectors.iter().filter(|vector| vector.expected == Expected::Accept) {
+            let by = self.holds_by(vector).unwrap_or_default();
+            held.extend(by.schemes().map(|scheme| (vector.variant.as_str(), scheme.to_owned())));
+        }
+        let source = self.file(MANIFEST).map(String::from_utf8_lossy).unwrap_or_default();
+        let variants = self.manifest.receive.iter().map(|at| (at.get_ref().name.get_ref(), &at.get_ref().verify));
+        let handshakes = self.manifest.handshake.iter().map(|at| (at.get_ref().name.get_ref(), &at.get_ref().verify));
+        let mut gaps = Vec::new();
+        for (of, at) in variants.chain(handshakes).flat_map(|(of, list)| list.iter().map(move |at| (of, at))) {
+            for name in signing(&self.manifest, at.get_ref()) {
+                let own = matches!(at.get_ref(), VerifyRef::Here(_));
+                if !held.iter().any(|(variant, scheme)| *scheme == name && (!own || variant == of)) {
+                    let line = self.manifest.verify.get(&name).map_or(at.span().start, |spec| spec.span().start);
+                    gaps.push(Problem::warning(MANIFEST, line_of(&source, line), format!("no vector shows that `{name}` accepts a right signature")));
+                }
+            }
+        }
         gaps
     }
 }
@@ -155,6 +179,20 @@ fn schemes(variant: &ReceiveSpec) -> Vec<&str> {
         });
     }
     names
+}
+
+/// The names of the schemes with a signature that a variant verifies by.
+fn signing(manifest: &Manifest, verify: &VerifyRef) -> Vec<String> {
+    let named = |name: &str| manifest.verify.get(name).map(At::get_ref);
+    match verify {
+        VerifyRef::Here(scheme) if scheme.kind.signs() => vec![format!("{:?}", scheme.kind).to_lowercase()],
+        VerifyRef::Named(name) if named(name).is_some_and(|scheme| scheme.kind.signs()) => vec![name.clone()],
+        VerifyRef::Here(_) => Vec::new(),
+        VerifyRef::Named(name) => {
+            let of = named(name).into_iter().flat_map(|scheme| &scheme.of).map(|one| one.get_ref());
+            of.filter(|one| named(one).is_some_and(|scheme| scheme.kind.signs())).cloned().collect()
+        }
+    }
 }
 
 fn signs(manifest: &Manifest, verify: &VerifyRef) -> bool {

@@ -145,3 +145,48 @@ fn tokens_that_have_ended_are_shown_only_where_the_plugin_waits_for_a_refusal() 
     assert_eq!(run(&manifest, "2026-11-22T04:00:00Z"), "");
     assert!(run(&manifest, "2026-11-22T03:00:00Z").contains("the plugin logs in here"), "{}", run(&manifest, "2026-11-22T03:00:00Z"));
 }
+
+#[test]
+fn each_scheme_of_several_wants_a_vector_of_its_own_also_of_a_handshake() {
+    let verify = "verify = [\"old\", \"new\"]\n";
+    let scheme =
+        |name: &str, header: &str| format!("[verify.{name}]\nkind = \"hmac\"\nsecret = \"{{{{param.secret}}}}\"\nheader = \"{header}\"\nencoding = \"hex\"\n");
+    let handshake = "[[handshake]]\nname = \"hello\"\nselect = { query = { hello = \"1\" } }\nverify = [\"hello\"]\nanswer = { status = 204 }\n";
+    let manifest = format!(
+        "{}\n{}{}{}{handshake}",
+        MANIFEST.replace("name = \"form\"\n", &format!("name = \"form\"\n{verify}")),
+        scheme("old", "X-Old"),
+        scheme("new", "X-New"),
+        scheme("hello", "X-Hello")
+    );
+    let wrong = "00".repeat(32);
+    let signed = {
+        use hmac::Mac;
+        let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"0123456789abcdef").unwrap();
+        hex::encode(mac.finalize().into_bytes())
+    };
+    let vector = |variant: &str, header: &str, signature: &str, expected: &str| {
+        format!(
+            r#"{{"title": "x", "variant": "{variant}", "parameters": {{"secret": "0123456789abcdef"}}, "clock": "2026-11-22T03:20:30Z", "uri": "https://b.vn/h?hello=1", "headers": {{"{header}": "{signature}"}}, "expected": "{expected}"}}"#
+        )
+    };
+    let said = |vectors: &[String]| {
+        let plugin = plugin(&manifest, &[("vectors.json", &format!("[{}]", vectors.join(",")))]);
+        (plugin.run_vectors().1, gaps(&plugin))
+    };
+    let all = [
+        vector("form", "X-Old", &signed, "accept"),
+        vector("form", "X-New", &signed, "accept"),
+        vector("form", "X-New", &wrong, "reject"),
+        vector("hello", "X-Hello", &signed, "accept"),
+        vector("hello", "X-Hello", &wrong, "reject"),
+    ];
+    let (faults, whole) = said(&all);
+    assert_eq!(faults, Vec::<String>::new());
+    for name in ["old", "new", "hello"] {
+        assert!(!whole.contains(&format!("`{name}` accepts")), "{whole}");
+    }
+    assert!(said(&all[1..]).1.contains("no vector shows that `old` accepts a right signature"), "{}", said(&all[1..]).1);
+    assert!(said(&all[..3]).1.contains("no vector shows that `hello` accepts a right signature"), "{}", said(&all[..3]).1);
+    assert!(!said(&[vector("hello", "X-Hello", &wrong, "accept")]).0.is_empty(), "a handshake's vector is run");
+}
