@@ -46,6 +46,11 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Whether something is written.
+    pub fn any(&self) -> bool {
+        self.each().next().is_some()
+    }
+
     /// Those that are written.
     fn each(&self) -> impl Iterator<Item = (&'static str, Reply, &Answered)> {
         let written = [

@@ -187,6 +187,9 @@ impl Run<'_> {
             (self.case.lookups.first(), &self.lookups, "of the look-ups"),
         ];
         let mut left = Vec::new();
+        if !self.answered && self.case.expect.answers.any() {
+            left.push("`[expect.answers]`: nothing is delivered but a handshake, so no sender is told anything".to_owned());
+        }
         for (file, transcript, what) in files {
             let Some((file, _)) = file else { continue };
             if !transcript.pairs.is_empty() {

@@ -120,6 +120,8 @@ fn a_case_presses_connect_and_says_what_it_gives() {
         let found = run(&case, &pairs).mismatches;
         assert!(found.iter().any(|fault| fault.contains(said)), "{said}: {found:?}");
     }
+    let asked = run(&format!("{case}{gives}[expect.answers]\nunknown_key = 410\n"), &pairs).mismatches;
+    assert!(asked.iter().any(|fault| fault.contains("no sender is told anything")), "{asked:?}");
     let refused = TOKENS.replace("<<<", "<<< misconfigured").replace("HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request");
     assert_eq!(run(&case.replace("\"connected\"", "\"not_connected\""), &format!("{AGREED}{refused}")).mismatches, Vec::<String>::new());
     let said = gaps(&plugin(&manifest, &[]));
