@@ -1,8 +1,9 @@
 //! One test per case and per file of vectors of each plugin that ships: `cargo test --test cases hubspot`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use callbridge::plugin::case::{Case, CaseResult};
+use callbridge::plugin::case::{Case, CaseResult, OUTCOMES};
 use callbridge::plugin::{Params, Plugin, load};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -19,7 +20,7 @@ fn of_plugin(id: &str, plugin: &Arc<Plugin>) -> Vec<Trial> {
     let warnings = plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
     let unshown =
         ["README.md", "icon.svg"].iter().filter(|file| plugin.file(file).is_none_or(<[u8]>::is_empty)).map(|file| format!("{file} is not there")).collect();
-    let (vectors, own, gaps, kinds) = (Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin));
+    let (vectors, own, gaps, kinds, told) = (Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin), Arc::clone(plugin));
     let mut trials = vec![
         Trial::test(format!("{id}::loads"), move || none(warnings)),
         Trial::test(format!("{id}::vectors"), move || match vectors.run_vectors() {
@@ -28,6 +29,7 @@ fn of_plugin(id: &str, plugin: &Arc<Plugin>) -> Vec<Trial> {
         }),
         Trial::test(format!("{id}::everything_has_a_case"), move || none(gaps.gaps().iter().map(ToString::to_string).collect())),
         Trial::test(format!("{id}::has_the_nine_kinds_of_case"), move || none(lacking(&kinds))),
+        Trial::test(format!("{id}::says_what_its_senders_are_told"), move || none(untold(&told))),
         Trial::test(format!("{id}::has_a_guide_and_an_icon"), move || none(unshown)),
         Trial::test(format!("{id}::has_cases"), move || if own.case_names().is_empty() { Err("there is no case".into()) } else { Ok(()) }),
     ];
@@ -39,6 +41,16 @@ fn of_plugin(id: &str, plugin: &Arc<Plugin>) -> Vec<Trial> {
         }));
     }
     trials
+}
+
+/// Outcomes of which no case says what the sender of a variant is told. What it does then (sends again, stops for good, disables the
+/// webhook) stands in the fact sheets: a case says it once more, beside `[answers]`, so that neither changes alone.
+fn untold(plugin: &Plugin) -> Vec<String> {
+    let cases = plugin.case_names().into_iter().filter_map(|name| plugin.case(&name).ok());
+    let stated: BTreeSet<_> = cases.flat_map(|case| plugin.run_case(&case).stated).collect();
+    let variants = plugin.variants().iter().filter(|variant| !variant.methods().is_empty());
+    let all = variants.flat_map(|variant| OUTCOMES.map(|(name, _)| (variant.name.clone(), name)));
+    all.filter(|one| !stated.contains(one)).map(|(variant, name)| format!("no case says what the sender of `{variant}` is told: {name}")).collect()
 }
 
 /// The kinds of case that every plugin is to have, and does not.

@@ -137,6 +137,8 @@ async fn chain(app: &App, plugin: &Plugin, wired: &Wired, opened: &Opened, index
             }
         }
     }
+    // Which record it is may be known only now.
+    map::echo(app, wired, opened, &mut mapped);
     map::triggered(plugin, wired, opened, &mut mapped, item, true);
     Found::All(Box::new(mapped))
 }

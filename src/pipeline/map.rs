@@ -106,14 +106,18 @@ pub fn map_one(
 ) -> Result<Mapped, (Code, String)> {
     let context = MapContext { params, body: &opened.body, query: &opened.delivery.query, headers: &opened.delivery.headers, lookups: &Map::new() };
     let mut mapped = plugin.map(variant(plugin, &opened.event)?, piece, &context).map_err(|e| (Code::MapFailed, e.to_string()))?;
-    // What a person pressed is no echo of a write of ours.
+    echo(app, wired, opened, &mut mapped);
+    triggered(plugin, wired, opened, &mut mapped, piece.item(&opened.body), false);
+    Ok(mapped)
+}
+
+/// Ignores what a write of ours to the same record caused. What a person pressed is no echo.
+pub fn echo(app: &App, wired: &Wired, opened: &Opened, mapped: &mut Mapped) {
     let quiet = mapped.quiet.filter(|_| !mapped.interactive);
     let ours = quiet.is_some_and(|quiet| app.own_writes.within(&wired.connection.id, &mapped.record, opened.event.received_at, quiet));
     if ours && mapped.ignored.is_none() {
         mapped.ignored = Some("own_write");
     }
-    triggered(plugin, wired, opened, &mut mapped, piece.item(&opened.body), false);
-    Ok(mapped)
 }
 
 /// Ignores an item that does not fit the connection's trigger. `looked_up`: nothing more will be known of it.

@@ -95,22 +95,23 @@ impl OwnWrites {
     }
 }
 
-/// Makes a request that changes something of a record; from the moment it leaves the record is quiet, if its plugin asks for that.
-pub async fn ask_and_note(asking: Asking<'_>, record: &RecordRef, compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Asked, AskError> {
+/// Makes a request that changes these records; from the moment it leaves they are quiet, if its plugin asks for that.
+pub async fn ask_and_note(asking: Asking<'_>, records: &[RecordRef], compose: impl Fn(&Params) -> Result<Outbound, ComposeError>) -> Result<Asked, AskError> {
     let (app, connection) = (asking.app, &asking.wired.connection.id);
-    if asking.plugin.quiet().is_none() {
+    if asking.plugin.quiet().is_none() || records.is_empty() {
         return ask(asking, compose).await;
     }
     let begun = Mutex::new(Vec::new());
     let asked = ask(asking, |params| {
         let composed = compose(params)?;
-        let number = app.own_writes.begin(connection, record, app.clock.now());
-        begun.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        let now = app.clock.now();
+        let numbers = records.iter().map(|record| (record, app.own_writes.begin(connection, record, now)));
+        begun.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
         Ok(composed)
     })
     .await;
     let unsent = matches!(asked, Err(AskError::Send(SendError::NotSent(_) | SendError::Blocked(_) | SendError::Withheld(_))));
-    for number in begun.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    for (record, number) in begun.into_inner().unwrap_or_else(PoisonError::into_inner) {
         app.own_writes.end(connection, record, number, !unsent, app.clock.now());
     }
     asked

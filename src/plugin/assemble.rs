@@ -11,13 +11,15 @@ use super::check_receive::fields;
 use super::compile::Compiler;
 use super::connect::Connect;
 use super::jwt::Jwt;
+use super::kinds::{Find, Step, WriteBackKind};
 use super::manifest::{
     At, AuthKind, AuthSpec, BaseSpec, ConnectSpec, FindSpec, Identity, KindSpec, Limits, LoginSpec, LookupSpec, Manifest, OneOrMany, RequestKind, RequestParts,
     StepSpec, ValueSpec,
 };
 use super::modes;
 use super::names::{self, Shape};
-use super::plugin::{Base, Batch, Find, Limit, Lookup, Remaining, Step, WriteBackKind};
+use super::plugin::{Base, Batch, Limit, Lookup, Remaining};
+use super::request::Request;
 use super::template::Escape;
 use super::value::Value;
 use crate::domain::rate::Rate;
@@ -232,13 +234,6 @@ pub fn kinds(c: &mut Compiler<'_>, manifest: &Manifest, params: &Shape) -> Vec<W
     kinds
 }
 
-impl WriteBackKind {
-    /// Whether a correction that may have been made can be told from one that was not, or repeated without harm.
-    pub fn tells_corrections(&self) -> bool {
-        self.correction_find.is_some() || self.identity == Identity::ClientId || self.correction.iter().any(|step| !step.done_if.is_empty())
-    }
-}
-
 fn kind(c: &mut Compiler<'_>, manifest: &Manifest, name: &'static str, request: RequestKind, at: &At<&KindSpec>, params: &Shape) -> WriteBackKind {
     let spec = *at.get_ref();
     let plain = names::write_back(params, manifest, &BTreeMap::new());
@@ -332,6 +327,32 @@ impl Steps<'_> {
         if !done_if.is_empty() && !reads {
             c.warning(&spec.name, "`done_if` stands at a step that writes: what it wrote is there already");
         }
-        Step { name, conditions, request, store, done_if, reads }
+        let writes = self.writes(c, spec, reads, &request, &names);
+        Step { name, conditions, request, store, done_if, reads, writes }
+    }
+
+    /// The records that a step changes besides the one that asked.
+    fn writes(&self, c: &mut Compiler<'_>, spec: &StepSpec, reads: bool, request: &Request, names: &Shape) -> Vec<(Value, Value)> {
+        let guarded = self.manifest.receive.iter().any(|at| at.get_ref().loop_guard.as_ref().is_some_and(|guard| guard.quiet.is_some()));
+        let Some(at) = &spec.writes else {
+            // The address of what is changed comes from the delivery, but not as its record.
+            if guarded && !reads && request.path.uses("event") && !request.path.uses("record") {
+                c.warning(
+                    &spec.name,
+                    "this step changes something else than the record that asked: `writes = { type = \"…\", id = \"{{event.…}}\" }` says what, so that the webhook it causes is told from a wish",
+                );
+            }
+            return Vec::new();
+        };
+        if reads {
+            c.error(at, "`writes` stands at a step that only reads");
+        } else if !guarded {
+            c.error(at, "`writes` is for `receive.loop_guard`, and no variant has a `quiet` time");
+        }
+        let document = names::write_back_document(self.manifest, self.stored);
+        OneOrMany::each(at)
+            .iter()
+            .map(|one| (c.value_on(document.clone(), &one.get_ref().kind, names), c.value_on(document.clone(), &one.get_ref().id, names)))
+            .collect()
     }
 }

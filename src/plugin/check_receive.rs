@@ -173,8 +173,10 @@ pub fn answers(c: &mut Compiler<'_>, spec: &Answers, params: &Shape) -> AnswerRu
 
 fn answer(c: &mut Compiler<'_>, spec: &AnswerSpec, names: &Shape) -> AnswerRule {
     status(c, &spec.status);
+    let line = c.line(&spec.status);
     let mut template = |text: &String| c.template(&At::new(spec.status.span(), text.clone()), Escape::Text, names);
     AnswerRule {
+        line,
         status: *spec.status.get_ref(),
         headers: spec.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), template(value))).collect(),
         body: template(&spec.body),

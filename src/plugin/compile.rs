@@ -124,7 +124,7 @@ impl<'a> Compiler<'a> {
         match Path::parse(at.get_ref()) {
             Ok(path) => Some(path),
             Err(error) => {
-                self.error(at, format!("`{}` is not a JSONPath: {}", at.get_ref(), error.message()));
+                self.error(at, format!("`{}` is not a JSONPath: {error}", at.get_ref()));
                 None
             }
         }
@@ -158,6 +158,14 @@ impl<'a> Compiler<'a> {
     fn known_path(&mut self, at: &At<String>) {
         let Some(fault) = self.document.as_ref().and_then(|document| Path::parse(at.get_ref()).ok()?.unknown_in(document)) else { return };
         self.error(at, format!("`{}`: {fault}", at.get_ref()));
+    }
+
+    /// A value of a document of the engine's own.
+    pub fn value_on(&mut self, document: Shape, at: &At<ValueSpec>, names: &Shape) -> Value {
+        self.document = Some(document);
+        let compiled = self.value(at, names);
+        self.document = None;
+        compiled
     }
 
     /// Conditions about a document of the engine's own.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::manifest::{At, Manifest, ReceiveSpec, VerifyRef};
+use super::case::OUTCOMES;
+use super::manifest::{At, Manifest, ReceiveSpec, SenderRetries, VerifyRef};
 use super::plugin::Plugin;
 use super::problem::{Problem, line_of};
 use super::request::Request;
@@ -13,9 +14,10 @@ use super::vectors::{Expected, Vector};
 const MANIFEST: &str = "plugin.toml";
 
 impl Plugin {
-    /// Variants, handshakes, requests, templates and response rules without a case, and signatures without a vector.
+    /// Variants, handshakes, answers of ours, requests, templates and response rules without a case, and signatures without a vector.
     pub fn gaps(&self) -> Vec<Problem> {
         let (mut took, mut asked, mut sent, mut rules) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut told, mut stated) = (BTreeSet::new(), BTreeSet::new());
         let mut gaps = self.signatures();
         for name in self.case_names() {
             match self.case(&name) {
@@ -27,6 +29,8 @@ impl Plugin {
                     asked.extend(result.asked);
                     sent.extend(result.sent);
                     rules.extend(result.rules);
+                    told.extend(result.told);
+                    stated.extend(result.stated);
                 }
                 Err(error) => gaps.push(Problem::warning(&format!("cases/{name}"), 0, error.to_string())),
             }
@@ -38,6 +42,7 @@ impl Plugin {
         let unasked = self.requests().into_iter().filter(|request| !asked.contains(&(request.place.clone(), request.line)));
         gaps.extend(unasked.map(|request| Problem::warning(MANIFEST, request.line, format!("no case asks what {} asks", request.place))));
         gaps.extend(self.untaken(&took));
+        gaps.extend(self.untold(&told, &stated));
         for rule in self.rules().filter(|rule| !rules.contains(&rule.at)) {
             let said = rule.say.as_ref().map(|say| format!(" ({})", say.en)).unwrap_or_default();
             gaps.push(Problem::warning(MANIFEST, rule.line, format!("no case has an answer of which this rule says what it means{said}")));
@@ -57,6 +62,35 @@ impl Plugin {
         untaken.map(|(taker, at)| Problem::warning(MANIFEST, line_of(&source, at), format!("no case has a delivery that is taken by the {taker}"))).collect()
     }
 
+    /// Words for senders that no case says, and variants of which none says what they are told above the limit.
+    fn untold(&self, told: &BTreeSet<usize>, stated: &BTreeSet<(String, &str)>) -> Vec<Problem> {
+        let mut gaps = Vec::new();
+        let rules = self.variants.iter().map(|variant| &variant.answers).chain([&self.answers]).flatten();
+        for (reply, rule) in rules.filter(|(_, rule)| !told.contains(&rule.line)) {
+            let Some((name, _)) = OUTCOMES.iter().find(|(_, outcome)| outcome == reply) else { continue };
+            let status = rule.status;
+            let hint = match (rule.body.source().is_empty(), rule.headers.is_empty()) {
+                (true, true) => format!("`[expect.answers]` {name} = {status}"),
+                _ => format!("`[expect.answers]` {name} = {{ status = {status}, headers = {{ … }}, body = '…' }}"),
+            };
+            gaps.push(Problem::warning(MANIFEST, rule.line, format!("no case says what a sender is told here: {hint}")));
+        }
+        let source = self.file(MANIFEST).map(String::from_utf8_lossy).unwrap_or_default();
+        for spec in self.manifest.receive.iter().map(At::get_ref).filter(|spec| spec.sender_retries != SenderRetries::Hours) {
+            let name = spec.name.get_ref();
+            if !stated.contains(&(name.clone(), "over_limit")) {
+                let hint = if spec.sender_retries == SenderRetries::None { "\"stored\"" } else { "{ status = 429, retry_after = \"10\" }" };
+                let line = line_of(&source, spec.name.span().start);
+                gaps.push(Problem::warning(
+                    MANIFEST,
+                    line,
+                    format!("no case says what the sender of `{name}` is told above the limit: `[expect.answers]` over_limit = {hint}"),
+                ));
+            }
+        }
+        gaps
+    }
+
     /// Every request that cases can hold.
     fn requests(&self) -> Vec<&Request> {
         let lookups = self.lookups.iter().map(|lookup| &lookup.request);
@@ -65,7 +99,8 @@ impl Plugin {
         let polls = self.polls.iter().flat_map(|poll| [Some(poll.request()), poll.ack_request()]).flatten();
         let logins = self.auths.iter().filter_map(|auth| auth.login.as_ref()).flat_map(|login| login.requests());
         let subscriptions = self.subscriptions.iter().flat_map(|of| of.parts()).map(|part| &part.request);
-        lookups.chain(steps).chain(finds).chain(polls).chain(logins).chain(subscriptions).collect()
+        let connects = self.connects.iter().flat_map(|connect| [&connect.authorize, &connect.token]);
+        lookups.chain(steps).chain(finds).chain(polls).chain(logins).chain(connects).chain(subscriptions).collect()
     }
 
     fn rules(&self) -> impl Iterator<Item = &ResponseRule> {
@@ -110,6 +145,30 @@ impl Plugin {
                 ));
             }
         }
+        gaps.extend(self.unheld(&vectors));
+        gaps
+    }
+
+    /// Schemes that sign, and of which no vector shows that they let a right signature through: one of several would hide its fault.
+    fn unheld(&self, vectors: &[Vector]) -> Vec<Problem> {
+        let mut held: BTreeSet<(&str, String)> = BTreeSet::new();
+        for vector in vectors.iter().filter(|vector| vector.expected == Expected::Accept) {
+            let by = self.holds_by(vector).unwrap_or_default();
+            held.extend(by.schemes().map(|scheme| (vector.variant.as_str(), scheme.to_owned())));
+        }
+        let source = self.file(MANIFEST).map(String::from_utf8_lossy).unwrap_or_default();
+        let variants = self.manifest.receive.iter().map(|at| (at.get_ref().name.get_ref(), &at.get_ref().verify));
+        let handshakes = self.manifest.handshake.iter().map(|at| (at.get_ref().name.get_ref(), &at.get_ref().verify));
+        let mut gaps = Vec::new();
+        for (of, at) in variants.chain(handshakes).flat_map(|(of, list)| list.iter().map(move |at| (of, at))) {
+            for name in signing(&self.manifest, at.get_ref()) {
+                let own = matches!(at.get_ref(), VerifyRef::Here(_));
+                if !held.iter().any(|(variant, scheme)| *scheme == name && (!own || variant == of)) {
+                    let line = self.manifest.verify.get(&name).map_or(at.span().start, |spec| spec.span().start);
+                    gaps.push(Problem::warning(MANIFEST, line_of(&source, line), format!("no vector shows that `{name}` accepts a right signature")));
+                }
+            }
+        }
         gaps
     }
 }
@@ -124,6 +183,20 @@ fn schemes(variant: &ReceiveSpec) -> Vec<&str> {
         });
     }
     names
+}
+
+/// The names of the schemes with a signature that a variant verifies by.
+fn signing(manifest: &Manifest, verify: &VerifyRef) -> Vec<String> {
+    let named = |name: &str| manifest.verify.get(name).map(At::get_ref);
+    match verify {
+        VerifyRef::Here(scheme) if scheme.kind.signs() => vec![format!("{:?}", scheme.kind).to_lowercase()],
+        VerifyRef::Named(name) if named(name).is_some_and(|scheme| scheme.kind.signs()) => vec![name.clone()],
+        VerifyRef::Here(_) => Vec::new(),
+        VerifyRef::Named(name) => {
+            let of = named(name).into_iter().flat_map(|scheme| &scheme.of).map(|one| one.get_ref());
+            of.filter(|one| named(one).is_some_and(|scheme| scheme.kind.signs())).cloned().collect()
+        }
+    }
 }
 
 fn signs(manifest: &Manifest, verify: &VerifyRef) -> bool {

@@ -130,19 +130,16 @@ pub fn call(name: &str, escape: Escape) -> Option<Call> {
 pub struct Call {
     name: &'static str,
     run: Function,
-    /// Its result is safe as it is and is not escaped again.
+    /// Its result is safe and not escaped again.
     raw: bool,
-    /// Its result is written as JSON.
     as_json: bool,
     escape: Escape,
 }
 
 impl Call {
     pub fn value(&self, arguments: &[&Json]) -> Result<Json, String> {
-        match wrong_count(self.name, arguments.len()) {
-            Some(message) => Err(message),
-            None => (self.run)(arguments).map_err(|message| format!("`{}`: {message}", self.name)),
-        }
+        wrong_count(self.name, arguments.len()).map_or(Ok(()), Err)?;
+        (self.run)(arguments).map_err(|message| format!("`{}`: {message}", self.name))
     }
 
     pub fn written(&self, value: &Json) -> String {
@@ -151,7 +148,7 @@ impl Call {
     }
 
     fn of(&self, helper: &Helper<'_>) -> Result<Json, RenderError> {
-        self.value(&helper.params().iter().map(|p| p.value()).collect::<Vec<_>>()).map_err(fail)
+        self.value(&helper.params().iter().map(|p| p.value()).collect::<Vec<_>>()).map_err(|message| RenderErrorReason::Other(message).into())
     }
 }
 
@@ -170,10 +167,6 @@ impl HelperDef for TableCall {
         let words = context.data().get(TABLES).and_then(|tables| tables.get(argument(0))).and_then(Json::as_object);
         Ok(ScopedJson::Derived(words.map_or(Json::Null, |words| tables::look(words, &argument(1)))))
     }
-}
-
-fn fail(message: String) -> RenderError {
-    RenderErrorReason::Other(message).into()
 }
 
 impl HelperDef for Call {

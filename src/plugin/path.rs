@@ -2,10 +2,49 @@
 //! without making a list of nodes.
 
 use serde_json::Value as Json;
-use serde_json_path::{JsonPath, ParseError};
+use serde_json_path::JsonPath;
 
 use super::names::Shape;
 use super::problem::did_you_mean;
+
+/// Brackets inside one another: the library takes twice as long for each.
+const DEEPEST: usize = 8;
+
+/// A text that is no path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    #[error("more than {DEEPEST} brackets stand inside one another")]
+    TooDeep,
+    #[error("{0}")]
+    NotOne(String),
+}
+
+/// Reads a path; everybody who reads one does so here.
+pub fn parse(text: &str) -> Result<JsonPath, PathError> {
+    if deepest(text) > DEEPEST {
+        return Err(PathError::TooDeep);
+    }
+    JsonPath::parse(text).map_err(|error| PathError::NotOne(error.message().to_owned()))
+}
+
+/// How many brackets of a path stand inside one another, those in quotes left out.
+fn deepest(text: &str) -> usize {
+    let (mut depth, mut most, mut quote, mut escaped) = (0_usize, 0, None, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[' | '(') => depth += 1,
+            (None, ']' | ')') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
 
 /// A compiled path.
 #[derive(Debug, Clone)]
@@ -27,8 +66,8 @@ enum Step {
 }
 
 impl Path {
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Ok(Self { query: Box::new(JsonPath::parse(text)?), steps: plain(text) })
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        Ok(Self { query: Box::new(parse(text)?), steps: plain(text) })
     }
 
     /// Why it can find nothing in a document of this shape; `None` where it may, or where nobody can tell.
@@ -65,7 +104,7 @@ impl Path {
 pub fn find_written<'a>(text: &str, json: &'a Json, wanted: &dyn Fn(&Json) -> bool) -> Option<Option<&'a Json>> {
     match plain(text) {
         Some(steps) => Some(follow(&steps, json, wanted)),
-        None => JsonPath::parse(text).ok().map(|path| first(&path, json, wanted)),
+        None => parse(text).ok().map(|path| first(&path, json, wanted)),
     }
 }
 
@@ -187,6 +226,23 @@ mod tests {
         for text in ["", "a", "$.", "$.1a", "$[01]", "$[", "$.a b", "$['a'", "$[]"] {
             assert!(Path::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn brackets_inside_one_another_are_counted_before_they_are_read() {
+        let nested = |open: &str, deep: usize, close: &str| format!("$[?@.a{}{}]", open.repeat(deep), close.repeat(deep));
+        assert!(parse(&nested("[?@.a", 3, "]")).is_ok());
+        let began = std::time::Instant::now();
+        for text in [nested("[?@.a", 5_000, "]"), format!("$[?{}@.a{}]", "(".repeat(5_000), ")".repeat(5_000)), nested("[?@.a", 5_000, "")] {
+            assert_eq!(parse(&text).unwrap_err(), PathError::TooDeep);
+            assert_eq!(find_written(&text, &json!({}), &|_| true), None);
+        }
+        assert!(parse(&format!("$['{}']", "[".repeat(100))).is_ok(), "a name");
+        assert!(parse(&format!("$[?@.a == '\\'{}']", "(".repeat(100))).is_ok(), "a text with a quote in it");
+        // As deep as it may be, and wrong at the end.
+        let worst = format!("$[?{}@.a[?@.b{}", "(!(".repeat(2), "[?@.c".repeat(2));
+        assert!(matches!(parse(&worst), Err(PathError::NotOne(_))));
+        assert!(began.elapsed() < std::time::Duration::from_secs(2));
     }
 
     proptest! {

@@ -11,7 +11,8 @@ use super::Params;
 use super::auth::Auth;
 use super::connect::Connect;
 use super::handshake::Handshake;
-use super::manifest::{Field, HookSpec, Identity, Limits, Manifest, ParameterKind, ParameterScope, RetryUnit, SenderRetries, WaitUnit, When, Words};
+use super::kinds::WriteBackKind;
+use super::manifest::{Field, HookSpec, Limits, Manifest, ParameterKind, ParameterScope, RetryUnit, SenderRetries, WaitUnit, When};
 use super::modes::{self, Modes, in_mode};
 use super::problem::{Problem, did_you_mean};
 use super::request::Request;
@@ -120,6 +121,8 @@ pub type AnswerRules = BTreeMap<Reply, AnswerRule>;
 
 #[derive(Debug)]
 pub struct AnswerRule {
+    /// Where it stands in plugin.toml.
+    pub line: usize,
     pub status: u16,
     pub headers: Vec<(String, Template)>,
     pub body: Template,
@@ -199,56 +202,6 @@ pub struct Batch {
     /// The pieces of the answer, and the record's id in a piece.
     pub(super) items: JsonPath,
     pub(super) id: Value,
-}
-
-/// What is written back for one kind.
-#[derive(Debug)]
-pub struct WriteBackKind {
-    /// `call`, `note` or `field`.
-    pub name: &'static str,
-    pub(super) modes: Vec<String>,
-    pub title: Words,
-    pub identity: Identity,
-    /// Skip the kind unless these hold.
-    pub conditions: Vec<Condition>,
-    pub find: Option<Find>,
-    pub create: Vec<Step>,
-    pub update: Vec<Step>,
-    pub correction: Vec<Step>,
-    pub correction_find: Option<Find>,
-}
-
-#[derive(Debug)]
-pub struct Find {
-    pub request: Request,
-    pub conditions: Vec<Condition>,
-    /// Where the answer is a list of which ours is the first that `matches`.
-    pub(super) items: Option<JsonPath>,
-    pub(super) matches: Vec<Condition>,
-    pub(super) id: Value,
-    /// Stands as if the step that makes the entry had stored it.
-    pub(super) store: BTreeMap<String, Value>,
-    /// How long the CRM's search lags behind its writes.
-    pub wait: Duration,
-}
-
-#[derive(Debug)]
-pub struct Step {
-    pub name: String,
-    pub conditions: Vec<Condition>,
-    pub request: Request,
-    pub(super) store: BTreeMap<String, Value>,
-    /// The kind is done where these hold, after the step: our marker stands there.
-    pub done_if: Vec<Condition>,
-    /// It changes nothing at the CRM: it runs again with the step that follows.
-    pub reads: bool,
-}
-
-impl Step {
-    /// Whether its answer names the entry.
-    pub fn gives_entry(&self) -> bool {
-        self.store.contains_key("id")
-    }
 }
 
 impl Plugin {
@@ -361,7 +314,7 @@ impl Plugin {
                     faults.push(format!("the parameter `{id}` is missing"))
                 }
                 _ if value.is_empty() => {}
-                _ if !parameter.secret && value.starts_with('$') && JsonPath::parse(value).is_err() => {
+                _ if !parameter.secret && value.starts_with('$') && super::path::parse(value).is_err() => {
                     faults.push(format!("the parameter `{id}` begins like a JSONPath, but is none"));
                 }
                 ParameterKind::Url if !is_http(value) => faults.push(format!("the parameter `{id}` must be an http or https address")),

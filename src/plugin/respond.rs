@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Params;
 use super::body::decode_json;
+use super::kinds::{Find, Step};
 use super::manifest::{RequestKind, ResponseClass, RetryUnit, StatusSpec, WaitUnit, Words};
 use super::modes::in_mode;
-use super::plugin::{Find, Plugin, Step, Variant};
+use super::plugin::{AnswerRule, Plugin, Variant};
 use super::request::Request;
 use super::select::pairs;
 use super::template::Template;
@@ -96,8 +97,7 @@ impl Plugin {
 
     /// What to answer the sender of a variant: its own words before the plugin's.
     pub fn answer(&self, variant: Option<&Variant>, outcome: Reply, told: Told<'_>, retry_after: Option<Duration>) -> ReplySpec {
-        let outcomes = [Some(outcome), outcome.like()];
-        let rule = outcomes.iter().flatten().find_map(|outcome| variant.and_then(|v| v.answers.get(outcome)).or_else(|| self.answers.get(outcome)));
+        let rule = self.answer_rule(variant, outcome);
         let query = pairs(told.query);
         let event = json!({"event": {"id": told.event_id}});
         let scope = Scope { params: told.params, query: Some(&query), whole: Some(&event), ..Scope::default() };
@@ -111,6 +111,12 @@ impl Plugin {
         };
         headers.extend(after.map(|value| ("retry-after".to_owned(), value)));
         ReplySpec { status: rule.map_or(outcome.status(), |rule| rule.status), headers, body: rule.map(|rule| text(&rule.body)).unwrap_or_default() }
+    }
+
+    /// The words of the manifest for an outcome, where it has some.
+    pub fn answer_rule<'r>(&'r self, variant: Option<&'r Variant>, outcome: Reply) -> Option<&'r AnswerRule> {
+        let outcomes = [Some(outcome), outcome.like()];
+        outcomes.into_iter().flatten().find_map(|outcome| variant.and_then(|v| v.answers.get(&outcome)).or_else(|| self.answers.get(&outcome)))
     }
 
     /// What an answer of the CRM leads to, and the plugin's sentence (vi, en) for it: the request's own rules, the plugin's, the defaults.

@@ -14,6 +14,7 @@ use super::Params;
 use super::helpers;
 use super::names::Shape;
 use super::tables::Tables;
+use super::template_depth::too_deep;
 use super::template_names::Walk;
 use super::template_program::{Ground, Program};
 use super::template_reads::Reads;
@@ -92,7 +93,7 @@ pub struct Template {
     tokens: BTreeSet<String>,
     words: Option<Arc<Tables>>,
     #[cfg(test)]
-    parsed: Parsed,
+    parsed: Arc<Parsed>,
 }
 
 #[derive(Debug, Clone)]
@@ -105,6 +106,9 @@ enum Text {
 impl Template {
     /// Compiles `source`, checking every name in every branch against `names`.
     pub fn compile(source: &str, escape: Escape, names: &Shape) -> Result<Template, Vec<Fault>> {
+        if let Some(fault) = too_deep(source) {
+            return Err(vec![fault]);
+        }
         let parsed = Parsed::compile(source).map_err(|error| {
             let line = error.pos().map_or(1, |(line, _)| line);
             vec![Fault { line, message: format!("the template cannot be read: {}", error.reason()) }]
@@ -115,7 +119,7 @@ impl Template {
         }
         let (reads, params, tables, tokens) = (walk.reads, walk.params, walk.tables, walk.tokens);
         #[cfg(test)]
-        let kept = parsed.clone();
+        let kept = Arc::new(parsed.clone());
         let text = Program::of(&parsed, escape).map_or_else(|| Text::Full(Box::new(parsed)), Text::Own);
         Ok(Template {
             source: source.to_owned(),
@@ -143,7 +147,7 @@ impl Template {
             tokens: BTreeSet::new(),
             words: None,
             #[cfg(test)]
-            parsed: Parsed::default(),
+            parsed: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use handlebars::template::{BlockParam, HelperTemplate, Parameter, Template as Pa
 use handlebars::{Path, PathSeg};
 
 use super::template::Fault;
+use super::template_depth::too_deep;
 
 /// What comes from outside: from a CRM, a customer or a form.
 const OUTSIDE: &[&str] = &[
@@ -33,7 +34,7 @@ const SAFE: &[&str] = &["json", "int", "number_id", "ms", "minutes", "epoch_ms",
 /// Every expression that writes something from outside where no quotes are.
 pub fn bare(source: &str) -> Vec<Fault> {
     // What cannot be read is told elsewhere.
-    let Ok(parsed) = Parsed::compile(source) else { return Vec::new() };
+    let Some(Ok(parsed)) = too_deep(source).is_none().then(|| Parsed::compile(source)) else { return Vec::new() };
     let mut walk = Walk { faults: Vec::new(), line: 1, quoted: false, scopes: vec![false], blocks: Vec::new() };
     walk.template(&parsed);
     walk.faults

@@ -5,6 +5,7 @@ use serde_json_path::JsonPath;
 
 use super::extract::Mapped;
 use super::manifest::{At, LookupSpec, MapSpec};
+use super::path;
 use super::plugin::{Mapping, Plugin, Variant};
 use super::problem::did_you_mean;
 use super::value::{Value, text_of};
@@ -72,8 +73,8 @@ impl Plugin {
             faults.extend(test.fault().map(|fault| format!("trigger: {fault}")));
             let field = test.field.as_str();
             if field.starts_with('$') {
-                if let Err(error) = JsonPath::parse(field) {
-                    faults.push(format!("trigger: `{field}` is not a JSONPath: {}", error.message()));
+                if let Err(error) = path::parse(field) {
+                    faults.push(format!("trigger: `{field}` is not a JSONPath: {error}"));
                 }
             } else if !fields.contains(&field) {
                 let hint = did_you_mean(field, fields.iter().copied());
@@ -90,7 +91,7 @@ impl Plugin {
 /// The text of a field; `""` when it is empty.
 fn value_of(field: &str, mapped: &Mapped, item: &Json) -> String {
     if field.starts_with('$') {
-        let Ok(path) = JsonPath::parse(field) else { return String::new() };
+        let Ok(path) = path::parse(field) else { return String::new() };
         let pieces = path.query(item).all().into_iter().flat_map(|node| match node {
             Json::Array(list) => list.iter().collect(),
             one => vec![one],
@@ -134,7 +135,7 @@ fn has_changed(field: &str, variant: &Variant, mapped: &Mapped) -> bool {
     let Some(changed) = &mapped.changed else { return false };
     let mut names = vec![field.to_owned()];
     if field.starts_with('$') {
-        names.extend(JsonPath::parse(field).ok().and_then(|path| last_name(&path)));
+        names.extend(path::parse(field).ok().and_then(|path| last_name(&path)));
     }
     if let Some(value) = variant.fields.get(field).or_else(|| in_map(&variant.map, field)) {
         last_names(value, &mut names);

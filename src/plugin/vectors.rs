@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Params, Plugin};
+use super::{Held, Params, Plugin, VerifyError};
 use crate::domain::event::Delivery;
 use crate::domain::time::Time;
 
@@ -64,14 +64,32 @@ impl Plugin {
         }
     }
 
+    /// By which scheme a vector's delivery is believed.
+    pub fn holds_by(&self, vector: &Vector) -> Option<Held> {
+        self.vector_held(vector, Time::parse_rfc3339(&vector.clock)?).ok()
+    }
+
+    fn vector_held(&self, vector: &Vector, clock: Time) -> Result<Held, VerifyError> {
+        let (delivery, params) = (vector.delivery(clock), self.with_defaults(&vector.parameters));
+        match self.variant(&vector.variant) {
+            Some(variant) => self.verify(variant, &delivery, None, &params),
+            None => {
+                let shaken = self.handshake(&delivery, &params).filter(|shaken| shaken.handshake.name == vector.variant);
+                self.verify_handshake(&shaken.ok_or(VerifyError::Missing)?, &delivery, &params)
+            }
+        }
+    }
+
     fn run_vector(&self, vector: &Vector) -> Option<String> {
         let fault = |why: String| Some(format!("{}: {why}", vector.title));
         let Some(clock) = Time::parse_rfc3339(&vector.clock) else { return fault("`clock` is not RFC 3339".to_owned()) };
-        let Some(variant) = self.variant(&vector.variant) else { return fault(format!("there is no receive variant `{}`", vector.variant)) };
-        if variant.verify.is_empty() {
-            return fault("the variant verifies nothing".to_owned());
+        let there = self.manifest.handshake.iter().any(|at| at.get_ref().name.get_ref() == &vector.variant);
+        match self.variant(&vector.variant) {
+            None if !there => return fault(format!("there is no receive variant `{}`", vector.variant)),
+            Some(variant) if variant.verify.is_empty() => return fault("the variant verifies nothing".to_owned()),
+            _ => {}
         }
-        match (self.verify(variant, &vector.delivery(clock), None, &self.with_defaults(&vector.parameters)), vector.expected) {
+        match (self.vector_held(vector, clock), vector.expected) {
             (Ok(_), Expected::Accept) | (Err(_), Expected::Reject) => None,
             (Ok(_), Expected::Reject) => fault("was to be rejected and is accepted".to_owned()),
             (Err(error), Expected::Accept) => fault(format!("was to be accepted: {error}")),

@@ -81,7 +81,8 @@ impl Request {
     }
 }
 
-type Answers = Arc<dyn Fn(&Request) -> (u16, String) + Send + Sync>;
+/// Status, further header lines, body.
+type Answers = Arc<dyn Fn(&Request) -> (u16, String, String) + Send + Sync>;
 
 /// A running server.
 pub struct FarEnd {
@@ -97,6 +98,22 @@ impl FarEnd {
 
     /// On a listener that is there already.
     pub fn on(listener: TcpListener, answers: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> FarEnd {
+        FarEnd::with(listener, move |request| {
+            let (status, body) = answers(request);
+            (status, Vec::new(), body)
+        })
+    }
+
+    /// One that also answers with these headers.
+    pub async fn telling(answers: impl Fn(&Request) -> (u16, Vec<(&'static str, String)>, String) + Send + Sync + 'static) -> FarEnd {
+        FarEnd::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), answers)
+    }
+
+    fn with(listener: TcpListener, answers: impl Fn(&Request) -> (u16, Vec<(&'static str, String)>, String) + Send + Sync + 'static) -> FarEnd {
+        let answers = move |request: &Request| {
+            let (status, headers, body) = answers(request);
+            (status, headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>(), body)
+        };
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (kept, answers): (_, Answers) = (Arc::clone(&seen), Arc::new(answers));
@@ -161,9 +178,10 @@ async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answers: A
             continue;
         }
         request.body = bytes[end + 4..end + 4 + length].to_vec();
-        let (status, body) = answers(&request);
+        let (status, headers, body) = answers(&request);
         seen.lock().unwrap().push(request);
-        let answer = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let answer =
+            format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}connection: close\r\n\r\n{body}", body.len());
         let _ = socket.write_all(answer.as_bytes()).await;
         return;
     }

@@ -274,6 +274,25 @@ async fn a_refused_token_is_renewed_once_and_the_request_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_past_its_end_is_shown_until_it_is_refused_where_the_crm_wants_that() {
+    for (refresh, logins) in [("on_error", 1), ("early", 2)] {
+        let manifest = MANIFEST.replace("keep_alive = \"30d\"", &format!("refresh = \"{refresh}\""));
+        let w = World::start_of(&manifest, &[("refresh_token", "refresh-token-0")]).await;
+        let first = w.call("a").await;
+        w.f.logged(first).await;
+        w.f.advance(Duration::from_secs(2 * 3600)).await;
+        let second = w.call("b").await;
+        w.f.logged(second).await;
+        assert_eq!(w.logins(), logins, "{refresh}");
+        w.server.lock().unwrap().refused_below = 1 + u32::try_from(logins).unwrap();
+        let third = w.call("c").await;
+        w.f.logged(third).await;
+        assert_eq!((w.logins(), w.server.lock().unwrap().notes), (logins + 1, 3), "{refresh}");
+        w.f.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_inside_a_good_answer_waits_for_a_person_and_then_goes_on() {
     let w = World::start().await;
     w.server.lock().unwrap().broken = true;

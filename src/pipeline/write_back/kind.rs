@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::super::app::{App, Wired};
-use super::super::ask::{self, AskError, Asked, Asking, ask};
+use super::super::ask::{self, AskError, Asked, Asking};
 use super::super::own_writes::ask_and_note;
 use super::facts::Facts;
 use crate::domain::id::AttemptId;
+use crate::domain::record::RecordRef;
 use crate::domain::request::{Answer, Verdict};
 use crate::domain::time::Time;
 use crate::domain::write_back::KindState;
@@ -17,7 +18,7 @@ use crate::plugin::manifest::Identity;
 use crate::plugin::respond::StoreError;
 use crate::plugin::template::RenderError;
 use crate::plugin::value::Condition;
-use crate::plugin::{Find, LoginError, Params, Plugin, Request, Step, WriteBackKind};
+use crate::plugin::{ComposeError, Find, LoginError, Params, Plugin, Request, Step, WriteBackKind};
 use crate::store::{Attempt, Leg};
 
 /// How long until what a person has to mend is tried again.
@@ -261,9 +262,9 @@ impl Work<'_> {
         self.unclear = false;
         let asking = Asking { app: self.app, wired: self.wired, plugin: self.plugin, request, params: &self.wired.params, first: self.attempts.is_empty() };
         let compose = |params: &Params| self.plugin.compose(request, &context, params, &self.wired.bases, started);
-        let asked = match what {
-            For::Step(step) if !step.reads => ask_and_note(asking, self.facts.record(), compose).await,
-            _ => ask(asking, compose).await,
+        let asked = match self.changes(what, &context) {
+            Ok(records) => ask_and_note(asking, &records, compose).await,
+            Err(source) => Err(AskError::Compose(ComposeError::Template { place: request.place.clone(), source })),
         };
         let now = self.app.clock.now();
         let mut attempt = self.attempt(name, started, now);
@@ -314,6 +315,17 @@ impl Work<'_> {
         };
         self.attempts.push(attempt);
         sent
+    }
+
+    /// The records that a request changes: the one that asked, and what its step names.
+    fn changes(&self, what: For<'_>, context: &Value) -> Result<Vec<RecordRef>, RenderError> {
+        let For::Step(step) = what else { return Ok(Vec::new()) };
+        if step.reads {
+            return Ok(Vec::new());
+        }
+        let mut records = self.plugin.written(step, context, &self.wired.params)?;
+        records.push(self.facts.record().clone());
+        Ok(records)
     }
 
     /// What is kept of a good answer; an error where what was to be kept is not there.

@@ -1,6 +1,7 @@
 //! What arrives: a handshake, a delivery that is believed or not, records that are polled; and what the sender is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -59,10 +60,16 @@ impl<'a> Run<'a> {
         }
         match examine(plugin, delivery, &self.params) {
             Ok((variant, body)) => {
-                self.told(&self.words(Some(variant), Reply::Stored));
+                self.answers(Some(variant), true);
+                let spec = self.words(Some(variant), Reply::Stored);
+                if self.case.expect.status == Some(spec.status) {
+                    self.prove_answer(Some(variant), Reply::Stored, self.case.expect.body.is_some(), &BTreeMap::new());
+                }
+                self.told(&spec);
                 self.event(variant, delivery, &body)
             }
             Err(refusal) => {
+                self.answers(refusal.variant, false);
                 self.told(&self.words(refusal.variant, refusal.reply));
                 self.result.outcomes.push(format!("rejected:{}", refusal.code));
                 Vec::new()
@@ -115,8 +122,12 @@ impl<'a> Run<'a> {
     }
 
     fn words(&self, variant: Option<&Variant>, reply: Reply) -> ReplySpec {
+        self.words_after(variant, reply, None)
+    }
+
+    pub(super) fn words_after(&self, variant: Option<&Variant>, reply: Reply, after: Option<Duration>) -> ReplySpec {
         let told = Told { params: Some(&self.params), query: &self.webhook.query, event_id: EVENT_ID };
-        self.plugin.answer(variant, reply, told, None)
+        self.plugin.answer(variant, reply, told, after)
     }
 
     /// What the sender is told, beside what the case says.

@@ -67,7 +67,7 @@ impl Run<'_> {
     fn proof(&mut self, request: &Request, refused: bool) -> Result<Params, Unasked> {
         let (plugin, params) = (self.plugin, self.params.clone());
         let Some(login) = plugin.auth_of(request, &params).and_then(|auth| auth.login.as_ref()) else { return Ok(params) };
-        if self.tokens.values.is_empty() || refused {
+        if self.tokens.values.is_empty() || refused || !self.tokens.good(login, self.case.clock) {
             self.log_in(login, &params)?;
         }
         Ok(self.tokens.over(&params))
@@ -131,7 +131,7 @@ impl Run<'_> {
     }
 
     /// What a request and what its answer was read as, beside what the case says.
-    fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, class: String) {
+    pub(super) fn compared(&mut self, place: &str, expected: Option<&Exchange>, outbound: &Outbound, class: String) {
         let Some(expected) = expected else { return self.miss(format!("{place}: this request is not in the case: {} {}", outbound.method, outbound.url)) };
         let place = &format!("{}: {place}", expected.at);
         compare::request(place, expected, outbound, &mut self.result.mismatches);
@@ -143,7 +143,7 @@ impl Run<'_> {
     }
 
     /// Remembers what this request and its answer prove.
-    fn note(&mut self, request: &Request, params: &Params, answer: Option<&Answer>) {
+    pub(super) fn note(&mut self, request: &Request, params: &Params, answer: Option<&Answer>) {
         self.result.asked.insert((request.place.clone(), request.line));
         self.result.sent.extend(request.files.iter().cloned());
         if let Some(rule) = answer.and_then(|answer| self.plugin.rule_for(request, params, answer, self.case.clock)) {

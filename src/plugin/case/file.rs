@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::answers::Answers;
 use super::exchange::{Exchange, Pairs, delivery, pairs, text};
 use super::subscribe::Deed;
 use super::words;
@@ -39,6 +40,8 @@ pub struct Case {
     pub further: Vec<Further>,
     /// What is polled instead.
     pub polls: Option<Pairs>,
+    /// The connect button: the CRM's page, and the code for tokens.
+    pub connect: Option<Pairs>,
     /// The login's requests.
     pub logins: Option<Pairs>,
     /// What handshakes and subscriptions stored before, under their dotted names.
@@ -88,6 +91,12 @@ pub struct Expect {
     pub fault: Option<String>,
     /// The body that the sender is told.
     pub body: Option<String>,
+    /// What the sender is told in other outcomes.
+    #[serde(default)]
+    pub answers: Answers,
+    /// What the connect button gives.
+    #[serde(default)]
+    pub token: Params,
     /// What a handshake hands over.
     #[serde(default)]
     pub captured: Params,
@@ -192,8 +201,8 @@ impl Case {
         let there = |wanted: &str| numbered.iter().find(|(_, kind, ..)| *kind == wanted);
         let webhook = match there("webhook.http") {
             Some((_, _, file, bytes)) => delivery(bytes, &head.hook, clock).ok_or_else(|| format!("{file}: this is no HTTP request"))?,
-            None if there("poll.http").is_some() || there("subscribe.http").is_some() => nothing(clock),
-            None => return Err("there is none of 0-subscribe.http, 1-webhook.http and 1-poll.http".to_owned()),
+            None if ["poll.http", "subscribe.http", "connect.http"].iter().any(|kind| there(kind).is_some()) => nothing(clock),
+            None => return Err("there is none of 0-connect.http, 0-subscribe.http, 1-webhook.http and 1-poll.http".to_owned()),
         };
         let arrives = there("webhook.http").is_some() || there("poll.http").is_some();
         let later = parse_duration(&head.later).ok_or("case.toml: `later` is no duration such as `30s`")?;
@@ -207,7 +216,7 @@ impl Case {
             }
             parts.add(kind, file, bytes)?;
         }
-        let Parts { subscriptions, logins, polls, lookups, call, rounds } = parts;
+        let Parts { subscriptions, connect, logins, polls, lookups, call, rounds } = parts;
         Ok(Case {
             name: name.to_owned(),
             stored: head.stored(),
@@ -225,6 +234,7 @@ impl Case {
             repeat: head.repeat,
             further,
             polls,
+            connect,
             logins,
             tokens: head.token,
             after: head.after,
@@ -252,6 +262,7 @@ fn nothing(clock: Time) -> Delivery {
 #[derive(Default)]
 struct Parts {
     subscriptions: Option<Pairs>,
+    connect: Option<Pairs>,
     logins: Option<Pairs>,
     polls: Option<Pairs>,
     lookups: Vec<Pairs>,
@@ -264,6 +275,7 @@ impl Parts {
         match kind {
             "webhook.http" => {}
             "subscribe.http" => self.subscriptions = Some(pairs(file, bytes)?),
+            "connect.http" => self.connect = Some(pairs(file, bytes)?),
             "token.http" => self.logins = Some(pairs(file, bytes)?),
             "poll.http" => self.polls = Some(pairs(file, bytes)?),
             "lookup.http" => self.lookups.push(pairs(file, bytes)?),
@@ -282,4 +294,5 @@ impl Parts {
     }
 }
 
-const KINDS: [&str; 8] = ["subscribe.http", "token.http", "webhook.http", "poll.http", "lookup.http", "call.json", "report.json", "write-back.http"];
+const KINDS: [&str; 9] =
+    ["subscribe.http", "connect.http", "token.http", "webhook.http", "poll.http", "lookup.http", "call.json", "report.json", "write-back.http"];

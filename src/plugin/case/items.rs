@@ -94,6 +94,10 @@ impl Run<'_> {
                 LookupOutcome::Failed { .. } => return Err("failed:lookup_failed".to_owned()),
             }
         }
+        // Which record it is may be known only now.
+        if self.is_echo(event.delivery, &mapped) {
+            return Err("ignored:own_write".to_owned());
+        }
         phone::check(&mapped.customer.phone).map_err(|code| format!("refused:{code}"))?;
         mapped.customer.phone = phone::forms(&mapped.customer.phone).1;
         Ok(mapped)

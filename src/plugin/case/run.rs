@@ -6,10 +6,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::ask::Transcript;
 use super::compare;
+use super::connect::ENDS;
 use super::file::Case;
 use crate::domain::connection::Priority;
 use crate::domain::event::Delivery;
 use crate::domain::record::RecordRef;
+use crate::domain::time::Time;
 use crate::plugin::{Mapped, Params, Plugin, Tokens};
 
 /// What a run found.
@@ -30,6 +32,10 @@ pub struct CaseResult {
     pub asked: BTreeSet<(String, usize)>,
     /// Variants that read a delivery, and handshakes that were answered.
     pub took: BTreeSet<String>,
+    /// The lines of what a plugin's `answers` say, where the case says it, too.
+    pub told: BTreeSet<usize>,
+    /// What senders are told according to the case: the variant and the outcome.
+    pub stated: BTreeSet<(String, &'static str)>,
     /// Templates whose requests were sent.
     pub sent: BTreeSet<String>,
     /// Where the response rules stand that said what an answer means.
@@ -57,8 +63,9 @@ impl Plugin {
             params,
             bless,
             result: CaseResult::default(),
-            tokens: Tokens { values: case.tokens.clone(), ends_at: None },
+            tokens: given(&case.tokens),
             subscriptions: all(case.subscriptions.as_slice()),
+            connects: all(case.connect.as_slice()),
             logins: all(case.logins.as_slice()),
             polls: all(case.polls.as_slice()),
             lookups: all(&case.lookups),
@@ -66,11 +73,19 @@ impl Plugin {
             webhook: &case.webhook,
             wrote: Vec::new(),
             faulted: false,
+            answered: false,
         };
         run.result.mismatches.extend(self.check_params(&case.parameters));
         run.start();
         run.result
     }
+}
+
+/// What a login gave before, and when it ends where the case says so.
+fn given(tokens: &Params) -> Tokens {
+    let mut values = tokens.clone();
+    let ends_at = values.remove(ENDS).and_then(|at| Time::parse_rfc3339(&at));
+    Tokens { values, ends_at }
 }
 
 pub(super) struct Run<'a> {
@@ -81,6 +96,7 @@ pub(super) struct Run<'a> {
     pub(super) result: CaseResult,
     pub(super) tokens: Tokens,
     pub(super) subscriptions: Transcript,
+    pub(super) connects: Transcript,
     pub(super) logins: Transcript,
     pub(super) polls: Transcript,
     pub(super) lookups: Transcript,
@@ -92,6 +108,8 @@ pub(super) struct Run<'a> {
     pub(super) wrote: Vec<RecordRef>,
     /// The refusal that the case expects has come.
     faulted: bool,
+    /// What senders are told was compared.
+    pub(super) answered: bool,
 }
 
 impl Run<'_> {
@@ -100,6 +118,9 @@ impl Run<'_> {
     }
 
     fn start(&mut self) {
+        if self.case.connect.is_some() {
+            self.connect();
+        }
         if self.case.subscriptions.is_some() {
             self.subscribe();
         }
@@ -160,11 +181,15 @@ impl Run<'_> {
     fn left(&mut self) {
         let files = [
             (self.case.subscriptions.as_ref(), &self.subscriptions, "of the subscriptions"),
+            (self.case.connect.as_ref(), &self.connects, "of the connect button"),
             (self.case.logins.as_ref(), &self.logins, "of the login"),
             (self.case.polls.as_ref(), &self.polls, "of the poll"),
             (self.case.lookups.first(), &self.lookups, "of the look-ups"),
         ];
         let mut left = Vec::new();
+        if !self.answered && self.case.expect.answers.any() {
+            left.push("`[expect.answers]`: nothing is delivered but a handshake, so no sender is told anything".to_owned());
+        }
         for (file, transcript, what) in files {
             let Some((file, _)) = file else { continue };
             if !transcript.pairs.is_empty() {

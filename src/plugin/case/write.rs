@@ -286,6 +286,10 @@ impl<'a> Run<'a> {
             };
             if !step.reads {
                 self.wrote.push(writing.record.clone());
+                match self.plugin.written(step, &context, &self.params) {
+                    Ok(records) => self.wrote.extend(records),
+                    Err(error) => self.miss(error.to_string()),
+                }
             }
             match verdict {
                 Verdict::Done => {}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::with_request;
 use super::root::Words;
-use super::several::ModeSpec;
+use super::several::{ModeSpec, OneOrMany};
 use super::value::{At, Conditions, ValueSpec};
 
 #[derive(Debug, Clone, Deserialize)]
@@ -57,5 +57,16 @@ with_request! {
         /// A POST that only reads.
         #[serde(default)]
         pub reads: bool,
+        /// The records it changes besides the one that asked.
+        pub writes: Option<At<OneOrMany<WritesSpec>>>,
     }
+}
+
+/// A record that a step changes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WritesSpec {
+    #[serde(rename = "type")]
+    pub kind: At<ValueSpec>,
+    pub id: At<ValueSpec>,
 }

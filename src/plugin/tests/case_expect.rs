@@ -127,3 +127,34 @@ fn what_stands_without_quotes_is_told_with_its_file_and_line() {
     let found = warned("{\n  \"of\": {{record.id}}\n}");
     assert!(found.iter().any(|w| w.starts_with("templates/note.json.hbs:2") && w.contains("{{json (int record.id)}}")), "{found:?}");
 }
+
+#[test]
+fn a_step_that_changes_another_record_says_which() {
+    let whole = |path: &str, more: &str, guard: &str| {
+        let manifest = MANIFEST
+            .replace("priority = [", "name = \"$.name\"\npriority = [")
+            .replace("[receive.loop_guard]\nquiet = \"2m\"", guard)
+            .replace("name = \"one\"", "name = \"one\"\nkeep = { customer = \"$.customer\" }")
+            .replace("path = \"/notes\"", &format!("path = \"{path}\"\n{more}"));
+        let files = [("plugin.toml".to_owned(), manifest.into_bytes()), ("templates/note.json.hbs".to_owned(), NOTE.as_bytes().to_vec())];
+        match load("expects", files.into_iter().collect()) {
+            Ok(plugin) => plugin.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let (guard, customer) = ("[receive.loop_guard]\nquiet = \"2m\"", "/customers/{{url event.customer}}");
+    let writes = "writes = [{ type = \"customer\", id = \"{{event.customer}}\" }, { type = \"shop\", id = \"$.event.customer\" }]";
+    assert_eq!(whole(customer, writes, guard), "");
+    let said = whole(customer, "", guard);
+    assert!(said.contains("`writes = { type"), "{said}");
+    assert_eq!(whole("/leads/{{url record.id}}/{{url event.customer}}", "", guard), "", "the record itself");
+    assert_eq!(whole(customer, "", ""), "", "nothing is quiet there");
+    let said = whole(customer, writes, "");
+    assert!(said.contains("no variant has a `quiet` time"), "{said}");
+    let said = whole(customer, &writes.replace("event.customer}}", "event.custmer}}"), guard);
+    assert!(said.contains("did you mean `customer`?"), "{said}");
+    let said = whole(customer, &writes.replace("$.event.customer", "$.event.custmer"), guard);
+    assert!(said.contains("custmer"), "{said}");
+    let said = whole(customer, &format!("reads = true\n{writes}"), guard);
+    assert!(said.contains("only reads"), "{said}");
+}

@@ -2,6 +2,7 @@
 
 mod built_in;
 mod case;
+mod case_answers;
 mod case_expect;
 mod case_subscribe;
 mod flow;

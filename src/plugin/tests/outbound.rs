@@ -211,6 +211,42 @@ fn a_login_keeps_what_a_new_answer_does_not_say_and_reads_errors_in_200() {
     }
 }
 
+/// Two requests: the second shows a digest of what the first was given.
+#[test]
+fn a_session_is_opened_with_a_digest_of_the_challenge() {
+    let at = MANIFEST.find("[[auth.login]]").unwrap();
+    let end = at + MANIFEST[at..].find("[limits]").unwrap();
+    let login = r#"
+[[auth.login]]
+name = "challenge"
+base = "accounts"
+path = "/session"
+query = { operation = "getchallenge", username = "{{param.refresh_token}}" }
+store = { challenge = "$.result.token" }
+[[auth.login]]
+name = "login"
+base = "accounts"
+path = "/session"
+form = { operation = "login", accessKey = "{{md5 (concat steps.challenge.challenge param.client_secret)}}" }
+store = { access_token = "$.result.sessionName", api_domain = ["$.api_domain", ""] }
+"#;
+    let manifest = format!("{}{login}\n{}", &MANIFEST[..at], &MANIFEST[end..]).replace("start = { refresh_token = \"{{param.refresh_token}}\" }\n", "");
+    let plugin = load("outbound", files(&manifest)).unwrap();
+    let own = params(&plugin, &[("way", "oauth"), ("client_secret", "s")]);
+    let auth = plugin.auth_named("main", &own).unwrap();
+    let mut run = plugin.log_in(auth.login.as_ref().unwrap(), &own, &BTreeMap::new(), NOW).unwrap();
+    let asked = run.next(&BTreeMap::new()).unwrap().unwrap();
+    assert_eq!((asked.method.as_str(), asked.url.as_str()), ("GET", "https://crm.example.vn/session?operation=getchallenge&username=r1"));
+    run.answer(&answer(200, r#"{"success":true,"result":{"token":"4d3e2f1a"}}"#), NOW).unwrap();
+    let asked = run.next(&BTreeMap::new()).unwrap().unwrap();
+    // printf %s 4d3e2f1as | md5sum
+    assert_eq!(String::from_utf8_lossy(&asked.body), "accessKey=75ce3b5f568ac99d1bff466198803bec&operation=login");
+    run.answer(&answer(200, r#"{"success":true,"result":{"sessionName":"s-7"}}"#), NOW).unwrap();
+    assert!(run.next(&BTreeMap::new()).unwrap().is_none());
+    let tokens = run.done(NOW);
+    assert_eq!((tokens.values["access_token"].as_str(), tokens.ends_at), ("s-7", None));
+}
+
 #[test]
 fn an_assertion_is_signed_as_its_receiver_checks_it() {
     let key = include_str!("../testdata/jwt-key.pem");

@@ -38,6 +38,13 @@ pub enum VerifyError {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held(pub String);
 
+impl Held {
+    /// The names of the schemes.
+    pub fn schemes(&self) -> impl Iterator<Item = &str> {
+        self.0.split(" + ").filter_map(|one| one.split(" (").next()).filter(|name| !name.is_empty())
+    }
+}
+
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
