@@ -69,7 +69,6 @@ mod tests {
     #[test]
     fn what_stands_too_deep_is_refused_before_it_is_read() {
         let refused = |source: &str| Template::compile(source, Escape::Text, &Shape::Open).unwrap_err().remove(0);
-        let began = std::time::Instant::now();
         for (source, said) in [
             (format!("a\n{}x{}", "{{#if a}}".repeat(5_000), "{{/if}}".repeat(5_000)), "blocks"),
             (format!("a\n{}", "{{~#if a}}".repeat(5_000)), "blocks"),
@@ -80,7 +79,6 @@ mod tests {
             let fault = refused(&source);
             assert!(fault.line == 2 && fault.message.contains(said), "{fault:?}");
         }
-        assert!(began.elapsed() < std::time::Duration::from_secs(2));
     }
 
     #[test]
@@ -94,12 +92,10 @@ mod tests {
         ] {
             assert_eq!(too_deep(&source), None);
         }
-        let began = std::time::Instant::now();
         assert!(Template::compile(&deep(BLOCKS), Escape::Text, &Shape::Open).is_ok());
         let most = format!("{{{{upper {}a{}}}}}", "(upper ".repeat(BRACKETS), ")".repeat(BRACKETS));
         assert!(Template::compile(&most, Escape::Text, &Shape::Open).is_ok());
         let branches = format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}".repeat(BRANCHES));
         assert!(Template::compile(&branches, Escape::Text, &Shape::Open).is_ok());
-        assert!(began.elapsed() < std::time::Duration::from_secs(2));
     }
 }

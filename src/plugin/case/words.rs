@@ -6,7 +6,7 @@ use crate::error;
 use crate::plugin::compile::parse_duration;
 use crate::plugin::problem::{Problem, did_you_mean};
 
-const OUTCOMES: [&str; 9] = ["called", "ignored", "refused", "rejected", "failed", "waiting", "handshake", "subscribed", "unsubscribed"];
+const OUTCOMES: [&str; 10] = ["called", "ignored", "refused", "rejected", "failed", "waiting", "handshake", "subscribed", "unsubscribed", "connected"];
 const IGNORED: [&str; 3] = ["filter", "duplicate", "own_write"];
 const CLASSES: [&str; 8] = [DONE, "retry", "refresh_token", "misconfigured", "give_up", "gone", "not_found", UNREADABLE];
 
