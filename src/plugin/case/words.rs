@@ -6,7 +6,8 @@ use crate::error;
 use crate::plugin::compile::parse_duration;
 use crate::plugin::problem::{Problem, did_you_mean};
 
-const OUTCOMES: [&str; 10] = ["called", "ignored", "refused", "rejected", "failed", "waiting", "handshake", "subscribed", "unsubscribed", "connected"];
+const OUTCOMES: [&str; 11] =
+    ["called", "ignored", "refused", "rejected", "failed", "waiting", "handshake", "subscribed", "unsubscribed", "connected", "not_connected"];
 const IGNORED: [&str; 3] = ["filter", "duplicate", "own_write"];
 const CLASSES: [&str; 8] = [DONE, "retry", "refresh_token", "misconfigured", "give_up", "gone", "not_found", UNREADABLE];
 
